@@ -1,0 +1,279 @@
+"""Everything that can enter the replicated log, and its wire form: versioned JSON.
+
+An Entry is one command with who proposed it. Decoding is strict; an entry of a newer command
+version raises NewerVersion, because a peer that skips an entry is no longer a replica. What a
+command needs and does is in ledger.py; the rules behind it are in protocol.md of the design.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from watchtower.core.model import (
+    COMMAND_VERSION,
+    Evidence,
+    Level,
+    Notice,
+    NoticeKind,
+    Opinion,
+    Outcome,
+    Vote,
+)
+
+ENTRY_BYTES_MAX: Final = 65_536
+
+
+class Found(Struct, frozen=True, kw_only=True, tag="found"):
+    """Write the cluster's name and its peers into an empty ledger; once, for ever."""
+
+    cluster: str
+    members: tuple[str, ...]
+    at_wall: float
+
+
+class Join(Struct, frozen=True, kw_only=True, tag="join"):
+    """A peer process has started: a new session, and every vote of its earlier life is void."""
+
+    boot_id: str
+    version: str
+    command_version: int
+    at_wall: float
+
+
+class Gone(Struct, frozen=True, kw_only=True, tag="gone"):
+    """The alerter declares a silent peer's session over; its votes are void."""
+
+    epoch: int
+    peer: str
+    peer_session: int
+
+
+class Report(Struct, frozen=True, kw_only=True, tag="report"):
+    """A peer's own truth compared with its row: a full row or the difference.
+
+    `votes`: service -> vote; None puts a service back to `default` (delta only). `default` counts
+    only when `full`.
+    """
+
+    seq: int
+    full: bool
+    config_hash: str
+    at_wall: float
+    default: Opinion = Opinion.UP
+    votes: dict[str, Vote | None] = {}
+    doubt: str = ""
+
+
+class Activate(Struct, frozen=True, kw_only=True, tag="activate"):
+    """The config in force becomes `config_hash`."""
+
+    epoch: int
+    gen: int
+    config_hash: str
+    at_wall: float
+
+
+class ClaimLease(Struct, frozen=True, kw_only=True, tag="claim_lease"):
+    """Take the alerting lease: compare-and-set on epoch and renewals."""
+
+    epoch: int
+    renewals: int
+    length_ms: int
+    id: str
+
+
+class Renew(Struct, frozen=True, kw_only=True, tag="renew"):
+    """The holder prolongs its lease."""
+
+    epoch: int
+    length_ms: int
+    id: str
+
+
+class Release(Struct, frozen=True, kw_only=True, tag="release"):
+    """The holder, which has already stopped for good in this epoch, gives the lease up."""
+
+    epoch: int
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """A notification to be written with its transition."""
+
+    id: str
+    channel: str
+    kind: NoticeKind
+    sender: str
+    notice: Notice
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """What every incident transition is compared on, and what it writes."""
+
+    epoch: int
+    gen: int
+    service: str
+    rev: int
+    incident: int
+    level: Level
+    reason: str
+    at_wall: float
+    since_wall: float = 0.0
+    evidence: tuple[Evidence, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+
+
+class Open(Transition, frozen=True, kw_only=True, tag="open"):
+    """A new incident. `incident` is the number of the service's previous one (0 when none)."""
+
+
+class Shift(Transition, frozen=True, kw_only=True, tag="shift"):
+    """The level of an open incident changes: worse (told) or better (only recorded)."""
+
+
+class Close(Transition, frozen=True, kw_only=True, tag="close"):
+    """The incident ends. Which of the drafts are written, `apply` decides by what really left."""
+
+
+class Enqueue(Struct, frozen=True, kw_only=True, tag="enqueue"):
+    """A further notification of an existing incident, as to a fallback channel."""
+
+    epoch: int
+    incident: int
+    draft: Draft
+    at_wall: float
+
+
+class Assign(Struct, frozen=True, kw_only=True, tag="assign"):
+    """The alerter names another peer as the wanted sender of an unfinished notification."""
+
+    epoch: int
+    id: str
+    sender: str
+
+
+class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
+    """The wanted sender takes the right to send: compare-and-set on `attempt`."""
+
+    id: str
+    attempt: int
+    hold_ms: int
+    claim_id: str
+
+
+class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
+    """How attempt `attempt` ended. `detail` is redacted; `retry_after_s` is what the provider asked for."""
+
+    id: str
+    attempt: int
+    outcome: Outcome
+    at_wall: float
+    receipt: str = ""
+    detail: str = ""
+    retry_after_s: float = 0.0
+
+
+class BeatSeen(Struct, frozen=True, kw_only=True, tag="beat"):
+    """A heartbeat service has called."""
+
+    service: str
+    at_wall: float
+
+
+class Leaving(Struct, frozen=True, kw_only=True, tag="leaving"):
+    """The proposing peer stops on purpose; excuse its absence for `for_s` seconds."""
+
+    for_s: float
+    at_wall: float
+
+
+class Forget(Struct, frozen=True, kw_only=True, tag="forget"):
+    """Drop the ledger's memory of services that the config in force no longer has."""
+
+    epoch: int
+    gen: int
+    services: tuple[str, ...]
+
+
+Command = (
+    Found
+    | Join
+    | Gone
+    | Report
+    | Activate
+    | ClaimLease
+    | Renew
+    | Release
+    | Open
+    | Shift
+    | Close
+    | Enqueue
+    | Assign
+    | Claim
+    | Settle
+    | BeatSeen
+    | Leaving
+    | Forget
+)
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One command as it stands in the log.
+
+    `by` is the peer, `boot` its boot id, `seq` counts within that boot, `session` is the one it
+    believed to have.
+    """
+
+    v: int
+    by: str
+    boot: str
+    seq: int
+    session: int
+    command: Command
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What applying an entry did. `ok` False is a no-op, `reason` says why."""
+
+    ok: bool
+    reason: str = ""
+
+
+class NewerVersion(Exception):  # noqa: N818 - it is not a fault of anybody, it is a fact to stop on
+    """An entry was written by a newer watchtower; this peer must stop rather than skip it."""
+
+
+class _Header(Struct, frozen=True):
+    v: int
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Entry)
+_header_decoder = msgspec.json.Decoder(_Header)
+
+
+def encode(entry: Entry) -> str:
+    """The entry as JSON text, the same bytes for equal entries.
+
+    Raises ValueError when it is longer than ENTRY_BYTES_MAX: whoever proposes must split.
+    """
+    raw = _encoder.encode(entry)
+    if len(raw) > ENTRY_BYTES_MAX:
+        raise ValueError(f"entry of {len(raw)} bytes is over the limit of {ENTRY_BYTES_MAX}")
+    return raw.decode()
+
+
+def decode(text: str) -> Entry:
+    """The entry that `encode` wrote.
+
+    Raises NewerVersion for a command version this code does not know, msgspec.DecodeError (a
+    ValueError) for anything that is not an entry.
+    """
+    if _header_decoder.decode(text).v > COMMAND_VERSION:
+        message = (
+            f"entry of command version {_header_decoder.decode(text).v}, this peer knows {COMMAND_VERSION}"
+        )
+        raise NewerVersion(message)
+    return _decoder.decode(text)

@@ -1,0 +1,401 @@
+"""The nouns: what a probe found, what a peer thinks, what the cluster decided, what people are told.
+
+All types are frozen. Times ending in `_wall` are Unix seconds as the proposing peer saw them, for
+display and for rules that bear seconds of skew; times ending in `_boot` are this machine's
+CLOCK_BOOTTIME seconds and never leave the process. The replicated State at the end is changed by
+`ledger.apply` alone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+EVIDENCE_TEXT_MAX: Final = 160
+COMMAND_VERSION: Final = 1
+
+
+class Opinion(StrEnum):
+    """What one peer thinks of a service."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Level(StrEnum):
+    """What the quorum judges of a service."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    PARTIAL = "partial"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """Why a probe ended as it did, coarse enough to group by and fine enough to act on."""
+
+    OK = "ok"
+    CONDITION = "condition"
+    STATUS = "status"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    UNREACHABLE = "unreachable"
+    DNS = "dns"
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    INCONCLUSIVE = "inconclusive"
+    PENDING = "pending"
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """Outcome of one probe of one service from this peer; lives in this process only.
+
+    `text` is one line for people, at most EVIDENCE_TEXT_MAX characters, already cleaned of control
+    characters and credentials. `phases_ms` holds whichever of resolve, connect, tls, first_byte and
+    transfer the probe has. `facts` are the values conditions look at, kept for metrics and the API.
+    """
+
+    service: str
+    opinion: Opinion
+    kind: Kind
+    text: str
+    at_wall: float
+    duration_ms: float
+    phases_ms: dict[str, float] = {}
+    facts: dict[str, float | str] = {}
+
+
+class Vote(Struct, frozen=True, kw_only=True):
+    """One peer's settled opinion of a service with its evidence.
+
+    `suspect` marks an opinion that a first failed look has just put in doubt, published so that the
+    other peers look at once.
+    """
+
+    opinion: Opinion
+    kind: Kind = Kind.OK
+    text: str = ""
+    latency_ms: float = 0.0
+    since_wall: float = 0.0
+    suspect: bool = False
+
+
+class PeerRow(Struct, frozen=True, kw_only=True):
+    """What the ledger holds of one peer. `session` 0 means it never joined; `boot_id` "" that it is gone.
+
+    `votes` are the exceptions: every service not named in it has the opinion `default`.
+    """
+
+    session: int = 0
+    boot_id: str = ""
+    report_seq: int = 0
+    config_hash: str = ""
+    default: Opinion = Opinion.UNKNOWN
+    votes: dict[str, Vote] = {}
+    doubt: str = ""
+    version: str = ""
+    command_version: int = 0
+    joined_wall: float = 0.0
+    reported_wall: float = 0.0
+    leaving_until_wall: float = 0.0
+
+    def vote(self, service: str) -> Vote:
+        """This peer's vote on `service`."""
+        return self.votes.get(service) or Vote(opinion=self.default)
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """The alerting lease. `entry_id` names the very claim or renewal that set it (protocol.md, rule 2)."""
+
+    epoch: int = 0
+    holder: str = ""
+    session: int = 0
+    renewals: int = 0
+    released: bool = True
+    length_ms: int = 0
+    entry_id: str = ""
+
+
+class ConfigInForce(Struct, frozen=True, kw_only=True):
+    """The config hash whose votes count; `gen` counts its changes."""
+
+    gen: int = 0
+    hash: str = ""
+    at_wall: float = 0.0
+
+
+class ServiceRow(Struct, frozen=True, kw_only=True):
+    """The ledger's memory of a service: revision of its votes, its latest incident, whether that is open."""
+
+    rev: int = 0
+    incident: int = 0
+    open: bool = False
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What one peer saw, copied into an incident or a notification at the moment of the transition."""
+
+    peer: str
+    opinion: Opinion
+    text: str = ""
+    latency_ms: float = 0.0
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One line of an incident's timeline."""
+
+    at_wall: float
+    level: Level
+    reason: str
+
+
+class Incident(Struct, frozen=True, kw_only=True):
+    """A numbered interval of degraded, partial or down for one subject (a service, `peer/x`, `cluster`).
+
+    `since_wall` is when the trouble was first seen, `opened_wall` when the quorum agreed on it;
+    `closed_wall` 0 means open.
+    """
+
+    number: int
+    service: str
+    level: Level
+    reason: str
+    since_wall: float
+    opened_wall: float
+    closed_wall: float = 0.0
+    evidence: tuple[Evidence, ...] = ()
+    timeline: tuple[Step, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """True until the incident is closed."""
+        return self.closed_wall == 0.0
+
+
+class NoticeKind(StrEnum):
+    """Which transition a notification tells."""
+
+    FIRING = "firing"
+    WORSENED = "worsened"
+    RESOLVED = "resolved"
+
+
+class Stage(StrEnum):
+    """Where a notification stands.
+
+    The last four are finished and never left again, except that a late `accepted` turns superseded
+    into delivered.
+    """
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    UNCERTAIN = "uncertain"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+    @property
+    def finished(self) -> bool:
+        """True when nobody will work on the notification again."""
+        return self not in _UNFINISHED
+
+
+_UNFINISHED: Final = (Stage.PENDING, Stage.CLAIMED, Stage.UNCERTAIN)
+
+
+class Doubt(StrEnum):
+    """Whether an unfinished notification may have arrived already. Sticky: it only ever grows."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    PROOF = "proof"
+
+
+class Outcome(StrEnum):
+    """How one attempt to send ended."""
+
+    ACCEPTED = "accepted"
+    NOT_SENT = "not_sent"
+    REJECTED = "rejected"
+    AMBIGUOUS = "ambiguous"
+    DEAD = "dead"
+    SUPERSEDED = "superseded"
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One attempt to send, as its sender settled it."""
+
+    number: int
+    peer: str
+    outcome: Outcome
+    detail: str
+    at_wall: float
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """The facts one notification tells, fixed at the transition. Rendering adds only names and links."""
+
+    level: Level
+    reason: str
+    since_wall: float
+    at_wall: float
+    evidence: tuple[Evidence, ...] = ()
+    instead_of: str = ""
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    """One incident transition addressed to one channel.
+
+    `lane` orders deliveries: within a lane an item may be claimed only when every older one (by
+    `order`) is finished. `owner`, `session` and `claim_id` name the live claim, `hold_ms` its length.
+    """
+
+    id: str
+    order: int
+    incident: int
+    service: str
+    kind: NoticeKind
+    channel: str
+    lane: str
+    sender: str
+    notice: Notice
+    stage: Stage = Stage.PENDING
+    attempt: int = 0
+    owner: str = ""
+    session: int = 0
+    claim_id: str = ""
+    hold_ms: int = 0
+    doubt: Doubt = Doubt.NO
+    failures: int = 0
+    retry_after_s: float = 0.0
+    created_wall: float = 0.0
+    settled_wall: float = 0.0
+    receipt: str = ""
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Beat(Struct, frozen=True, kw_only=True):
+    """The last signal a heartbeat service sent; `previous_wall` is the one before it."""
+
+    at_wall: float
+    previous_wall: float = 0.0
+
+
+class Watch(Struct, frozen=True, kw_only=True):
+    """Since when the cluster has been watching without a gap, by the reports in the log.
+
+    A gap of more than 30 s between reports means that nobody could have recorded a heartbeat.
+    """
+
+    last_wall: float = 0.0
+    since_wall: float = 0.0
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """The replicated ledger: equal on every peer at the same log index. Proportional to trouble."""
+
+    cluster: str = ""
+    members: tuple[str, ...] = ()
+    founded_wall: float = 0.0
+    lease: Lease = Lease()
+    config: ConfigInForce = ConfigInForce()
+    peers: dict[str, PeerRow] = {}
+    rev_base: int = 0
+    services: dict[str, ServiceRow] = {}
+    last_incident: int = 0
+    incidents: dict[int, Incident] = {}
+    last_order: int = 0
+    notifications: dict[str, Notification] = {}
+    shed: int = 0
+    beats: dict[str, Beat] = {}
+    watch: Watch = Watch()
+
+    def row(self, peer: str) -> PeerRow:
+        """The row of `peer`; an empty one when it never joined."""
+        return self.peers.get(peer) or PeerRow()
+
+    def service(self, name: str) -> ServiceRow:
+        """The row of service `name`; an empty one when nothing ever happened to it."""
+        return self.services.get(name) or ServiceRow()
+
+    def rev(self, service: str) -> int:
+        """Revision of the service's votes: any change of an opinion makes it larger."""
+        return self.rev_base + self.service(service).rev
+
+    def open_incident(self, service: str) -> Incident | None:
+        """The open incident of `service`, if any."""
+        row = self.service(service)
+        return self.incidents.get(row.incident) if row.open else None
+
+
+class Instant(Struct, frozen=True, kw_only=True):
+    """Now: `wall` Unix seconds, `boot` CLOCK_BOOTTIME seconds of this machine."""
+
+    wall: float
+    boot: float
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """The quorum's judgement of a service. `level` None means that no rule holds just now."""
+
+    level: Level | None
+    reason: str
+    since_wall: float = 0.0
+    counts: dict[Opinion, int] = {}
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """A verdict with this peer's memory of it.
+
+    `level` is the level in force here: the verdict's, or the last one while no rule holds.
+    `since_boot` is when that level was first seen, `held_boot` when some rule last held.
+    """
+
+    verdict: Verdict
+    level: Level
+    since_boot: float
+    held_boot: float
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """The unreplicated facts of the peer that decides.
+
+    `heard_boot`: when each peer's latest report was applied here, 0.0 when none arrived since this
+    process started. `started_boot`: when this process began to listen. `clock_offset_s`: each
+    peer's wall clock minus ours. `standings`: verdicts of the latest pass.
+    """
+
+    me: str
+    started_boot: float
+    heard_boot: dict[str, float] = {}
+    clock_offset_s: dict[str, float] = {}
+    standings: dict[str, Standing] = {}
+
+
+class ClusterStatus(Struct, frozen=True, kw_only=True):
+    """What this peer knows of Raft: for the API, metrics and the blind notice; never for decisions."""
+
+    role: str = "follower"
+    leader: str = ""
+    term: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    links: dict[str, bool] = {}
+    tick_gap_s: float = 0.0
+    tick_errors: int = 0
+    rejected_connections: int = 0
+    last_commit_age_s: float = 0.0
+    had_quorum: bool = False
+
+    @property
+    def has_quorum(self) -> bool:
+        """True when a leader is known and this peer is linked to enough peers for a majority."""
+        linked = 1 + sum(self.links.values())
+        return bool(self.leader) and linked * 2 > len(self.links) + 1

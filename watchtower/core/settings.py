@@ -1,0 +1,248 @@
+"""What a peer was told to do: the parsed configuration, frozen, in the words of the core.
+
+config/ builds one Settings from the file; everything else only reads it. Two peers that read
+the same file hold equal Settings except for `me`. Nothing here knows YAML, defaults of the file
+format, or where a value was written; anything secret is a Secret, which never prints itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from watchtower.core.conditions import Condition
+
+PEER_PREFIX: Final = "peer/"
+CLUSTER_SUBJECT: Final = "cluster"
+"""Subject of incidents about the cluster itself; no service may carry this name."""
+
+
+class Secret:
+    """A value that must not appear in logs, metrics, API answers, replicated state or exceptions.
+
+    `repr`, `str` and formatting show `***`; only `reveal()` gives the value. Equality and hash
+    work on the value so that Settings stay comparable.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself. Call it only at the place of use."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+class PeerSettings(Struct, frozen=True, kw_only=True):
+    """One watchtower process of the cluster."""
+
+    name: str
+    raft_host: str
+    raft_port: int
+    http_url: str
+    zone: str = ""
+    provider: str = ""
+
+
+class WithoutQuorum(Struct, frozen=True, kw_only=True):
+    """What a peer does when it has no majority: after `after_s` seconds it says once that it is blind."""
+
+    after_s: float = 30.0
+    policy: str = "hold"
+    notify: str = ""
+
+
+class ClusterSettings(Struct, frozen=True, kw_only=True):
+    """The peers, how they trust each other, and what they doubt themselves by."""
+
+    name: str
+    secrets: tuple[Secret, ...]
+    peers: tuple[PeerSettings, ...]
+    reference: tuple[str, ...] = ()
+    without_quorum: WithoutQuorum = WithoutQuorum()
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """Names of all peers in the order of the file."""
+        return tuple(peer.name for peer in self.peers)
+
+    def peer(self, name: str) -> PeerSettings:
+        """The peer called `name`; KeyError when there is none."""
+        for peer in self.peers:
+            if peer.name == name:
+                return peer
+        raise KeyError(name)
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A named bearer token; scope is `read`, `write` or `admin`, each including those before it."""
+
+    name: str
+    scope: str
+    token: Secret
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True):
+    """How this peer answers over HTTP."""
+
+    listen_host: str = "0.0.0.0"  # noqa: S104 - the documented default: any peer answers anybody's reads
+    listen_port: int = 8080
+    base_path: str = ""
+    public_url: str = ""
+    anonymous_read: bool = True
+    tokens: tuple[Token, ...] = ()
+    ping_key: Secret | None = None
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """A configured destination of notifications. `url` is an apprise URL and therefore a secret."""
+
+    name: str
+    url: Secret
+    schema: str
+    """Scheme of the URL (`slack`, `mailto`, `json` ...): the only part of it that may be shown."""
+    fallback: str = ""
+
+
+class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"):
+    """GET (or another method) on an http:// or https:// URL."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, Secret], ...] = ()
+    body: str = ""
+    follow_redirects: int = 5
+    verify: bool = True
+
+
+class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
+    """A TCP connect, optionally one line sent and one answer matched."""
+
+    host: str
+    port: int
+
+
+class TlsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tls"):
+    """A TLS handshake and the certificate that was shown."""
+
+    host: str
+    port: int
+    server_name: str = ""
+    verify: bool = True
+
+
+class DnsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dns"):
+    """One DNS question. `servers` are `host[:port]`; empty means the system's resolvers."""
+
+    name: str
+    type: str = "A"
+    servers: tuple[str, ...] = ()
+
+
+class HeartbeatTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
+    """A signal FROM a service, expected every `period_s`, missing after `grace_s` more."""
+
+    period_s: float
+    grace_s: float
+
+
+class PeerTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="peer"):
+    """Another peer: its HTTP readiness and our cluster link to it."""
+
+    peer: str
+    url: str
+
+
+Target = HttpTarget | TcpTarget | TlsTarget | DnsTarget | HeartbeatTarget | PeerTarget
+
+
+class Confirm(Struct, frozen=True, kw_only=True):
+    """How many failed looks in a row make a vote down, and how soon to look again."""
+
+    failures: int = 2
+    recheck_s: float = 1.0
+    partial_after_s: float = 120.0
+
+
+class Recover(Struct, frozen=True, kw_only=True):
+    """How many good looks in a row make a vote up again."""
+
+    successes: int = 2
+    recheck_s: float = 1.0
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """A watched thing. `voters` are the names of the peers whose votes make its verdict."""
+
+    name: str
+    target: Target
+    voters: tuple[str, ...]
+    interval_s: float = 30.0
+    timeout_s: float = 10.0
+    jitter: float = 0.1
+    expect: tuple[Condition, ...] = ()
+    warn: tuple[Condition, ...] = ()
+    confirm: Confirm = Confirm()
+    recover: Recover = Recover()
+    alert: tuple[str, ...] = ()
+    title: str = ""
+    group: str = ""
+    runbook: str = ""
+    dashboard: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The probe kind: `http`, `tcp`, `tls`, `dns`, `heartbeat` or `peer`."""
+        return str(self.target.__struct_config__.tag)
+
+    @property
+    def shown_as(self) -> str:
+        """What people read: the title when there is one, else the name."""
+        return self.title or self.name
+
+
+class Alerting(Struct, frozen=True, kw_only=True):
+    """Whether people are told when an incident ends."""
+
+    resolved: bool = True
+
+
+class ProbeSettings(Struct, frozen=True, kw_only=True):
+    """Limits of the looking itself."""
+
+    concurrency: int = 200
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything one peer needs to know, from one file.
+
+    `config_hash` is the hash of the parsed file before `${}` expansion (interface.md, "Config in
+    force"), so peers with different secrets in their environment still run the same config.
+    """
+
+    me: str
+    config_hash: str
+    cluster: ClusterSettings
+    http: HttpSettings
+    channels: dict[str, Channel]
+    services: dict[str, Service]
+    storage_path: str = "data"
+    alerting: Alerting = Alerting()
+    probe: ProbeSettings = ProbeSettings()
+
+    @property
+    def majority(self) -> int:
+        """Smallest number of peers that is more than half of all configured peers."""
+        return len(self.cluster.peers) // 2 + 1
