@@ -110,31 +110,44 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """What every incident transition is compared on, and what it writes."""
+    """What every incident transition is compared on: epoch, config generation, vote revision, incident.
+
+    `incident` is the number of the service's latest incident, 0 when it never had one.
+    """
 
     epoch: int
     gen: int
     service: str
     rev: int
     incident: int
-    level: Level
     reason: str
     at_wall: float
-    since_wall: float = 0.0
-    evidence: tuple[Evidence, ...] = ()
-    drafts: tuple[Draft, ...] = ()
 
 
 class Open(Transition, frozen=True, kw_only=True, tag="open"):
-    """A new incident. `incident` is the number of the service's previous one (0 when none)."""
+    """A new incident and its notifications, in one entry."""
+
+    level: Level
+    since_wall: float
+    evidence: tuple[Evidence, ...] = ()
+    drafts: tuple[Draft, ...] = ()
 
 
 class Shift(Transition, frozen=True, kw_only=True, tag="shift"):
     """The level of an open incident changes: worse (told) or better (only recorded)."""
 
+    level: Level
+    evidence: tuple[Evidence, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+
 
 class Close(Transition, frozen=True, kw_only=True, tag="close"):
-    """The incident ends. Which of the drafts are written, `apply` decides by what really left."""
+    """The incident ends. Who hears of it, `apply` finds in the outbox: whoever may have been told.
+
+    `notice` None tells nobody.
+    """
+
+    notice: Notice | None = None
 
 
 class Enqueue(Struct, frozen=True, kw_only=True, tag="enqueue"):

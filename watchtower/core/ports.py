@@ -1,7 +1,7 @@
 """The few shapes that shells fill in for one another; app.py hands them across.
 
-Protocols are what a shell may call, Structs what it may look at. Nothing here does anything. A shell that needs another's service takes one of these as an
-argument, so shells never import each other.
+Protocols are what a shell may call, Structs what it may look at. Nothing here does anything. A shell
+that needs another's service takes one of these as an argument, so shells never import each other.
 """
 
 from __future__ import annotations

@@ -1,0 +1,132 @@
+"""Incidents: which move a verdict asks for, and what each move writes into the ledger.
+
+The table MOVES is the whole policy of when an incident opens, worsens, eases or ends; `unknown`
+is not in it, so it neither opens nor resolves anything. The functions below it are the incident
+half of `ledger.apply`, called once the ledger has checked that the move is still justified.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec.structs import replace
+
+from watchtower.core import outbox
+from watchtower.core.commands import Close, Draft, Open, Shift
+from watchtower.core.model import Incident, Level, NoticeKind, State, Step
+
+CLOSED_KEPT: Final = 200
+TIMELINE_KEPT: Final = 50
+
+
+class Move(StrEnum):
+    """What happens to a service's incident. Worsened is told; eased is only recorded."""
+
+    OPENED = "opened"
+    WORSENED = "worsened"
+    EASED = "eased"
+    RESOLVED = "resolved"
+
+
+MOVES: Final[dict[tuple[Level | None, Level], Move]] = {
+    (None, Level.PARTIAL): Move.OPENED,
+    (None, Level.DEGRADED): Move.OPENED,
+    (None, Level.DOWN): Move.OPENED,
+    (Level.PARTIAL, Level.DEGRADED): Move.WORSENED,
+    (Level.PARTIAL, Level.DOWN): Move.WORSENED,
+    (Level.DEGRADED, Level.DOWN): Move.WORSENED,
+    (Level.DEGRADED, Level.PARTIAL): Move.EASED,
+    (Level.DOWN, Level.PARTIAL): Move.EASED,
+    (Level.DOWN, Level.DEGRADED): Move.EASED,
+    (Level.PARTIAL, Level.UP): Move.RESOLVED,
+    (Level.DEGRADED, Level.UP): Move.RESOLVED,
+    (Level.DOWN, Level.UP): Move.RESOLVED,
+}
+
+
+def move(current: Level | None, verdict: Level) -> Move | None:
+    """What `verdict` asks of an incident at level `current` (None: no open incident)."""
+    return MOVES.get((current, verdict))
+
+
+def opened(state: State, command: Open) -> State:
+    """A new numbered incident with its notifications."""
+    number = state.last_incident + 1
+    incident = Incident(
+        number=number,
+        service=command.service,
+        level=command.level,
+        reason=command.reason,
+        since_wall=command.since_wall,
+        opened_wall=command.at_wall,
+        evidence=command.evidence,
+        timeline=(Step(at_wall=command.at_wall, level=command.level, reason=command.reason),),
+    )
+    row = replace(state.service(command.service), incident=number, open=True)
+    state = replace(
+        state,
+        last_incident=number,
+        incidents={**state.incidents, number: incident},
+        services={**state.services, command.service: row},
+    )
+    return outbox.enqueue(state, number, command.service, command.drafts, command.at_wall)
+
+
+def shifted(state: State, incident: Incident, command: Shift) -> State:
+    """The open incident at another level, one step longer."""
+    step = Step(at_wall=command.at_wall, level=command.level, reason=command.reason)
+    changed = replace(
+        incident,
+        level=command.level,
+        reason=command.reason,
+        evidence=command.evidence,
+        timeline=(*incident.timeline, step)[-TIMELINE_KEPT:],
+    )
+    state = replace(state, incidents={**state.incidents, incident.number: changed})
+    return outbox.enqueue(state, incident.number, command.service, command.drafts, command.at_wall)
+
+
+def closed(state: State, incident: Incident, command: Close, *, sender: str) -> State:
+    """The incident ended; what never left is cancelled, whoever may have been told hears that it is over."""
+    step = Step(at_wall=command.at_wall, level=Level.UP, reason=command.reason)
+    ended = replace(
+        incident, closed_wall=command.at_wall, timeline=(*incident.timeline, step)[-TIMELINE_KEPT:]
+    )
+    row = replace(state.service(command.service), open=False)
+    state = replace(
+        state,
+        incidents={**state.incidents, incident.number: ended},
+        services={**state.services, command.service: row},
+    )
+    drafts = _resolved_drafts(state, incident, command, sender)
+    state = outbox.enqueue(state, incident.number, command.service, drafts, command.at_wall)
+    return _without_old(outbox.tidy(state))
+
+
+def _resolved_drafts(state: State, incident: Incident, command: Close, sender: str) -> tuple[Draft, ...]:
+    """One resolved notice for each channel that was told, or may have been: the outbox knows, not decide."""
+    notice, kind, number = command.notice, NoticeKind.RESOLVED, str(incident.number)
+    if notice is None:
+        return ()
+    return tuple(
+        Draft(
+            id=outbox.notification_id(state.cluster, incident.service, kind, number, channel),
+            channel=channel,
+            kind=kind,
+            sender=sender,
+            notice=notice,
+        )
+        for channel in outbox.told_channels(state, incident.number)
+    )
+
+
+def _without_old(state: State) -> State:
+    """Keep the newest CLOSED_KEPT closed incidents, and those whose notifications are unfinished."""
+    ended = sorted(number for number, incident in state.incidents.items() if not incident.is_open)
+    busy = {item.incident for item in state.notifications.values() if not item.stage.finished}
+    drop = [number for number in ended[: max(0, len(ended) - CLOSED_KEPT)] if number not in busy]
+    if not drop:
+        return state
+    incidents = {number: kept for number, kept in state.incidents.items() if number not in drop}
+    return replace(state, incidents=incidents)

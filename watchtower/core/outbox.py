@@ -1,0 +1,268 @@
+"""Notifications in the ledger: who may send which one, when, and what an attempt's outcome does.
+
+The outbox half of `ledger.apply`. Every rule here answers a counterexample of the protocol's model:
+lanes keep order per (service, channel); a claim is compare-and-set on the attempt; a negative
+outcome counts only from the live claim, `accepted` from any; doubt is sticky; closing an incident
+looks at the outbox itself. Nothing here knows a clock or the configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from watchtower.core.commands import Answer, Assign, Claim, Draft, Entry, Settle
+from watchtower.core.model import (
+    Attempt,
+    Doubt,
+    NoticeKind,
+    Notification,
+    Outcome,
+    Stage,
+    State,
+)
+
+UNFINISHED_MAX: Final = 2_000
+FINISHED_KEPT: Final = 300
+ATTEMPTS_KEPT: Final = 10
+BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+RETRY_AFTER_MAX_S: Final = 900.0
+
+
+class NextAttempt(Struct, frozen=True, kw_only=True):
+    """Not before `at_wall`, and why."""
+
+    at_wall: float
+    reason: str
+
+
+def notification_id(cluster: str, service: str, kind: NoticeKind, number: str, channel: str) -> str:
+    """The deterministic id: the same on every peer, for every attempt, 16 hex digits.
+
+    `number` is the incident's number, followed by the step for a notification within it.
+    """
+    text = f"{cluster}\x1f{service}\x1f{kind.value}\x1f{number}\x1f{channel}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def lane_of(service: str, channel: str) -> str:
+    """Items of one lane are delivered in order."""
+    return f"{service} {channel}"
+
+
+def head_of_lane(state: State, item: Notification) -> bool:
+    """True when no older unfinished item stands in the same lane."""
+    return not any(
+        other.lane == item.lane and other.order < item.order and not other.stage.finished
+        for other in state.notifications.values()
+    )
+
+
+def next_attempt(item: Notification) -> NextAttempt:
+    """When an unfinished notification may be tried (again): backoff, or what the provider asked for."""
+    if item.failures == 0:
+        return NextAttempt(at_wall=item.created_wall, reason="first attempt")
+    backoff_s = BACKOFF_S[min(item.failures, len(BACKOFF_S)) - 1]
+    asked_s = min(item.retry_after_s, RETRY_AFTER_MAX_S)
+    if asked_s > backoff_s:
+        return NextAttempt(at_wall=item.settled_wall + asked_s, reason="the channel asked to wait")
+    return NextAttempt(at_wall=item.settled_wall + backoff_s, reason=f"attempt {item.failures} failed")
+
+
+def enqueue(state: State, incident: int, service: str, drafts: Iterable[Draft], at_wall: float) -> State:
+    """The drafts as pending notifications; known ids are left alone, an overfull outbox sheds and counts."""
+    notifications = dict(state.notifications)
+    order, shed = state.last_order, state.shed
+    unfinished = sum(not item.stage.finished for item in notifications.values())
+    for draft in drafts:
+        if draft.id in notifications:
+            continue
+        if unfinished >= UNFINISHED_MAX:
+            shed += 1
+            continue
+        order, unfinished = order + 1, unfinished + 1
+        notifications[draft.id] = Notification(
+            id=draft.id,
+            order=order,
+            incident=incident,
+            service=service,
+            kind=draft.kind,
+            channel=draft.channel,
+            lane=lane_of(service, draft.channel),
+            sender=draft.sender,
+            notice=draft.notice,
+            created_wall=at_wall,
+        )
+    return replace(state, notifications=notifications, last_order=order, shed=shed)
+
+
+def told_channels(state: State, incident: int) -> tuple[str, ...]:
+    """Channels on which the incident was, or may have been, or is about to be announced."""
+    return tuple(
+        dict.fromkeys(
+            item.channel
+            for item in state.notifications.values()
+            if item.incident == incident and item.kind is not NoticeKind.RESOLVED and _has_left(item)
+        )
+    )
+
+
+def _has_left(item: Notification) -> bool:
+    """False only when it is certain that nobody was or is being told."""
+    if item.stage is Stage.CANCELLED:
+        return False
+    return item.stage is not Stage.PENDING or item.doubt is not Doubt.NO
+
+
+def assign(state: State, command: Assign) -> tuple[State, Answer]:
+    """Name another wanted sender; a live claim is not touched, its owner may still finish."""
+    item = state.notifications.get(command.id)
+    if item is None or item.stage.finished:
+        return state, Answer(ok=False, reason="no such unfinished notification")
+    return _put(state, replace(item, sender=command.sender)), Answer(ok=True)
+
+
+def claim(state: State, entry: Entry, command: Claim) -> tuple[State, Answer]:
+    """The wanted sender takes attempt + 1 (protocol.md, `claim`); a takeover leaves doubt at least maybe."""
+    item = state.notifications.get(command.id)
+    refusal = _claim_refusal(state, entry, command, item)
+    if item is None or refusal:
+        return state, Answer(ok=False, reason=refusal)
+    doubt = item.doubt
+    if item.stage is not Stage.PENDING and doubt is Doubt.NO:
+        doubt = Doubt.MAYBE
+    claimed = replace(
+        item,
+        stage=Stage.CLAIMED,
+        attempt=item.attempt + 1,
+        owner=entry.by,
+        session=entry.session,
+        claim_id=command.claim_id,
+        hold_ms=command.hold_ms,
+        doubt=doubt,
+    )
+    return _put(state, claimed), Answer(ok=True)
+
+
+def _claim_refusal(state: State, entry: Entry, command: Claim, item: Notification | None) -> str:
+    if item is None:
+        return "no such notification"
+    if item.stage.finished:
+        return f"already {item.stage.value}"
+    if item.attempt != command.attempt:
+        return f"attempt {command.attempt} is not the current {item.attempt}"
+    if item.sender != entry.by:
+        return f"the wanted sender is {item.sender}"
+    if not head_of_lane(state, item):
+        return "an older notification of the lane is unfinished"
+    return ""
+
+
+def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
+    """Write down how an attempt ended (protocol.md, `settle`), then cancel what nobody needs any more."""
+    item = state.notifications.get(command.id)
+    if item is None or command.attempt > item.attempt:
+        return state, Answer(ok=False, reason="no such attempt")
+    is_current = (item.attempt, item.owner, item.session) == (command.attempt, entry.by, entry.session)
+    if command.outcome is Outcome.ACCEPTED:
+        settled = _accepted(item, is_current=is_current)
+    elif item.stage is Stage.CLAIMED and is_current:
+        settled = _not_accepted(item, command.outcome)
+    else:
+        return state, Answer(ok=False, reason="not from the live claim")
+    if settled == item:
+        return state, Answer(ok=False, reason="nothing changes")
+    return tidy(_put(state, _recorded(settled, entry, command))), Answer(ok=True)
+
+
+def _accepted(item: Notification, *, is_current: bool) -> Notification:
+    """Truth about the world beats ownership, but a live foreign claim keeps the lane until it ends."""
+    if item.stage is Stage.CLAIMED and not is_current:
+        return replace(item, doubt=Doubt.PROOF)
+    if item.stage in (Stage.PENDING, Stage.CLAIMED, Stage.UNCERTAIN, Stage.SUPERSEDED):
+        return replace(item, stage=Stage.DELIVERED, doubt=Doubt.PROOF)
+    return item
+
+
+_STAGE_AFTER: Final = {
+    Outcome.NOT_SENT: Stage.PENDING,
+    Outcome.REJECTED: Stage.PENDING,
+    Outcome.AMBIGUOUS: Stage.UNCERTAIN,
+    Outcome.DEAD: Stage.DEAD,
+    Outcome.SUPERSEDED: Stage.SUPERSEDED,
+}
+
+
+def _not_accepted(item: Notification, outcome: Outcome) -> Notification:
+    stage, doubt = _STAGE_AFTER[outcome], item.doubt
+    if outcome is Outcome.AMBIGUOUS and doubt is Doubt.NO:
+        doubt = Doubt.MAYBE
+    if doubt is Doubt.PROOF and stage is not Stage.UNCERTAIN:
+        stage = Stage.DELIVERED
+    return replace(item, stage=stage, doubt=doubt)
+
+
+def _recorded(item: Notification, entry: Entry, command: Settle) -> Notification:
+    attempt = Attempt(
+        number=command.attempt,
+        peer=entry.by,
+        outcome=command.outcome,
+        detail=command.detail[:200],
+        at_wall=command.at_wall,
+    )
+    failed = command.outcome not in (Outcome.ACCEPTED, Outcome.SUPERSEDED)
+    return replace(
+        item,
+        attempts=(*item.attempts, attempt)[-ATTEMPTS_KEPT:],
+        failures=item.failures + failed,
+        retry_after_s=command.retry_after_s,
+        settled_wall=command.at_wall,
+        receipt=command.receipt[:200] or item.receipt,
+    )
+
+
+def tidy(state: State) -> State:
+    """Cancel announcements of closed incidents that never left, and resolved notices nobody waits for."""
+    notifications = dict(state.notifications)
+    for item in state.notifications.values():
+        if _is_waiting(item) and item.kind is not NoticeKind.RESOLVED and not _is_open(state, item):
+            notifications[item.id] = replace(item, stage=Stage.CANCELLED)
+    state = replace(state, notifications=notifications)
+    for item in tuple(notifications.values()):
+        never_tried = item.kind is NoticeKind.RESOLVED and _is_waiting(item) and item.attempt == 0
+        if never_tried and item.channel not in told_channels(state, item.incident):
+            notifications[item.id] = replace(item, stage=Stage.CANCELLED)
+    return _pruned(state)
+
+
+def _is_waiting(item: Notification) -> bool:
+    return item.stage is Stage.PENDING and item.doubt is Doubt.NO
+
+
+def _is_open(state: State, item: Notification) -> bool:
+    incident = state.incidents.get(item.incident)
+    return incident is not None and incident.is_open
+
+
+def _pruned(state: State) -> State:
+    """Keep the newest FINISHED_KEPT finished notifications, and all that belong to something open."""
+    finished = [item for item in state.notifications.values() if item.stage.finished]
+    if len(finished) <= FINISHED_KEPT:
+        return state
+    busy = {item.incident for item in state.notifications.values() if not item.stage.finished}
+    finished.sort(key=lambda item: item.order)
+    drop = {
+        item.id
+        for item in finished[: len(finished) - FINISHED_KEPT]
+        if item.incident not in busy and not _is_open(state, item)
+    }
+    kept = {key: item for key, item in state.notifications.items() if key not in drop}
+    return replace(state, notifications=kept)
+
+
+def _put(state: State, item: Notification) -> State:
+    return replace(state, notifications={**state.notifications, item.id: item})

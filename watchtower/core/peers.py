@@ -1,0 +1,67 @@
+"""Peers are services too: is another peer up, sick, or gone?
+
+Besides the votes of the others (its own never counts), a peer is judged by what the ledger knows of
+it: it never joined, it stopped reporting, it doubts itself, its clock is off. A planned stop is
+excused for as long as the peer asked for; a fresh report through the log is proof of life.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from watchtower.core import eligibility
+from watchtower.core.model import Instant, Level, PeerRow, State, Verdict, View
+
+JOIN_GRACE_S: Final = 120.0
+
+
+def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> Verdict:
+    """The verdict on `peer`, given the verdict `votes` of the other peers' probes."""
+    row = state.row(peer)
+    if row.leaving_until_wall > now.wall:
+        return Verdict(level=None, reason="stopped on purpose", counts=votes.counts)
+    if row.session == 0:
+        return _never_joined(state, votes, now)
+    silent_s = eligibility.silent_s(peer, view, now)
+    if not row.boot_id or silent_s > eligibility.FRESH_S:
+        return _as(votes, Level.DOWN, _silence(row, silent_s), now.wall - silent_s)
+    if votes.level in (Level.DOWN, Level.DEGRADED, Level.PARTIAL):
+        return votes
+    return _by_its_reports(peer, row, votes, view, now)
+
+
+def _by_its_reports(peer: str, row: PeerRow, votes: Verdict, view: View, now: Instant) -> Verdict:
+    sickness = _sickness(peer, row, view)
+    if sickness:
+        return _as(votes, Level.DEGRADED, sickness, now.wall)
+    if view.heard_boot.get(peer, 0.0) == 0.0:
+        return Verdict(level=None, reason="not heard yet", counts=votes.counts)
+    return _as(votes, Level.UP, "reports and answers", 0.0)
+
+
+def _never_joined(state: State, votes: Verdict, now: Instant) -> Verdict:
+    if now.wall - state.founded_wall < JOIN_GRACE_S:
+        return Verdict(level=None, reason="has not joined yet", counts=votes.counts)
+    return _as(votes, Level.DOWN, "has never joined the cluster", state.founded_wall)
+
+
+def _silence(row: PeerRow, silent_s: float) -> str:
+    if not row.boot_id:
+        return "stopped reporting, its session is over"
+    return f"no report for {silent_s:.0f} s: dead, cut off, or its app hangs"
+
+
+def _sickness(peer: str, row: PeerRow, view: View) -> str:
+    if row.doubt:
+        return f"doubts itself: {row.doubt}"
+    error_s = eligibility.clock_error_s(peer, view)
+    if abs(error_s) > eligibility.CLOCK_OFFSET_MAX_S:
+        return f"its clock is {error_s:+.1f} s off"
+    return ""
+
+
+def _as(votes: Verdict, level: Level, reason: str, since_wall: float) -> Verdict:
+    """That level for that reason; when the votes say so too, they say it better."""
+    if votes.level is level is Level.DOWN:
+        return votes
+    return Verdict(level=level, reason=reason, since_wall=since_wall, counts=votes.counts)

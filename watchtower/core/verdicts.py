@@ -1,0 +1,108 @@
+"""The verdict on every subject, with this peer's memory of it: one pass over the ledger.
+
+Every peer runs this for itself, so that any peer can answer; only the alerter acts on it, in
+decide.py. A verdict that no rule supports any longer stays for two minutes and is then unknown.
+The subject `cluster` stands for the watching itself: too many doubts, too much that is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from watchtower.core import eligibility, heartbeats, peers, quorum
+from watchtower.core.model import Evidence, Instant, Level, Opinion, Standing, State, Verdict, View
+from watchtower.core.settings import (
+    CLUSTER_SUBJECT,
+    HeartbeatTarget,
+    PeerTarget,
+    Service,
+    Settings,
+)
+
+HOLD_LAST_S: Final = 120.0
+UNKNOWN_TOLD_AFTER_S: Final = 300.0
+
+
+def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[str, Standing]:
+    """The standing of every configured service, of every peer, and of the cluster."""
+    names = settings.cluster.peer_names
+    eligible = [name for name in names if eligibility.ineligible(state, name, view, now) is None]
+    troubled = {service for peer in eligible for service in state.row(peer).votes}
+    quiet: dict[tuple[str, ...], Verdict] = {}
+    standings: dict[str, Standing] = {}
+    for service in settings.services.values():
+        verdict = quiet.get(service.voters) if _is_quiet(service, troubled) else None
+        if verdict is None:
+            verdict = _verdict(service, eligible, state, view, now)
+        if _is_quiet(service, troubled):
+            quiet[service.voters] = verdict
+        standings[service.name] = _remember(view.standings.get(service.name), verdict, now)
+    verdict = _cluster_verdict(state, settings, standings.values(), now)
+    standings[CLUSTER_SUBJECT] = _remember(view.standings.get(CLUSTER_SUBJECT), verdict, now)
+    return standings
+
+
+def evidence(service: Service, state: State, view: View, now: Instant) -> tuple[Evidence, ...]:
+    """What each voter of `service` sees just now; of a peer that may not vote, why not."""
+    seen = []
+    for peer in service.voters:
+        reason = eligibility.ineligible(state, peer, view, now)
+        vote = state.row(peer).vote(service.name)
+        if reason is not None:
+            seen.append(Evidence(peer=peer, opinion=Opinion.UNKNOWN, text=f"has no vote: {reason.value}"))
+        else:
+            seen.append(Evidence(peer=peer, opinion=vote.opinion, text=vote.text, latency_ms=vote.latency_ms))
+    return tuple(seen)
+
+
+def _is_quiet(service: Service, troubled: set[str]) -> bool:
+    """True when nobody reports anything special: all such services share one verdict."""
+    return service.name not in troubled and not isinstance(service.target, HeartbeatTarget | PeerTarget)
+
+
+def _verdict(service: Service, eligible: list[str], state: State, view: View, now: Instant) -> Verdict:
+    target = service.target
+    if isinstance(target, HeartbeatTarget):
+        return heartbeats.judge(state.beats.get(service.name), target, state.watch, now.wall)
+    votes = [state.row(peer).vote(service.name) for peer in service.voters if peer in eligible]
+    verdict = quorum.judge(
+        votes,
+        len(service.voters),
+        now_wall=now.wall,
+        partial_after_s=service.confirm.partial_after_s,
+    )
+    if isinstance(target, PeerTarget):
+        return peers.judge(target.peer, verdict, state, view, now)
+    return verdict
+
+
+def _remember(old: Standing | None, verdict: Verdict, now: Instant) -> Standing:
+    if verdict.level is not None:
+        is_same = old is not None and old.level is verdict.level
+        since_boot = old.since_boot if old is not None and is_same else now.boot
+        return Standing(verdict=verdict, level=verdict.level, since_boot=since_boot, held_boot=now.boot)
+    if old is None:
+        return Standing(verdict=verdict, level=Level.UNKNOWN, since_boot=now.boot, held_boot=now.boot)
+    if old.level is not Level.UNKNOWN and now.boot - old.held_boot >= HOLD_LAST_S:
+        return Standing(verdict=verdict, level=Level.UNKNOWN, since_boot=now.boot, held_boot=now.boot)
+    return Standing(verdict=verdict, level=old.level, since_boot=old.since_boot, held_boot=old.held_boot)
+
+
+def _cluster_verdict(
+    state: State, settings: Settings, standings: Iterable[Standing], now: Instant
+) -> Verdict:
+    doubting = [name for name in settings.cluster.peer_names if state.row(name).doubt]
+    if len(doubting) >= settings.majority and len(settings.cluster.peers) > 1:
+        reason = f"{len(doubting)} of {len(settings.cluster.peers)} peers doubt themselves"
+        first = state.row(doubting[0]).doubt
+        return Verdict(level=Level.DOWN, reason=f"{reason}: {first}", since_wall=now.wall)
+    unknown = [
+        standing
+        for standing in standings
+        if standing.level is Level.UNKNOWN and now.boot - standing.since_boot > UNKNOWN_TOLD_AFTER_S
+    ]
+    if unknown:
+        reason = f"cannot judge {len(unknown)} services: {unknown[0].verdict.reason}"
+        return Verdict(level=Level.DEGRADED, reason=reason, since_wall=now.wall - UNKNOWN_TOLD_AFTER_S)
+    return Verdict(level=Level.UP, reason="the cluster can judge every service")
