@@ -58,6 +58,9 @@ SICK_STANDS_S: Final = 5.0
 
 FALLBACK_AFTER_S: Final = 300.0
 
+FORGOTTEN_MAX: Final = 300
+"""Services forgotten by one command, so that long names still fit into one entry."""
+
 
 class Scene(Struct, frozen=True):
     """What one pass looks at, bundled for the stages."""
@@ -231,13 +234,14 @@ def _orphans(scene: Scene) -> Iterator[Command]:
 
 def _fallbacks(scene: Scene) -> Iterator[Command]:
     """What a channel refuses for good, or has not taken for five minutes, goes to its fallback too."""
-    state = scene.state
-    known = {(item.incident, item.kind, item.channel) for item in state.notifications.values()}
-    for item in state.notifications.values():
+    state, items = scene.state, sorted(scene.state.notifications.values(), key=lambda item: item.order)
+    known = {_transition_told(item, item.channel) for item in items}
+    stuck = {item.lane for item in items if item.failures and not item.stage.finished}
+    for item in () if outbox.is_full(state) else items:
         channel = scene.settings.channels.get(item.channel)
-        if channel is None or not channel.fallback or not _needs_fallback(item, scene.now):
+        if channel is None or not channel.fallback or not _needs_fallback(scene, item, stuck):
             continue
-        if (item.incident, item.kind, channel.fallback) in known:
+        if _transition_told(item, channel.fallback) in known:
             continue
         notice = replace(item.notice, instead_of=item.channel)
         draft = Draft(
@@ -250,12 +254,21 @@ def _fallbacks(scene: Scene) -> Iterator[Command]:
         yield Enqueue(epoch=state.lease.epoch, incident=item.incident, draft=draft, at_wall=scene.now.wall)
 
 
-def _needs_fallback(item: Notification, now: Instant) -> bool:
-    if item.notice.instead_of:
+def _transition_told(item: Notification, channel: str) -> tuple[int, NoticeKind, float, str]:
+    """One transition on one channel: an incident may worsen more than once, each time at another time."""
+    return item.incident, item.kind, item.notice.at_wall, channel
+
+
+def _needs_fallback(scene: Scene, item: Notification, stuck: set[str]) -> bool:
+    """True for what is dead or has waited too long in a lane (of `stuck`) whose channel refuses."""
+    incident = scene.state.incidents.get(item.incident)
+    is_over = incident is None or not incident.is_open
+    if item.notice.instead_of or (is_over and item.kind is not NoticeKind.RESOLVED) or incident is None:
         return False
     if item.stage is Stage.DEAD:
         return True
-    return not item.stage.finished and item.failures > 0 and now.wall - item.created_wall > FALLBACK_AFTER_S
+    is_old = scene.now.wall - item.created_wall > FALLBACK_AFTER_S
+    return is_old and not item.stage.finished and item.lane in stuck
 
 
 def _senders(scene: Scene) -> Iterator[Command]:
@@ -292,4 +305,4 @@ def _forgetting(scene: Scene) -> Iterator[Command]:
         if name not in scene.view.standings and not state.service(name).open
     ]
     if unknown:
-        yield Forget(epoch=state.lease.epoch, gen=state.config.gen, services=tuple(unknown[:1000]))
+        yield Forget(epoch=state.lease.epoch, gen=state.config.gen, services=tuple(unknown[:FORGOTTEN_MAX]))

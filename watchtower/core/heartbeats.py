@@ -2,13 +2,15 @@
 
 Judged by whoever decides, from the last beat in the ledger; no peer votes on it. A beat that was
 due while nobody could have received it is unknown, because the sender may have called in vain:
-from there on the first due time after the cluster watches again is the one that counts.
+from there on the first due time after the cluster watches again is the one that counts. An alerter
+that takes over after a gap is blind itself until its first report shows that it watches.
 """
 
 from __future__ import annotations
 
 import math
 
+from watchtower.core.ledger import BLIND_GAP_S
 from watchtower.core.model import Beat, Level, Verdict, Watch
 from watchtower.core.settings import HeartbeatTarget
 
@@ -20,7 +22,8 @@ def judge(beat: Beat | None, target: HeartbeatTarget, watch: Watch, now_wall: fl
     first_due = beat.at_wall + target.period_s
     if now_wall <= first_due:
         return Verdict(level=Level.UP, reason=f"last beat {_ago(now_wall - beat.at_wall)} ago")
-    due = _first_due_since(beat, target, watch.since_wall)
+    is_blind = now_wall - watch.last_wall > BLIND_GAP_S
+    due = _first_due_since(beat, target, now_wall if is_blind else watch.since_wall)
     if due > first_due and now_wall <= due + target.grace_s:
         reason = f"a beat was due while nobody was watching; the next is due in {_ago(due - now_wall)}"
         return Verdict(level=None, reason=reason)

@@ -117,7 +117,7 @@ def _gone(state: State, entry: Entry, command: c.Gone) -> Outgrowth:
 
 def _leaving(state: State, entry: Entry, command: c.Leaving) -> Outgrowth:
     row = replace(state.row(entry.by), leaving_until_wall=command.at_wall + command.for_s)
-    return replace(state, peers={**state.peers, entry.by: row}), _DONE
+    return _with_row(state, entry.by, row), _DONE
 
 
 def _report(state: State, entry: Entry, command: c.Report) -> Outgrowth:
@@ -149,10 +149,11 @@ def _merged(votes: dict[str, Vote], changes: dict[str, Vote | None]) -> dict[str
 
 
 def _with_row(state: State, peer: str, row: PeerRow) -> State:
-    """The peer's row replaced, and the revision of every service whose opinion that changes raised."""
+    """The peer's row replaced, and the revision of every service whose eligible votes that changes raised."""
     old = state.row(peer)
     peers = {**state.peers, peer: row}
-    if old.default is not row.default or old.config_hash != row.config_hash:
+    leaves = bool(row.leaving_until_wall) and not old.leaving_until_wall
+    if leaves or old.default is not row.default or old.config_hash != row.config_hash:
         return replace(state, peers=peers, rev_base=state.rev_base + 1)
     changed = [
         name for name in {**old.votes, **row.votes} if old.vote(name).opinion is not row.vote(name).opinion
@@ -301,6 +302,8 @@ def _enqueue(state: State, entry: Entry, command: c.Enqueue) -> Outgrowth:
         refusal = "the incident is closed"
     if not refusal and command.draft.id in state.notifications:
         refusal = "already in the outbox"
+    if not refusal and outbox.is_full(state):
+        refusal = "the outbox is full"
     if incident is None or refusal:
         return state, _no(refusal)
     return outbox.enqueue(state, incident.number, incident.service, (command.draft,), command.at_wall), _DONE

@@ -367,16 +367,23 @@ class Standing(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """The unreplicated facts of the peer that decides.
 
-    `heard_boot`: when each peer's latest report was applied here, 0.0 when none arrived since this
-    process started. `started_boot`: when this process began to listen. `clock_offset_s`: each
-    peer's wall clock minus ours. `standings`: verdicts of the latest pass.
+    `heard_boot`: when each peer's latest report was applied here; no entry when none arrived since
+    this process started. `started_boot`: when this process began to listen. `report_marks` are the
+    (session, sequence) of the latest report seen of each peer, `clock_samples_s` the latest
+    differences between each peer's wall clock and ours. `standings`: verdicts of the latest pass.
     """
 
     me: str
     started_boot: float
     heard_boot: dict[str, float] = {}
-    clock_offset_s: dict[str, float] = {}
+    report_marks: dict[str, tuple[int, int]] | None = None
+    clock_samples_s: dict[str, tuple[float, ...]] = {}
     standings: dict[str, Standing] = {}
+
+    @property
+    def clock_offset_s(self) -> dict[str, float]:
+        """Each peer's wall clock minus ours. A late report only ever looks older, so the largest is true."""
+        return {peer: max(samples) for peer, samples in self.clock_samples_s.items() if samples}
 
 
 class ClusterStatus(Struct, frozen=True, kw_only=True):

@@ -73,15 +73,26 @@ def next_attempt(item: Notification) -> NextAttempt:
     return NextAttempt(at_wall=item.settled_wall + backoff_s, reason=f"attempt {item.failures} failed")
 
 
+def is_full(state: State) -> bool:
+    """True when so much is unfinished that further announcements are shed."""
+    return _unfinished(state) >= UNFINISHED_MAX
+
+
+def _unfinished(state: State) -> int:
+    return sum(not item.stage.finished for item in state.notifications.values())
+
+
 def enqueue(state: State, incident: int, service: str, drafts: Iterable[Draft], at_wall: float) -> State:
-    """The drafts as pending notifications; known ids are left alone, an overfull outbox sheds and counts."""
+    """The drafts as pending notifications; known ids are left alone, an overfull outbox sheds and counts.
+
+    A resolved notice is never shed: whoever was told hears the end. There is at most one per lane.
+    """
     notifications = dict(state.notifications)
-    order, shed = state.last_order, state.shed
-    unfinished = sum(not item.stage.finished for item in notifications.values())
+    order, shed, unfinished = state.last_order, state.shed, _unfinished(state)
     for draft in drafts:
         if draft.id in notifications:
             continue
-        if unfinished >= UNFINISHED_MAX:
+        if unfinished >= UNFINISHED_MAX and draft.kind is not NoticeKind.RESOLVED:
             shed += 1
             continue
         order, unfinished = order + 1, unfinished + 1
@@ -101,19 +112,17 @@ def enqueue(state: State, incident: int, service: str, drafts: Iterable[Draft], 
 
 
 def told_channels(state: State, incident: int) -> tuple[str, ...]:
-    """Channels on which the incident was, or may have been, or is about to be announced."""
-    return tuple(
-        dict.fromkeys(
-            item.channel
-            for item in state.notifications.values()
-            if item.incident == incident and item.kind is not NoticeKind.RESOLVED and _has_left(item)
-        )
-    )
+    """Channels on which the incident was, or may have been, or is being announced, in that order.
+
+    Sorted, because a restored snapshot need not hold its notifications in the order of their making.
+    """
+    items = (item for item in state.notifications.values() if item.incident == incident and _has_left(item))
+    return tuple(dict.fromkeys(item.channel for item in sorted(items, key=lambda item: item.order)))
 
 
 def _has_left(item: Notification) -> bool:
-    """False only when it is certain that nobody was or is being told."""
-    if item.stage is Stage.CANCELLED:
+    """True for an announcement, unless it is certain that nobody was or is being told by it."""
+    if item.kind is NoticeKind.RESOLVED or item.stage is Stage.CANCELLED:
         return False
     return item.stage is not Stage.PENDING or item.doubt is not Doubt.NO
 
@@ -227,16 +236,21 @@ def _recorded(item: Notification, entry: Entry, command: Settle) -> Notification
 
 def tidy(state: State) -> State:
     """Cancel announcements of closed incidents that never left, and resolved notices nobody waits for."""
-    notifications = dict(state.notifications)
-    for item in state.notifications.values():
-        if _is_waiting(item) and item.kind is not NoticeKind.RESOLVED and not _is_open(state, item):
-            notifications[item.id] = replace(item, stage=Stage.CANCELLED)
-    state = replace(state, notifications=notifications)
-    for item in tuple(notifications.values()):
-        never_tried = item.kind is NoticeKind.RESOLVED and _is_waiting(item) and item.attempt == 0
-        if never_tried and item.channel not in told_channels(state, item.incident):
-            notifications[item.id] = replace(item, stage=Stage.CANCELLED)
-    return _pruned(state)
+    told = {(item.incident, item.channel) for item in state.notifications.values() if _has_left(item)}
+    notifications = {
+        key: replace(item, stage=Stage.CANCELLED) if _is_pointless(state, item, told) else item
+        for key, item in state.notifications.items()
+    }
+    return _pruned(replace(state, notifications=notifications))
+
+
+def _is_pointless(state: State, item: Notification, told: set[tuple[int, str]]) -> bool:
+    """True for what waits, never left, and would tell of what is over or was never said."""
+    if not _is_waiting(item):
+        return False
+    if item.kind is NoticeKind.RESOLVED:
+        return item.attempt == 0 and (item.incident, item.channel) not in told
+    return not _is_open(state, item)
 
 
 def _is_waiting(item: Notification) -> bool:

@@ -6,13 +6,13 @@ that needs another's service takes one of these as an argument, so shells never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
-from watchtower.core.commands import Answer, Command
-from watchtower.core.model import ClusterStatus, Instant, Result, State, View
+from watchtower.core.commands import Answer, ClaimLease, Command, Release, Renew, Report
+from watchtower.core.model import ClusterStatus, Instant, Result, Standing, State, View
 from watchtower.core.settings import Service, Settings
 
 
@@ -85,3 +85,163 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     probes: ProbeStats
     delivery: DeliveryStats
     reload_error: str = ""
+
+
+class Recheck(Struct, frozen=True, kw_only=True):
+    """Look at `service` again in `in_s` seconds, out of turn."""
+
+    service: str
+    in_s: float
+
+
+class ClusterPort(Protocol):
+    """The replicated log as a peer uses it."""
+
+    submit: Submit
+
+    @property
+    def state(self) -> State:
+        """The latest applied state; immutable."""
+        ...
+
+    def status(self) -> ClusterStatus:
+        """What Raft looks like from here."""
+        ...
+
+    async def start(self) -> None:
+        """Listen, dial the others, recover from disk. Raises ClusterError."""
+        ...
+
+    async def stop(self) -> None:
+        """End the Raft thread and close everything."""
+        ...
+
+
+class LeasePort(Protocol):
+    """The alerting lease, stepped by the pass that decides."""
+
+    def observe(self, state: State, now: Instant) -> None:
+        """See an applied state: timers of entries new to this process start now."""
+        ...
+
+    def step(
+        self, state: State, session: int, now: Instant, *, may_claim: str, new_id: Callable[[], str]
+    ) -> ClaimLease | Renew | Release | None:
+        """What to propose now, if anything. `may_claim` is "" or why this peer should not hold office."""
+        ...
+
+    def in_office(self, now: Instant) -> bool:
+        """True while this peer is the alerter on its own clock."""
+        ...
+
+
+class VantagePort(Protocol):
+    """Results to this peer's votes, and votes to reports."""
+
+    def reload(self, settings: Settings, now: Instant) -> None:
+        """Take new settings; opinions of unchanged services stay."""
+        ...
+
+    def take(self, result: Result, now: Instant) -> Recheck | None:
+        """Weigh a result; what to look at again."""
+        ...
+
+    def note_loop_lag(self, lag_s: float, now: Instant) -> None:
+        """How late this process itself is."""
+        ...
+
+    def doubt(self, now: Instant) -> str:
+        """Why this peer doubts itself; "" when it does not."""
+        ...
+
+    def report(self, state: State, now: Instant, boot_id: str) -> Report | None:
+        """The difference between our truth and our row in `state`, if it should be proposed now."""
+        ...
+
+    def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:
+        """Services that other peers have just begun to suspect."""
+        ...
+
+
+class SchedulerPort(Protocol):
+    """What is due when."""
+
+    stats: ProbeStats
+
+    def reload(self, settings: Settings) -> None:
+        """Take new settings; phases of unchanged services stay."""
+        ...
+
+    def probe_now(self, names: tuple[str, ...], in_s: float = 0.0) -> None:
+        """Probe these services out of turn."""
+        ...
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        ...
+
+
+class ReferencePort(Protocol):
+    """The looks at reference targets."""
+
+    def reload(self, settings: Settings) -> None:
+        """Take new reference targets."""
+        ...
+
+    def check_soon(self) -> None:
+        """Look at once; something has just failed."""
+        ...
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        ...
+
+
+class CourierPort(Protocol):
+    """Claims, sends and settles what this peer is to send."""
+
+    stats: DeliveryStats
+
+    def on_state(self, state: State, session: int) -> None:
+        """See an applied state."""
+        ...
+
+    def reload(self, settings: Settings) -> None:
+        """Take new channels."""
+        ...
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        ...
+
+    async def drain(self, timeout_s: float) -> None:
+        """Start nothing new; wait for what is being sent."""
+        ...
+
+    async def tell(self, channel: str, title: str, lines: tuple[str, ...]) -> str:
+        """Send a message past the ledger (blind notice); "" when accepted, else why not."""
+        ...
+
+
+class WebPort(Protocol):
+    """Answers over HTTP."""
+
+    def on_state(self, state: State, index: int) -> None:
+        """See an applied state."""
+        ...
+
+    def on_standings(self, standings: Mapping[str, Standing]) -> None:
+        """See the verdicts of a pass."""
+        ...
+
+    def reload(self, settings: Settings) -> None:
+        """Take new tokens and keys."""
+        ...
+
+    async def start(self) -> None:
+        """Listen. Raises ClusterError when the address cannot be had."""
+        ...
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        ...

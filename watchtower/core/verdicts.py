@@ -7,7 +7,6 @@ The subject `cluster` stands for the watching itself: too many doubts, too much 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from watchtower.core import eligibility, heartbeats, peers, quorum
@@ -38,7 +37,7 @@ def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[
         if _is_quiet(service, troubled):
             quiet[service.voters] = verdict
         standings[service.name] = _remember(view.standings.get(service.name), verdict, now)
-    verdict = _cluster_verdict(state, settings, standings.values(), now)
+    verdict = _cluster_verdict(state, settings, standings, now)
     standings[CLUSTER_SUBJECT] = _remember(view.standings.get(CLUSTER_SUBJECT), verdict, now)
     return standings
 
@@ -90,7 +89,7 @@ def _remember(old: Standing | None, verdict: Verdict, now: Instant) -> Standing:
 
 
 def _cluster_verdict(
-    state: State, settings: Settings, standings: Iterable[Standing], now: Instant
+    state: State, settings: Settings, standings: dict[str, Standing], now: Instant
 ) -> Verdict:
     doubting = [name for name in settings.cluster.peer_names if state.row(name).doubt]
     if len(doubting) >= settings.majority and len(settings.cluster.peers) > 1:
@@ -98,11 +97,19 @@ def _cluster_verdict(
         first = state.row(doubting[0]).doubt
         return Verdict(level=Level.DOWN, reason=f"{reason}: {first}", since_wall=now.wall)
     unknown = [
-        standing
-        for standing in standings
-        if standing.level is Level.UNKNOWN and now.boot - standing.since_boot > UNKNOWN_TOLD_AFTER_S
+        name
+        for name, standing in standings.items()
+        if standing.level is Level.UNKNOWN
+        and now.boot - standing.since_boot > UNKNOWN_TOLD_AFTER_S
+        and not _is_expected_unknown(settings.services[name], state)
     ]
     if unknown:
-        reason = f"cannot judge {len(unknown)} services: {unknown[0].verdict.reason}"
+        reason = f"cannot judge {len(unknown)} services: {standings[unknown[0]].verdict.reason}"
         return Verdict(level=Level.DEGRADED, reason=reason, since_wall=now.wall - UNKNOWN_TOLD_AFTER_S)
     return Verdict(level=Level.UP, reason="the cluster can judge every service")
+
+
+def _is_expected_unknown(service: Service, state: State) -> bool:
+    """A heartbeat that never beat is new, and a peer has incidents of its own."""
+    is_new = isinstance(service.target, HeartbeatTarget) and service.name not in state.beats
+    return is_new or isinstance(service.target, PeerTarget)

@@ -1,0 +1,233 @@
+"""Three real peers on loopback for tests: processes, configuration, targets that can be broken.
+
+Starts `python -m watchtower run` once per peer as a user would, asks them over HTTP, and waits for
+conditions with deadlines. Never sleeps and hopes, never kills by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+PEERS = ("a", "b", "c")
+
+T = TypeVar("T")
+
+
+def free_ports(count: int) -> list[int]:
+    """That many TCP ports nobody listens on just now, all different."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for sock in held:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
+
+
+def wait_for(look: Callable[[], T], timeout_s: float, what: str, every_s: float = 0.05) -> T:
+    """The first truthy answer of `look`; AssertionError naming `what` when the deadline has passed."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}; last seen {answer!r}")
+        time.sleep(every_s)
+
+
+class Target:
+    """An HTTP target on loopback: answers `status`, or refuses connections while `closed`."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.hits = 0
+        self.port = free_ports(1)[0]
+        self._server: http.server.ThreadingHTTPServer | None = None
+        self.open()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}/healthz"
+
+    def open(self) -> None:
+        """Listen (again)."""
+        target = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                target.hits += 1
+                body = json.dumps({"db": "up" if target.status == 200 else "down"}).encode()
+                self.send_response(target.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """Refuse connections from now on."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class Cluster:
+    """Peers a, b and c with one configuration each (equal unless a test writes another)."""
+
+    def __init__(self, folder: Path, *, services: str, notify: str, extra: str = "") -> None:
+        self.folder = folder
+        ports = free_ports(6)
+        self.raft = dict(zip(PEERS, ports[:3], strict=True))
+        self.http = dict(zip(PEERS, ports[3:], strict=True))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environ: dict[str, str] = {}
+        self.program: list[str] = ["-m", "watchtower"]
+        (folder / "secret").write_text(secrets.token_urlsafe(32))
+        for peer in PEERS:
+            self.configure(peer, services=services, notify=notify, extra=extra)
+
+    def configure(self, peer: str, *, services: str, notify: str, extra: str = "") -> None:
+        """Write the peer's file: the same text on all, but for where it listens and stores."""
+        peers = "\n".join(
+            f"    {name}: {{raft: 127.0.0.1:{self.raft[name]}, http: http://127.0.0.1:{self.http[name]}}}"
+            for name in PEERS
+        )
+        text = (
+            f"cluster:\n  name: test\n  secret: ${{file:{self.folder}/secret}}\n  peers:\n{peers}\n"
+            f"notify:\n{_indented(notify)}\nservices:\n{_indented(services)}\n"
+            "http:\n  listen: 127.0.0.1:${WT_HTTP_PORT}\n  ping_key: ping-me\n"
+            f"storage:\n  path: {self.folder}/data\n{extra}\n"
+        )
+        self.file(peer).write_text(text)
+
+    def file(self, peer: str) -> Path:
+        """The peer's configuration file."""
+        return self.folder / f"{peer}.yaml"
+
+    def log(self, peer: str) -> str:
+        """What the peer has written to its standard error."""
+        return (self.folder / f"{peer}.log").read_text(errors="replace")
+
+    def start(self, *peers: str) -> None:
+        """Start these peers (all without arguments)."""
+        for peer in peers or PEERS:
+            command = [sys.executable, *self.program, "run", "--config", str(self.file(peer)), "--peer", peer]
+            environ = {**os.environ, **self.environ, "WT_HTTP_PORT": str(self.http[peer])}
+            with (self.folder / f"{peer}.log").open("ab") as log:
+                self.processes[peer] = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+
+    def signal(self, peer: str, number: signal.Signals) -> None:
+        """Send a signal to the peer's process."""
+        self.processes[peer].send_signal(number)
+
+    def kill(self, *peers: str) -> None:
+        """SIGKILL these peers (all without arguments) and reap them."""
+        for peer in peers or tuple(self.processes):
+            process = self.processes.pop(peer, None)
+            if process is not None:
+                process.kill()
+                process.wait(10)
+
+    def stop(self, *peers: str, timeout_s: float = 15.0) -> dict[str, int]:
+        """SIGTERM these peers (all without arguments); their exit codes."""
+        chosen = peers or tuple(self.processes)
+        for peer in chosen:
+            self.processes[peer].terminate()
+        return {peer: self.processes.pop(peer).wait(timeout_s) for peer in chosen}
+
+    def get(self, peer: str, path: str, *, timeout_s: float = 2.0) -> Any:
+        """The JSON answer of one peer; None when it does not answer."""
+        url = f"http://127.0.0.1:{self.http[peer]}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                body = error.read()
+            return {"status_code": error.code, "body": body.decode(errors="replace")}
+        except OSError:
+            return None
+
+    def status(self, peer: str) -> Any:
+        """`/api/v1/status` of one peer."""
+        return self.get(peer, "/api/v1/status")
+
+    def is_true(self, peer: str, path: str) -> bool:
+        """Whether a role or readiness path of the peer answers 200."""
+        url = f"http://127.0.0.1:{self.http[peer]}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=2.0) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def wait_ready(self, *peers: str, timeout_s: float = 30.0) -> None:
+        """Until these peers (all without arguments) are ready to serve."""
+        for peer in peers or tuple(self.processes):
+            wait_for(lambda name=peer: self.is_true(name, "/readyz"), timeout_s, f"peer {peer} ready")  # type: ignore[misc] # the default binds the name
+
+    def alerter(self, timeout_s: float = 30.0) -> str:
+        """The peer that is the alerter, once there is one."""
+        return wait_for(
+            lambda: next((p for p in tuple(self.processes) if self.is_true(p, "/alerter")), ""),
+            timeout_s,
+            "an alerter",
+        )
+
+    def wait_verdict(self, service: str, level: str, *, timeout_s: float = 20.0) -> None:
+        """Until every running peer shows this verdict for the service."""
+        for peer in tuple(self.processes):
+            wait_for(
+                lambda name=peer: self.verdict(name, service) == level,  # type: ignore[misc] # the default binds the name
+                timeout_s,
+                f"{service} {level} on {peer}",
+            )
+
+    def verdict(self, peer: str, service: str) -> str:
+        """The verdict one peer shows; "" when it does not answer."""
+        answer = self.get(peer, f"/api/v1/services/{service}")
+        return str(answer.get("verdict", "")) if isinstance(answer, dict) else ""
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster) -> Iterator[Cluster]:
+    """All three peers started and ready, with an alerter; killed by pid afterwards."""
+    cluster.start()
+    try:
+        cluster.wait_ready()
+        cluster.alerter()
+        yield cluster
+    finally:
+        cluster.kill()

@@ -1,0 +1,444 @@
+"""Local places that receive notifications: a Slack-shaped and JSON-taking HTTP sink, and an SMTP sink.
+
+Both record everything with its time and change their behaviour at run time, so a test can have a 500, a
+hang or a reset exactly when it wants one. In a test: `with HttpSink() as sink`, `with MailSink() as sink`.
+As a process of its own, with a control endpoint:
+`python -m support.sinks --slack-port 0 --smtp-port 0 --control-port 0` prints one JSON line of ports, then
+`GET /received`, `POST /mode {"slack": "500", "mail": "ok"}` and `POST /clear` work on the control port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+HTTP_MODES = ("ok", "500", "404", "429", "reset", "hang", "refuse", "drip", "form")
+MAIL_MODES = ("ok", "550", "451", "hang", "reset", "refuse")
+RETRY_AFTER_S = 7
+HANG_S = 60.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request or mail as it arrived. `mode` is what the sink was doing then."""
+
+    at_wall: float
+    path: str
+    headers: dict[str, str]
+    body: str
+    mode: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Log:
+    """What arrived, readable from any thread."""
+
+    items: list[Received] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def add(self, item: Received) -> None:
+        """Record one arrival."""
+        with self.changed:
+            self.items.append(item)
+            self.changed.notify_all()
+
+    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+        """Block until `count` things arrived; AssertionError when they do not."""
+        with self.changed:
+            arrived = self.changed.wait_for(lambda: len(self.items) >= count, timeout_s)
+            assert arrived, f"only {len(self.items)} of {count} arrived within {timeout_s} s"
+            return list(self.items)
+
+
+class HttpSink:
+    """Slack webhook (`/services/...`), Slack bot (`/api/chat.postMessage`) and any JSON endpoint in one."""
+
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.log = Log()
+        self.mode = "ok"
+        self.port = port
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._released: asyncio.Event | None = None
+
+    @property
+    def received(self) -> list[Received]:
+        """Everything that arrived so far."""
+        return list(self.log.items)
+
+    @property
+    def url(self) -> str:
+        """Base URL of the sink."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    def set_mode(self, mode: str) -> None:
+        """Behave like `mode` from the next request on; `refuse` closes the port, anything else opens it."""
+        if mode not in HTTP_MODES:
+            raise ValueError(f"no mode {mode!r}; there are {', '.join(HTTP_MODES)}")
+        self._call(self._apply(mode))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _start(self) -> None:
+        self._released = asyncio.Event()
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await self._open()
+
+    async def _stop(self) -> None:
+        assert self._runner is not None
+        assert self._released is not None
+        self._released.set()
+        await self._runner.cleanup()
+
+    async def _open(self) -> None:
+        assert self._runner is not None
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self._site = web.SockSite(self._runner, listener, ssl_context=self._tls)  # type: ignore[assignment]
+        assert self._site is not None
+        await self._site.start()
+
+    async def _apply(self, mode: str) -> None:
+        self.mode = mode
+        if mode == "refuse" and self._site is not None:
+            await self._site.stop()
+            self._site = None
+        elif mode != "refuse" and self._site is None:
+            await self._open()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = (await request.read()).decode("utf-8", "replace")
+        mode = self.mode
+        item = Received(
+            at_wall=time.time(), path=request.path_qs, headers=dict(request.headers), body=body, mode=mode
+        )
+        self.log.add(item)
+        return await self._answer(request, mode, body)
+
+    async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
+        assert self._released is not None
+        is_bot = request.path.endswith("/chat.postMessage")
+        if mode == "drip":
+            return await self._drip(request)
+        if mode == "reset":
+            _reset(request)
+        if mode == "hang":
+            await _until(self._released, HANG_S)
+        refusal = _refusal(mode, body)
+        if refusal is not None:
+            status, text, error = refusal
+            if is_bot and error:
+                return web.json_response({"ok": False, "error": error})
+            headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 429 else {}
+            return web.Response(status=status, headers=headers, text=text)
+        if is_bot:
+            number = len(self.log.items)
+            return web.json_response({"ok": True, "channel": "C0123", "ts": f"1700000000.{number:06d}"})
+        return web.Response(text="ok")
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        """One byte a second for ever: every byte resets a read timeout."""
+        assert self._released is not None
+        response = web.StreamResponse()
+        await response.prepare(request)
+        deadline = time.monotonic() + HANG_S
+        while time.monotonic() < deadline and not await _until(self._released, 1.0):
+            await response.write(b"o")
+        return response
+
+
+def _refusal(mode: str, body: str) -> tuple[int, str, str] | None:
+    """Status and text of a refusal, and the word that Slack's API says with status 200 instead."""
+    if mode == "form":
+        return (400, "invalid_blocks", "invalid_blocks") if "blocks" in body else None
+    refusals = {
+        "429": (429, "rate_limited", ""),
+        "404": (404, "no_service", "channel_not_found"),
+        "500": (500, "server_error", ""),
+    }
+    return refusals.get(mode)
+
+
+async def _until(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _reset(request: web.Request) -> None:
+    """End the connection with a RST, after the request was read."""
+    transport = request.transport
+    assert transport is not None
+    sock = transport.get_extra_info("socket")
+    # SO_LINGER on with time 0: close sends RST instead of FIN.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    transport.abort()
+
+
+class MailSink:
+    """An SMTP server that records mails and refuses, hangs or resets on demand."""
+
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.log = Log()
+        self.mode = "ok"
+        self.port = port
+        self._tls = tls
+        self._controller: Controller | None = None
+        self._released: asyncio.Event | None = None
+
+    @property
+    def received(self) -> list[Received]:
+        """Every mail whose content arrived completely."""
+        return list(self.log.items)
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        """The mails, parsed."""
+        parsed = [
+            message_from_bytes(item.body.encode("latin-1"), policy=policy.default) for item in self.received
+        ]
+        return [mail for mail in parsed if isinstance(mail, EmailMessage)]
+
+    def set_mode(self, mode: str) -> None:
+        """Behave like `mode` from now on; `refuse` closes the port, anything else opens it."""
+        if mode not in MAIL_MODES:
+            raise ValueError(f"no mode {mode!r}; there are {', '.join(MAIL_MODES)}")
+        self.mode = mode
+        if mode == "refuse":
+            self._close()
+        elif self._controller is None:
+            self._open()
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        # aiosmtpd probes its own port by number, so a free one is chosen here.
+        if not self.port:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+        options: dict[str, Any] = {"tls_context": self._tls} if self._tls else {}
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
+        self._controller.start()
+
+    def _close(self) -> None:
+        if self._controller is not None:
+            if self._released is not None:
+                self._controller.loop.call_soon_threadsafe(self._released.set)
+            self._controller.stop()
+            self._controller = None
+
+    # ---- the hooks of aiosmtpd
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds its hooks by these names
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Refuse every mailbox in mode 550."""
+        if self.mode == "550":
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
+        """Record the mail, then answer as the mode says."""
+        if self.mode == "451":
+            return "451 try again later"
+        raw = envelope.original_content or b""
+        self.log.add(
+            Received(
+                at_wall=time.time(),
+                path=",".join(envelope.rcpt_tos),
+                headers={"mail-from": envelope.mail_from or ""},
+                body=raw.decode("latin-1"),
+                mode=self.mode,
+            )
+        )
+        if self.mode == "reset" and isinstance(server.transport, asyncio.WriteTransport):
+            server.transport.abort()
+        if self.mode == "hang":
+            self._released = asyncio.Event()
+            await _until(self._released, HANG_S)
+        return "250 accepted"
+
+
+# ---- certificates for sinks that speak TLS
+
+
+@dataclass(frozen=True)
+class TestCa:
+    """A throw-away certificate authority: `ca_file` to trust it, `context` to serve with it."""
+
+    ca_file: Path
+    context: ssl.SSLContext
+
+
+def make_ca(folder: Path) -> TestCa:
+    """A new CA in `folder` and a server context for localhost and 127.0.0.1 signed by it."""
+    now = datetime.now(UTC)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "watchtower test ca")])
+
+    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(ca_name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+
+    usage = x509.KeyUsage(
+        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    ca = (
+        begun(ca_name, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
+    server = (
+        begun(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")]), key.public_key())
+        .add_extension(names, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    ca_file, server_file = folder / "ca.pem", folder / "server.pem"
+    ca_file.write_bytes(ca.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server_file.write_bytes(server.public_bytes(pem) + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_file)
+    return TestCa(ca_file=ca_file, context=context)
+
+
+# ---- as a process of its own
+
+
+def _control(http: HttpSink, mail: MailSink) -> web.Application:
+    """GET /received, POST /mode, POST /clear."""
+
+    async def received(_request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "slack": [asdict(item) for item in http.received],
+                "mail": [asdict(item) for item in mail.received],
+            }
+        )
+
+    async def set_mode(request: web.Request) -> web.Response:
+        wanted = await request.json()
+        setters: dict[str, Callable[[str], None]] = {"slack": http.set_mode, "mail": mail.set_mode}
+        try:
+            for name, mode in wanted.items():
+                await asyncio.to_thread(setters[name], mode)
+        except (KeyError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"slack": http.mode, "mail": mail.mode})
+
+    async def clear(_request: web.Request) -> web.Response:
+        http.log.items.clear()
+        mail.log.items.clear()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/received", received)
+    app.router.add_post("/mode", set_mode)
+    app.router.add_post("/clear", clear)
+    return app
+
+
+async def _serve(http: HttpSink, mail: MailSink, control_port: int) -> None:
+    runner = web.AppRunner(_control(http, mail), shutdown_timeout=0.1)
+    await runner.setup()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", control_port))
+    await web.SockSite(runner, listener).start()
+    ports = {"slack": http.port, "smtp": mail.port, "control": listener.getsockname()[1]}
+    print(json.dumps(ports), flush=True)  # noqa: T201 - the line its starter waits for
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    """Run both sinks and the control endpoint until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("slack", "smtp", "control"):
+        parser.add_argument(f"--{name}-port", type=int, default=0)
+    options = parser.parse_args()
+    with HttpSink(options.slack_port) as http, MailSink(options.smtp_port) as mail:
+        asyncio.run(_serve(http, mail, options.control_port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The composition root: Settings in, one wired Peer out. The only file that knows every shell.
+
+Builds the parts, hands callables across so that shells never import one another, and runs the peer
+until a signal ends it. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from watchtower.clock import SystemClock
+from watchtower.cluster.lease import Lease
+from watchtower.cluster.raft import Cluster
+from watchtower.config.loader import load
+from watchtower.core.settings import Settings
+from watchtower.delivery.courier import Courier
+from watchtower.peer import Parts, Peer
+from watchtower.probes.kinds import Prober
+from watchtower.probes.reference import Reference
+from watchtower.probes.scheduler import Scheduler
+from watchtower.probes.vantage import Vantage
+from watchtower.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+
+async def run_peer(config_path: Path, peer: str | None, environ: Mapping[str, str]) -> int:
+    """Run one peer until SIGTERM or SIGINT; SIGHUP reloads the configuration. Returns the exit code.
+
+    Raises ConfigError when the file is wrong and ClusterError when this peer cannot start.
+    """
+
+    def read() -> Settings:
+        return load(config_path, peer=peer, environ=environ)
+
+    settings = read()
+    running, prober = build(settings, read)
+    reloads: set[asyncio.Task[str]] = set()
+
+    def on_hangup() -> None:
+        task = asyncio.create_task(running.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, running.stop)
+    loop.add_signal_handler(signal.SIGINT, running.stop)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    log.info("peer %s of cluster %s, config %s", settings.me, settings.cluster.name, settings.config_hash)
+    try:
+        return await running.run()
+    finally:
+        await prober.close()
+
+
+def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer, Prober]:
+    """A peer wired from `settings`, not yet started, and the prober to close after it.
+
+    `load_again` reads the configuration file anew for a reload.
+    """
+    clock = SystemClock()
+    peer = Peer(settings, clock)
+    boot_id = _new_id()
+    cluster = Cluster(
+        settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal
+    )
+    prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
+    vantage = Vantage(settings, clock.now())
+    peer.attach(
+        Parts(
+            settings=settings,
+            clock=clock,
+            boot_id=boot_id,
+            new_id=_new_id,
+            load=load_again,
+            cluster=cluster,
+            lease=Lease(settings.me),
+            vantage=vantage,
+            scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
+            reference=Reference(settings, clock, vantage.note_reference),
+            courier=Courier(settings, settings.me, clock, cluster.submit, _new_id),
+            web=WebServer(settings, peer.snapshot, cluster.submit, peer.reload),
+        )
+    )
+    return peer, prober
+
+
+def _new_id() -> str:
+    """A random identifier: of a boot, a lease entry or a claim."""
+    return secrets.token_hex(8)

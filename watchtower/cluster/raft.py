@@ -1,0 +1,185 @@
+"""The door of the cluster for the application: submit a command, read the applied State, ask how Raft is.
+
+Runs in the application's loop; Raft runs in its own thread, and only immutable values cross. A submit
+that times out, meets no leader or loses its leader is answered None: its fate is not known, and only
+applied State tells. Whatever can no longer be a faithful replica calls `on_fatal` once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from watchtower.cluster.replica import Replica
+from watchtower.cluster.thread import RaftThread
+from watchtower.core.commands import Answer, Command, Entry, encode
+from watchtower.core.model import COMMAND_VERSION, ClusterStatus, State
+from watchtower.core.ports import Clock
+from watchtower.core.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_STOP_S: Final = 5.0
+_LOOK_S: Final = 0.5
+_STUCK_LOOKS: Final = 10
+"""So many looks without one good tick in between, 5 s, and Raft counts as dead."""
+
+Fate = asyncio.Future[Answer | None]
+
+
+class Cluster:
+    """One peer's part in the replicated log.
+
+    `on_applied(state, index)` is called in the application's loop after entries were applied, with the
+    latest state only. `on_fatal(reason)` is called there at most once; the process must then end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        boot_id: str,
+        clock: Clock,
+        *,
+        on_applied: Callable[[State, int], None],
+        on_fatal: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._boot_id = boot_id
+        self._on_applied = on_applied
+        self._on_fatal = on_fatal
+        self._replica = Replica()
+        self._thread = RaftThread(
+            settings, clock, self._replica, on_tick=self._ticked, on_fault=self._faulted
+        )
+        self._numbers = count(1)
+        self._applied = (State(), 0)
+        self._told = 0
+        self._delivering = False
+        self._settled: deque[tuple[Fate, Answer | None]] = deque()
+        self._fatal = ""
+        self._watchdog: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> State:
+        """The latest applied state; immutable."""
+        return self._applied[0]
+
+    @property
+    def session(self) -> int:
+        """This process's session in the applied state; 0 until its join is applied."""
+        row = self.state.row(self._settings.me)
+        return row.session if row.boot_id == self._boot_id else 0
+
+    def status(self) -> ClusterStatus:
+        """What this peer knows of Raft: for display, never for decisions."""
+        return msgspec.structs.replace(self._thread.status, tick_gap_s=self._thread.tick_gap_s)
+
+    async def start(self) -> None:
+        """Replay what is on disk, then listen. Raises ClusterError when this peer cannot take part."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.wrap_future(self._thread.start())
+        self._deliver()
+        self._watchdog = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Hand leadership over and close everything; what is still waiting runs into its own timeout."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
+        await asyncio.to_thread(self._thread.stop, _STOP_S)
+        self._deliver()
+
+    async def submit(self, command: Command, *, timeout_s: float = 2.0) -> Answer | None:
+        """The answer once the entry is applied here and visible in `state`; None when its fate is unknown.
+
+        Raises ValueError for a command longer than commands.ENTRY_BYTES_MAX, and for nothing else.
+        """
+        entry = Entry(
+            v=COMMAND_VERSION,
+            by=self._settings.me,
+            boot=self._boot_id,
+            seq=next(self._numbers),
+            session=self.session,
+            command=command,
+        )
+        text = encode(entry)
+        fate: Fate = self._loop.create_future()
+        if not self._thread.propose(text, partial(self._settle, fate)):
+            return None
+        try:
+            return await asyncio.wait_for(fate, timeout_s)
+        except TimeoutError:
+            return None
+
+    # ---- called in the Raft thread
+
+    def _settle(self, fate: Fate, answer: Answer | None) -> None:
+        """Remember an answer; it is handed out after the tick that made its state visible."""
+        self._settled.append((fate, answer))
+
+    def _ticked(self, index: int) -> None:
+        state = self._replica.state
+        if state is not self._applied[0] or index != self._applied[1]:
+            self._refuse_foreign(state)
+            self._applied = (state, index)
+        if (self._settled or index != self._told) and not self._delivering:
+            self._delivering = True
+            self._in_app_loop(self._deliver)
+
+    def _refuse_foreign(self, state: State) -> None:
+        """Peers that differ about who the peers are could each find a majority of their own."""
+        mine = self._settings.cluster
+        if state.members and (set(state.members) != set(mine.peer_names) or state.cluster != mine.name):
+            self._replica.halt(
+                f"the ledger was founded for cluster {state.cluster!r} with peers "
+                f"{', '.join(sorted(state.members))}; this configuration has cluster {mine.name!r} "
+                f"with peers {', '.join(sorted(mine.peer_names))}: give every peer the same `cluster:`"
+            )
+
+    def _faulted(self, reason: str) -> None:
+        self._in_app_loop(partial(self._end, reason))
+
+    def _in_app_loop(self, call: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            _log.debug("The application's loop has ended before the Raft thread.")
+
+    # ---- called in the application's loop
+
+    def _deliver(self) -> None:
+        """Tell of the latest state, then answer those who wait."""
+        self._delivering = False
+        state, index = self._applied
+        if index != self._told:
+            self._told = index
+            self._on_applied(state, index)
+        while self._settled:
+            fate, answer = self._settled.popleft()
+            if not fate.done():
+                fate.set_result(answer)
+
+    def _end(self, reason: str) -> None:
+        if not self._fatal:
+            self._fatal = reason
+            _log.critical("This peer cannot go on: %s.", reason)
+            self._on_fatal(reason)
+
+    async def _watch(self) -> None:
+        """The watchdog. It counts its own looks, so a machine that slept does not look like a dead thread."""
+        ticks, stuck = -1, 0
+        while not self._fatal:
+            await asyncio.sleep(_LOOK_S)  # noqa: TID251 - the watchdog paces itself
+            stuck = stuck + 1 if self._thread.ticks == ticks else 0
+            ticks = self._thread.ticks
+            if not self._thread.is_alive:
+                self._end("the Raft thread has ended")
+            elif stuck >= _STUCK_LOOKS:
+                self._end(f"Raft has made no progress for {_STUCK_LOOKS * _LOOK_S:.0f} s")

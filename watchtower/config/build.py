@@ -1,0 +1,236 @@
+"""From models to core Settings: services with defaults taken over, peers as services, channels.
+
+Everything here has been accepted by the schema; checks between parts of the file are references.py.
+Peers, labels, headers and tokens are sorted by name, so that equal hashes mean equal Settings.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from watchtower.config.document import Path, Scalar, Tree, find
+from watchtower.config.schema import (
+    ChannelModel,
+    ClusterModel,
+    ConfirmModel,
+    DefaultsModel,
+    DnsModel,
+    FileModel,
+    HeartbeatModel,
+    HttpModel,
+    HttpServerModel,
+    PacedModel,
+    RecoverModel,
+    ServiceModel,
+    TlsModel,
+)
+from watchtower.core.conditions import Condition
+from watchtower.core.settings import (
+    PEER_PREFIX,
+    Channel,
+    ClusterSettings,
+    Confirm,
+    DnsTarget,
+    HeartbeatTarget,
+    HttpSettings,
+    HttpTarget,
+    PeerSettings,
+    PeerTarget,
+    Recover,
+    Service,
+    Target,
+    TlsTarget,
+    Token,
+    WithoutQuorum,
+)
+
+SINGLE_CLUSTER: Final = "single"
+PEER_INTERVAL_S: Final = 5.0
+PEER_TIMEOUT_S: Final = 2.0
+
+
+def single_cluster(name: str, http: HttpServerModel) -> ClusterSettings:
+    """The cluster of a file without `cluster:`: one peer called `name`, nobody to trust, no Raft port."""
+    url = http.public_url or f"http://127.0.0.1:{http.listen[1]}"
+    peer = PeerSettings(name=name, raft_host="127.0.0.1", raft_port=0, http_url=url)
+    return ClusterSettings(name=SINGLE_CLUSTER, secrets=(), peers=(peer,))
+
+
+def cluster_settings(model: ClusterModel, first_channel: str) -> ClusterSettings:
+    """The cluster with its peers by name; a blind peer tells `notify`, else the first channel."""
+    peers = tuple(
+        PeerSettings(
+            name=name,
+            raft_host=peer.raft[0],
+            raft_port=peer.raft[1],
+            http_url=peer.http,
+            zone=peer.zone,
+            provider=peer.provider,
+        )
+        for name, peer in sorted(model.peers.items())
+    )
+    blind = model.without_quorum
+    return ClusterSettings(
+        name=model.name,
+        secrets=model.secret,
+        peers=peers,
+        reference=model.reference,
+        without_quorum=WithoutQuorum(
+            after_s=blind.after, policy=blind.policy, notify=blind.notify or first_channel
+        ),
+    )
+
+
+def http_settings(model: HttpServerModel) -> HttpSettings:
+    """How this peer answers over HTTP."""
+    tokens = tuple(
+        Token(name=name, scope=token.scope, token=token.token) for name, token in sorted(model.tokens.items())
+    )
+    return HttpSettings(
+        listen_host=model.listen[0],
+        listen_port=model.listen[1],
+        base_path=model.base_path,
+        public_url=model.public_url,
+        anonymous_read=model.anonymous_read,
+        tokens=tokens,
+        ping_key=model.ping_key,
+    )
+
+
+def channel_settings(name: str, model: ChannelModel) -> Channel:
+    """A destination of notifications."""
+    schema, url = model.url
+    return Channel(name=name, url=url, schema=schema, fallback=model.fallback)
+
+
+def default_alert(file: FileModel, first_channel: str) -> tuple[str, ...]:
+    """Who is told about a service that names nobody: `defaults.alert`, else the first channel."""
+    if file.defaults.alert is not None:
+        return file.defaults.alert
+    return (first_channel,) if first_channel else ()
+
+
+def peer_services(cluster: ClusterSettings, alert: tuple[str, ...]) -> dict[str, Service]:
+    """Each peer as a service that all the others watch; none when a peer is alone."""
+    if len(cluster.peers) == 1:
+        return {}
+    services = {}
+    for peer in cluster.peers:
+        name = PEER_PREFIX + peer.name
+        labels = (("provider", peer.provider), ("zone", peer.zone))
+        services[name] = Service(
+            name=name,
+            target=PeerTarget(peer=peer.name, url=peer.http_url),
+            voters=tuple(other for other in cluster.peer_names if other != peer.name),
+            interval_s=PEER_INTERVAL_S,
+            timeout_s=PEER_TIMEOUT_S,
+            alert=alert,
+            labels=tuple((key, value) for key, value in labels if value),
+        )
+    return services
+
+
+def service_settings(
+    name: str,
+    model: ServiceModel,
+    *,
+    voters: tuple[str, ...],
+    alert: tuple[str, ...],
+    defaults: DefaultsModel,
+) -> Service:
+    """A service with everything it does not say taken from `defaults:`."""
+    service = Service(
+        name=name,
+        target=_target(model),
+        voters=voters,
+        alert=alert if model.alert is None else model.alert,
+        title=model.title,
+        group=model.group,
+        runbook=model.runbook,
+        dashboard=model.dashboard,
+        labels=tuple(sorted(model.labels.items())),
+    )
+    return _paced(service, model, defaults) if isinstance(model, PacedModel) else service
+
+
+def _paced(service: Service, model: PacedModel, defaults: DefaultsModel) -> Service:
+    def said(key: str) -> PacedModel:
+        return model if key in model.model_fields_set else defaults
+
+    interval_s = said("interval").interval
+    # A timeout that nobody chose for this service gives way to a shorter interval.
+    own_timeout = "timeout" in model.model_fields_set
+    return replace(
+        service,
+        interval_s=interval_s,
+        timeout_s=model.timeout if own_timeout else min(defaults.timeout, interval_s),
+        jitter=said("jitter").jitter,
+        confirm=_confirm(model.confirm, defaults.confirm),
+        recover=_recover(model.recover, defaults.recover),
+        expect=getattr(model, "expect", ()),
+        warn=getattr(model, "warn", ()),
+    )
+
+
+def _confirm(model: ConfirmModel, defaults: ConfirmModel) -> Confirm:
+    def said(key: str) -> ConfirmModel:
+        return model if key in model.model_fields_set else defaults
+
+    return Confirm(
+        failures=said("failures").failures,
+        recheck_s=said("recheck").recheck,
+        partial_after_s=said("partial_after").partial_after,
+    )
+
+
+def _recover(model: RecoverModel, defaults: RecoverModel) -> Recover:
+    def said(key: str) -> RecoverModel:
+        return model if key in model.model_fields_set else defaults
+
+    return Recover(successes=said("successes").successes, recheck_s=said("recheck").recheck)
+
+
+def _target(model: ServiceModel) -> Target:
+    if isinstance(model, HttpModel):
+        return _http_target(model)
+    if isinstance(model, TlsModel):
+        return replace(model.url, server_name=model.server_name, verify=model.verify)
+    if isinstance(model, DnsModel):
+        return DnsTarget(name=model.dns, type=model.type, servers=model.servers)
+    if isinstance(model, HeartbeatModel):
+        return HeartbeatTarget(period_s=model.heartbeat, grace_s=model.grace)
+    target: Target = getattr(model, "url")  # noqa: B009 - every remaining kind is nothing but its URL
+    return target
+
+
+def _http_target(model: HttpModel) -> HttpTarget:
+    return replace(
+        model.url,
+        method=model.method,
+        headers=(*model.url.headers, *sorted(model.headers.items())),
+        body=model.body,
+        follow_redirects=model.follow_redirects,
+        verify=model.verify,
+    )
+
+
+def as_written(service: Service, tree: Tree) -> Service:
+    """The service with conditions that show `${...}` instead of what it stands for.
+
+    A condition's text ends up in incidents, messages and the API.
+    """
+    return replace(
+        service,
+        expect=_unexpanded(service.expect, tree, ("services", service.name, "expect")),
+        warn=_unexpanded(service.warn, tree, ("services", service.name, "warn")),
+    )
+
+
+def _unexpanded(conditions: tuple[Condition, ...], tree: Tree, path: Path) -> tuple[Condition, ...]:
+    nodes = (find(tree, (*path, index)) for index in range(len(conditions)))
+    return tuple(
+        replace(condition, text=(node.written or "").strip()) if isinstance(node, Scalar) else condition
+        for condition, node in zip(conditions, nodes, strict=True)
+    )

@@ -1,0 +1,234 @@
+"""The grammar of `expect:` and `warn:` lines: text of one line to a core Condition.
+
+    line   = clause { " or " clause }
+    clause = ["not "] field op [value]
+
+Which fields there are depends on the probe kind, which ops and values a field takes on the field. A
+mistake is reported at its very column. What a condition means is core/conditions.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from watchtower.config.patterns import check_pattern
+from watchtower.config.problems import Wrong, nearest
+from watchtower.config.units import parse_duration
+from watchtower.core.conditions import Clause, Condition, Value
+
+LENGTH_MAX: Final = 300
+
+_TIMES: Final = ("time", "time.dns", "time.connect", "time.tls")
+FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "http": ("status", *_TIMES, "body", "json.<path>", "header.<name>", "cert.expires", "cert.issuer", "ip"),
+    "tcp": ("time", "time.dns", "time.connect", "ip"),
+    "tls": (*_TIMES, "cert.expires", "cert.issuer", "ip"),
+    "dns": ("time", "dns.rcode", "answers", "ttl"),
+}
+"""Fields by probe kind; heartbeats and peers have none."""
+
+_EQUAL: Final = ("==", "!=")
+_ORDER: Final = ("<", "<=", ">", ">=")
+_TYPES: Final[dict[str, tuple[str, ...]]] = {
+    "status": (*_EQUAL, *_ORDER, "in"),
+    "duration": (*_EQUAL, *_ORDER),
+    "seconds": (*_EQUAL, *_ORDER),
+    "text": (*_EQUAL, "in", "contains", "~", "exists"),
+    "loose": (*_EQUAL, *_ORDER, "in", "contains", "~", "exists"),
+    "rcode": (*_EQUAL, "in"),
+    "answers": (*_EQUAL, "in", "contains", "~", "exists"),
+}
+_TYPE_OF: Final = {
+    "status": "status",
+    **dict.fromkeys((*_TIMES, "cert.expires"), "duration"),
+    "ttl": "seconds",
+    "body": "text",
+    "cert.issuer": "text",
+    "ip": "text",
+    "json.<path>": "loose",
+    "header.<name>": "loose",
+    "dns.rcode": "rcode",
+    "answers": "answers",
+}
+_OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
+_OP: Final = re.compile(r"==|!=|<=|>=|<|>|~(?!=)|(?:in|contains|exists)(?=\s|$)")
+_QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
+_OR: Final = re.compile(rf"(?<![^\s,=~<>])(?:{_QUOTED})|(?P<or>\s+or\s+)")
+_HEAD: Final = re.compile(r"\s*(?P<not>not\s+)?(?P<field>[^\s=!<>~]+)\s*")
+_ITEM: Final = re.compile(rf"{_QUOTED}|[^\s,]+")
+_JSON_PATH: Final = re.compile(r"json(?:\.[^.\[\]]+|\[\d{1,6}\])+")
+_HEADER: Final = re.compile(r"header\.[A-Za-z0-9!#$%&'*+.^_`|-]{1,80}")
+_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?")
+_RCODE: Final = re.compile(r"[A-Za-z]{2,12}")
+
+
+class _Word(Struct, frozen=True):
+    """A piece of the line and where it starts."""
+
+    text: str
+    start: int
+
+    def wrong(self, what: str, fix: str = "") -> Wrong:
+        return Wrong(what, fix, start=self.start, width=max(1, len(self.text)))
+
+
+def parse_condition(text: str, kind: str) -> Condition:
+    """The condition that `text` writes, for a probe of `kind` (`http`, `tcp`, `tls`, `dns`).
+
+    Raises Wrong, whose `start` is the offset of the mistake in `text`.
+    """
+    if len(text) > LENGTH_MAX:
+        raise Wrong(f"longer than {LENGTH_MAX} characters", "split it into several lines")
+    if not text.strip():
+        raise Wrong("an empty condition", "write one like `status == 200`, or remove the line")
+    clauses = tuple(_clause(piece, kind) for piece in _split(text))
+    return Condition(text=text.strip(), clauses=clauses)
+
+
+def _split(text: str) -> list[_Word]:
+    pieces, start = [], 0
+    for match in _OR.finditer(text):
+        if match["or"]:
+            pieces.append(_Word(text[start : match.start()], start))
+            start = match.end()
+    return [*pieces, _Word(text[start:], start)]
+
+
+def _clause(piece: _Word, kind: str) -> Clause:
+    head = _HEAD.match(piece.text)
+    if head is None:
+        raise piece.wrong("a condition starts with a field", "write it like `status == 200`")
+    field = _Word(head["field"], piece.start + head.start("field"))
+    name, kind_of_value = _field(field, kind)
+    op = _op(piece, head.end(), field, kind_of_value)
+    after = piece.text[op.start - piece.start + len(op.text) :]
+    lead = len(after) - len(after.lstrip())
+    value = _Word(after.strip(), op.start + len(op.text) + lead)
+    return Clause(
+        field=name, op=op.text, value=_value(value, op, kind_of_value), negated=head["not"] is not None
+    )
+
+
+def _field(word: _Word, kind: str) -> tuple[str, str]:
+    """The field's name as facts have it, and the type of its values."""
+    allowed = FIELDS.get(kind, ())
+    if word.text.startswith("json") and "json.<path>" in allowed:
+        if not _JSON_PATH.fullmatch(word.text):
+            raise word.wrong("this is no JSON path", "write it like json.db.state or json.items[0].name")
+        return word.text, _TYPE_OF["json.<path>"]
+    if word.text.startswith("header") and "header.<name>" in allowed:
+        if not _HEADER.fullmatch(word.text):
+            raise word.wrong("this is no header", "write it like header.content-type")
+        return word.text.lower(), _TYPE_OF["header.<name>"]
+    if word.text in allowed:
+        return word.text, _TYPE_OF[word.text]
+    plain = word.text.strip("[]").lower()
+    stem = plain.partition(".")[0]
+    if word.text in _TYPE_OF or f"{stem}.<path>" in _TYPE_OF or f"{stem}.<name>" in _TYPE_OF:
+        raise word.wrong(f"a {kind} probe does not have this field", f"known here: {', '.join(allowed)}")
+    raise word.wrong("there is no such field", nearest(plain, allowed))
+
+
+def _op(piece: _Word, offset: int, field: _Word, kind_of_value: str) -> _Word:
+    match = _OP.match(piece.text, offset)
+    rest = piece.text[offset:]
+    found = _Word(re.split(r"\s", rest, maxsplit=1)[0], piece.start + offset)
+    allowed = _TYPES[kind_of_value]
+    if match is None:
+        if not rest.strip():
+            raise field.wrong("a comparison is missing", f"follow the field with one of {' '.join(allowed)}")
+        if found.text.startswith("="):
+            raise found.wrong("there is no such comparison", "write == for equal, ~ for a regular expression")
+        advice = nearest(found.text, _OPS)
+        known = advice if advice.startswith("did") else f"one of {' '.join(allowed)}"
+        raise found.wrong("there is no such comparison", known)
+    op = _Word(match[0], piece.start + offset)
+    if op.text not in allowed:
+        raise op.wrong("this field cannot be compared so", f"one of {' '.join(allowed)}")
+    return op
+
+
+def _value(word: _Word, op: _Word, kind_of_value: str) -> Value:
+    if op.text == "exists":
+        if word.text:
+            raise word.wrong("`exists` takes no value", "remove what follows it")
+        return ""
+    if not word.text:
+        raise op.wrong("a value is missing", "write what to compare with")
+    if op.text == "~":
+        return _pattern(word)
+    if op.text == "contains":
+        return _unquoted(word)
+    if op.text == "in" or kind_of_value == "answers":
+        items = tuple(_Word(match[0], word.start + match.start()) for match in _ITEM.finditer(word.text))
+        if not items:
+            raise word.wrong("a value is missing", "write what to compare with")
+        return tuple(_listed(item, kind_of_value) for item in items)
+    single = _single(word, kind_of_value)
+    if op.text in _ORDER and not isinstance(single, float):
+        raise word.wrong("this needs a number", "write it like 5 or 2.5")
+    return single
+
+
+def _listed(word: _Word, kind_of_value: str) -> str | float:
+    value = _single(word, kind_of_value)
+    # A list holds text and numbers only; true and false compare as the words they are.
+    return str(value).lower() if isinstance(value, (bool, tuple)) else value
+
+
+def _single(word: _Word, kind_of_value: str) -> Value:
+    if kind_of_value == "status":
+        return _status(word)
+    if kind_of_value in {"duration", "seconds"}:
+        return _seconds(word, kind_of_value)
+    if kind_of_value == "rcode":
+        if not _RCODE.fullmatch(word.text):
+            raise word.wrong("this is no DNS response code", "write it like NOERROR or NXDOMAIN")
+        return word.text.upper()
+    if kind_of_value == "loose":
+        if word.text in {"true", "false"}:
+            return word.text == "true"
+        if _JSON_NUMBER.fullmatch(word.text):
+            return float(word.text)
+    return _unquoted(word)
+
+
+def _status(word: _Word) -> str | float:
+    if re.fullmatch(r"[1-5]xx", word.text, re.IGNORECASE):
+        return word.text.lower()
+    if re.fullmatch(r"[1-5]\d\d", word.text):
+        return float(word.text)
+    raise word.wrong("this is no HTTP status", "write it like 200 or 2xx")
+
+
+def _seconds(word: _Word, kind_of_value: str) -> float:
+    if kind_of_value == "seconds" and re.fullmatch(r"\d{1,9}", word.text):
+        return float(word.text)
+    try:
+        return parse_duration(word.text)
+    except Wrong as wrong:
+        raise word.wrong(wrong.what, wrong.fix) from None
+
+
+def _unquoted(word: _Word) -> str:
+    """The text inside quotes, or the text as it is; a backslash escapes within double quotes only."""
+    text = word.text
+    if not text.startswith(('"', "'")):
+        return text
+    if not re.fullmatch(_QUOTED, text):
+        raise word.wrong("text follows the closing quote, or there is none", "quote the whole value")
+    return text[1:-1] if text[0] == "'" else re.sub(r"\\(.)", r"\1", text[1:-1])
+
+
+def _pattern(word: _Word) -> str:
+    quoted = word.text.startswith(('"', "'")) and word.text[-1:] == word.text[0] and len(word.text) > 1
+    pattern = word.text[1:-1] if quoted else word.text
+    try:
+        check_pattern(pattern)
+    except Wrong as wrong:
+        start = word.start + quoted + (wrong.start or 0)
+        raise Wrong(wrong.what, wrong.fix, start=start, width=wrong.width) from None
+    return pattern

@@ -1,0 +1,219 @@
+"""Decides what of a source line may be printed beside a problem.
+
+A value is shown only when its key is known to hold nothing secret; anything else is `***`, and so are
+user info and query values of every URL. `${...}` is shown as written, never what it stands for. A line
+that is not even YAML is shown word by word: known words, short numbers and references stay.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from watchtower.config.document import Path, Scalar, Sequence, Span, Table, Tree
+
+HIDDEN: Final = "***"
+SHOWN_MAX: Final = 110
+
+# fmt: off
+_OPEN_KEYS: Final = frozenset(
+    {
+        "name", "after", "policy", "zone", "provider", "raft", "interval", "timeout", "jitter",
+        "failures", "recheck", "partial_after", "peers", "successes", "alert", "expect", "warn",
+        "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
+        "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
+        "path", "concurrency", "fallback", "url", "http", "public_url", "reference", "runbook",
+        "dashboard",
+    }
+)
+_WORDS: Final = _OPEN_KEYS | frozenset(
+    {
+        "cluster", "secret", "without_quorum", "notify", "services", "defaults", "alerting",
+        "tokens", "token", "ping_key", "storage", "probe", "confirm", "recover", "headers", "body",
+        "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
+        "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
+        "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "read", "write", "admin",
+    }
+)
+# fmt: on
+_HARMLESS: Final = re.compile(r"[\d.]{1,6}(?:ms|s|m|h|d|w|%)?|true|false|on|off|yes|no|null")
+_REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
+_URL: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^/?#\s]*@)?(?P<rest>[^?#\s]*)(?P<query>[?#]\S*)?"
+)
+_LEXEME: Final = re.compile(r"\$\{[^{}]*\}|[\s{}\[\],\"'$|>&*!%@`#]+|[^\s{}\[\],\"'$]+")
+_LINE_KEY: Final = re.compile(r"\s*[A-Za-z0-9_][A-Za-z0-9._-]{0,62}:(?=\s|$)")
+
+
+class Mask(Struct, frozen=True, order=True):
+    """Characters `start` to `end` (exclusive, from 0) of a line are shown as `instead`."""
+
+    start: int
+    end: int
+    instead: str
+
+
+class Masks:
+    """Which parts of which lines of one file must not be shown, and where each line's content ends."""
+
+    def __init__(self, tree: Tree | None, lines: list[str]) -> None:
+        self._lines = lines
+        self._by_line: dict[int, list[Mask]] = {}
+        self._content_end: dict[int, int] = {}
+        self._parsed = tree is not None
+        if tree is not None:
+            self._walk(tree, ())
+
+    def shown(self, number: int, column: int, width: int) -> tuple[str, int, int]:
+        """Line `number` (from 1) without secrets and comments, and where its caret goes (from 0)."""
+        raw = self._lines[number - 1] if number <= len(self._lines) else ""
+        if self._parsed:
+            text = raw[: self._content_end.get(number, 0)]
+            masks = sorted(set(self._by_line.get(number, [])))
+        else:
+            text, masks = raw.rstrip(), _lexical(raw)
+        start, end = column - 1, column - 1 + width
+        caret, stop = _moved(start, masks), _moved(end, masks)
+        shown = "".join(char if char.isprintable() else " " for char in _applied(text, masks))
+        return _window(shown, caret, max(1, stop - caret))
+
+    def _walk(self, tree: Tree, path: Path) -> None:
+        if isinstance(tree, Table):
+            for name, entry in tree.entries.items():
+                self._content(entry.key, with_colon=True)
+                if "://" in name:
+                    self._hide(entry.key, name.partition("://")[0][:16] + "://" + HIDDEN)
+                self._walk(entry.value, (*path, name))
+        elif isinstance(tree, Sequence):
+            for index, item in enumerate(tree.items):
+                self._walk(item, (*path, index))
+        else:
+            self._scalar(tree, path)
+        if isinstance(tree, Scalar) or tree.flow:
+            self._content(tree.span)
+
+    def _scalar(self, scalar: Scalar, path: Path) -> None:
+        text = scalar.written or ""
+        span = scalar.span
+        if not text or _HARMLESS.fullmatch(text):
+            return
+        if not _is_open(path):
+            self._hide(span, _masked_value(text) if span.line == span.end_line else HIDDEN)
+        elif "://" in text or "@" in text:
+            one_line = span.line == span.end_line
+            raw = self._lines[span.line - 1][span.column - 1 : span.end_column - 1] if one_line else ""
+            self._hide(span, mask_url(raw) if one_line else HIDDEN)
+
+    def _hide(self, span: Span, instead: str) -> None:
+        for number in range(span.line, span.end_line + 1):
+            line = self._lines[number - 1] if number <= len(self._lines) else ""
+            start = span.column - 1 if number == span.line else 0
+            end = span.end_column - 1 if number == span.end_line else len(line)
+            if end > start:
+                self._by_line.setdefault(number, []).append(Mask(start, end, instead))
+
+    def _content(self, span: Span, *, with_colon: bool = False) -> None:
+        for number in range(span.line, span.end_line + 1):
+            is_last = number == span.end_line
+            length = len(self._lines[number - 1]) if number <= len(self._lines) else 0
+            end = span.end_column - 1 + with_colon if is_last else length
+            self._content_end[number] = max(self._content_end.get(number, 0), min(end, length))
+
+
+def _is_open(path: Path) -> bool:
+    """True when the value at `path` holds nothing secret by what its key means."""
+    names = [part for part in path if isinstance(part, str)]
+    if not names:
+        return False
+    if names[0] == "notify":
+        return names[-1] == "fallback" and len(names) == 3
+    if "headers" in names or "secret" in names or (names[0] == "http" and "tokens" in names[:-2]):
+        return names[-1] == "scope" and names[0] == "http"
+    if names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels")):
+        return True
+    return len(names) > 1 and names[-1] in _OPEN_KEYS
+
+
+def _masked_value(text: str) -> str:
+    """A secret value: its scheme and its references stay, the rest is hidden."""
+    scheme = re.match(r"[A-Za-z][\w+.-]{0,20}://", text)
+    head = scheme[0] if scheme else ""
+    rest = text[len(head) :]
+    if _REFERENCE.fullmatch(rest):
+        return text
+    return head + HIDDEN
+
+
+def mask_url(text: str) -> str:
+    """Any text with the user info, query values and fragments of its URLs hidden; references stay."""
+    return _URL.sub(_mask_one_url, text) if "://" in text else re.sub(r"\S+@", HIDDEN + "@", text)
+
+
+def _mask_one_url(match: re.Match[str]) -> str:
+    user = f"{HIDDEN}@" if match["user"] else ""
+    rest = match["rest"]
+    query = match["query"] or ""
+    if "@" in rest:
+        rest = HIDDEN + "@" + rest.rpartition("@")[2]
+    hidden_query = re.sub(r"(?<==)(?!\$\{)[^&#\s\"'\]},]+", HIDDEN, query)
+    return match["scheme"] + user + rest + hidden_query
+
+
+def _lexical(line: str) -> list[Mask]:
+    """Masks for a line of a file that could not be parsed."""
+    masks: list[Mask] = []
+    key = _LINE_KEY.match(line)
+    comment = re.search(r"(?:^|\s)#", line)
+    stop = comment.start() if comment else len(line)
+    for lexeme in _LEXEME.finditer(line, key.end() if key else 0):
+        word = lexeme[0]
+        if lexeme.start() >= stop:
+            break
+        # Punctuation, references, the format's own words and short numbers tell nobody anything.
+        bare = word.rstrip(":")
+        if word.startswith("${") or not any(char.isalnum() for char in word):
+            continue
+        if bare in _WORDS or _HARMLESS.fullmatch(bare):
+            continue
+        scheme = re.match(r"[A-Za-z][\w+.-]{0,20}://", word)
+        start = lexeme.start() + (scheme.end() if scheme else 0)
+        end = lexeme.end() - (word.endswith(":"))
+        if end > start:
+            masks.append(Mask(start, end, HIDDEN))
+    if comment:
+        masks.append(Mask(stop, len(line), ""))
+    return masks
+
+
+def _applied(text: str, masks: list[Mask]) -> str:
+    out, at = "", 0
+    for mask in masks:
+        if mask.start >= at:
+            out += text[at : mask.start] + (mask.instead if mask.start < len(text) else "")
+            at = mask.end
+    return (out + text[at:]).rstrip()
+
+
+def _moved(column: int, masks: list[Mask]) -> int:
+    shift, at = 0, 0
+    for mask in masks:
+        if mask.start < at:
+            continue
+        at = mask.end
+        if column >= mask.end:
+            shift += len(mask.instead) - (mask.end - mask.start)
+        elif column > mask.start:
+            return mask.start + shift + min(column - mask.start, len(mask.instead))
+    return column + shift
+
+
+def _window(text: str, caret: int, width: int) -> tuple[str, int, int]:
+    """At most SHOWN_MAX characters around the caret."""
+    if len(text) <= SHOWN_MAX:
+        return text, caret, max(1, min(width, len(text) - caret))
+    start = max(0, min(caret - SHOWN_MAX // 2, len(text) - SHOWN_MAX))
+    head, tail = ("…" if start else ""), ("…" if start + SHOWN_MAX < len(text) else "")
+    caret = caret - start + len(head)
+    return head + text[start : start + SHOWN_MAX] + tail, caret, max(1, min(width, SHOWN_MAX - caret))

@@ -1,0 +1,191 @@
+"""Reads single values that have rules of their own: each takes text, gives the typed value or raises Wrong.
+
+The rules are those of docs/reference/config.md. schema.py says which key is read by which reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from watchtower.config import targets
+from watchtower.config.problems import Wrong, nearest
+from watchtower.config.strength import check_secret
+from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
+from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Secret
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
+_DAY_S: Final = 86_400
+
+
+def read_name(text: str) -> str:
+    """The name of a peer, channel, token or cluster."""
+    if not NAME.fullmatch(text):
+        close = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:63]
+        can_suggest = NAME.fullmatch(close) is not None and "://" not in text
+        raise Wrong("this is no name", f"{_NAME_RULE}; try `{close}`" if can_suggest else _NAME_RULE)
+    return text
+
+
+def read_service_name(text: str) -> str:
+    """The name of a service: `cluster` and `peer/...` are subjects of the cluster's own incidents."""
+    if text == CLUSTER_SUBJECT or text.startswith(PEER_PREFIX):
+        raise Wrong("this name is reserved for incidents about the cluster and its peers", "choose another")
+    try:
+        return read_name(text)
+    except Wrong as wrong:
+        raise Wrong("this is no name for a service", f"{wrong.fix}; `title:` is for people") from None
+
+
+def read_label_name(text: str) -> str:
+    """The name of a label, as Prometheus has them."""
+    if not _LABEL.fullmatch(text):
+        raise Wrong("this is no label name", "letters, digits and _, as in `team`")
+    return text
+
+
+def read_header_name(text: str) -> str:
+    """The name of an HTTP header."""
+    if not _HEADER.fullmatch(text):
+        raise Wrong("this is no header name", "write it like Accept or X-Api-Version")
+    return text
+
+
+def duration_between(low: float, high: float) -> Callable[[str], float]:
+    """A reader of durations from `low` to `high` seconds."""
+
+    def read(text: str) -> float:
+        seconds = parse_duration(text)
+        if not low <= seconds <= high:
+            raise Wrong("out of range", f"from {duration_text(low)} to {duration_text(high)}")
+        return seconds
+
+    return read
+
+
+def count_between(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        number = parse_count(text)
+        if not low <= number <= high:
+            raise Wrong("out of range", f"from {low} to {high}")
+        return number
+
+    return read
+
+
+def line_of(longest: int) -> Callable[[str], str]:
+    """A reader of one printable line of at most `longest` characters."""
+
+    def read(text: str) -> str:
+        if len(text) > longest:
+            raise Wrong("too long", f"at most {longest} characters")
+        if not text.isprintable():
+            raise Wrong("line breaks or control characters", "write one plain line")
+        return text
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A reader of one of a few words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise Wrong("this word does not belong here", nearest(text, words))
+        return text
+
+    return read
+
+
+def read_jitter(text: str) -> float:
+    """A fraction of the interval."""
+    fraction = parse_percent(text)
+    if fraction > 0.5:
+        raise Wrong("out of range", "from 0% to 50%")
+    return fraction
+
+
+def read_redirects(text: str) -> int:
+    """How many redirects are followed."""
+    if text in {"true", "false"}:
+        return 5 if text == "true" else 0
+    return count_between(0, 20)(text)
+
+
+def read_secret(text: str) -> Secret:
+    """A cluster secret of at least 128 bits."""
+    check_secret(text)
+    return Secret(text)
+
+
+def read_token(text: str) -> Secret:
+    """A bearer token."""
+    if not re.fullmatch(r"[!-~]{16,200}", text):
+        raise Wrong("a token has 16 to 200 characters and no blanks", "`openssl rand -hex 24` makes one")
+    return Secret(text)
+
+
+def read_ping_key(text: str) -> Secret:
+    """The key in the URLs that heartbeats call."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", text):
+        fix = "it becomes part of a URL: `openssl rand -hex 16` makes one"
+        raise Wrong("a ping key has 16 to 128 letters, digits, - or _", fix)
+    return Secret(text)
+
+
+def read_base_path(text: str) -> str:
+    """The path under which everything is served, without the final slash."""
+    if text in {"", "/"}:
+        return ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", text):
+        raise Wrong("this is no path", "write it like /watchtower")
+    return text.rstrip("/")
+
+
+def read_header_value(text: str) -> Secret:
+    """The value of an HTTP header; any header may be a credential."""
+    if len(text) > 4096 or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
+        raise Wrong("too long, or a control character", "write one line of at most 4096 characters")
+    return Secret(text)
+
+
+def read_link(text: str) -> str:
+    """An http(s) URL for people, shown to everybody."""
+    if targets.parse_http_url(text)[1] is not None:
+        raise Wrong("this link is shown to everybody, user info has no place in it", "remove it")
+    return text
+
+
+def read_period(text: str) -> float:
+    """Seconds between two heartbeats."""
+    if len(text.split()) > 1:
+        fix = "give a period, as in `heartbeat: 1d` for a job that runs once a day"
+        raise Wrong("schedules (cron) are not part of this release", fix)
+    return duration_between(10, 366 * _DAY_S)(text)
+
+
+def read_storage_path(text: str) -> str:
+    """A folder."""
+    if not text or not text.isprintable():
+        raise Wrong("this is no path", "name a folder, as in /var/lib/watchtower")
+    return text
+
+
+def read_body(text: str) -> str:
+    """What is sent with an HTTP request."""
+    if len(text) > 65_536:
+        raise Wrong("too long", "at most 64 KiB")
+    return text
+
+
+def read_policy(text: str) -> str:
+    """What a peer without a majority does with alerts of services."""
+    if text == "alert":
+        raise Wrong("alerting without a majority is not part of this release", "write hold, or leave it out")
+    return one_of("hold")(text)

@@ -1,0 +1,108 @@
+"""Checks between parts of the file: channels that are named must exist, timeouts fit their intervals.
+
+It works on the raw content, so that a mistake elsewhere in a service does not hide one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from watchtower.config.document import Path
+from watchtower.config.faults import Faults
+from watchtower.config.problems import Wrong, nearest
+from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
+from watchtower.config.units import duration_text, parse_duration
+
+_INTERVAL_S = 30.0
+
+
+def check_references(content: Mapping[str, Any], faults: Faults) -> None:
+    """Adds a fault for every name that is none, or that nothing has."""
+    _check_names(content, faults)
+    channels = list(_mapping(content, "notify"))
+    for path, name in _named_channels(content):
+        if isinstance(name, str) and name not in channels:
+            what = "there is no such channel under `notify:`"
+            faults.at(path, Wrong(what, nearest(name, channels) if channels else "add one under `notify:`"))
+    _check_fallbacks(_mapping(content, "notify"), faults)
+    _check_paces(content, faults)
+
+
+def _check_names(content: Mapping[str, Any], faults: Faults) -> None:
+    readers = (
+        (("cluster", "peers"), read_name),
+        (("notify",), read_name),
+        (("http", "tokens"), read_name),
+        (("services",), read_service_name),
+    )
+    inner = (("labels", read_label_name), ("headers", read_header_name))
+    services = _mapping(content, "services")
+    for path, read in (
+        *readers,
+        *((("services", service, key), read) for service in services for key, read in inner),
+    ):
+        for name in _mapping(content, *path):
+            try:
+                read(name)
+            except Wrong as wrong:
+                faults.at((*path, name), wrong, at_key=True)
+
+
+def _named_channels(content: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
+    blind = _mapping(content, "cluster", "without_quorum")
+    if "notify" in blind:
+        yield ("cluster", "without_quorum", "notify"), blind["notify"]
+    for name in _mapping(content, "notify"):
+        channel = _mapping(content, "notify", name)
+        if "fallback" in channel:
+            yield ("notify", name, "fallback"), channel["fallback"]
+    owners: list[Path] = [("defaults",), *(("services", name) for name in _mapping(content, "services"))]
+    for owner in owners:
+        alert = _mapping(content, *owner).get("alert")
+        if isinstance(alert, list):
+            yield from (((*owner, "alert", index), name) for index, name in enumerate(alert))
+        elif alert is not None:
+            yield (*owner, "alert"), alert
+
+
+def _check_fallbacks(channels: Mapping[str, Any], faults: Faults) -> None:
+    """A chain of fallbacks must end, else a lost message would go round for ever."""
+    for name in channels:
+        seen, here = [name], _mapping(channels, name).get("fallback")
+        while isinstance(here, str) and here in channels and here not in seen:
+            seen.append(here)
+            here = _mapping(channels, here).get("fallback")
+        if here == name:
+            circle = " -> ".join([*seen, name])
+            faults.at(("notify", name, "fallback"), Wrong(f"fallbacks go in a circle: {circle}", "end it"))
+
+
+def _check_paces(content: Mapping[str, Any], faults: Faults) -> None:
+    """A look must be over before the next one is due."""
+    defaults = _mapping(content, "defaults")
+    default_s = _seconds(defaults.get("interval")) or _INTERVAL_S
+    services = {
+        ("services", name): _mapping(content, "services", name) for name in _mapping(content, "services")
+    }
+    for path, one in {("defaults",): defaults, **services}.items():
+        interval_s = _seconds(one.get("interval")) or default_s
+        timeout_s = _seconds(one.get("timeout")) or 0.0
+        if timeout_s > interval_s:
+            what = f"the timeout is longer than the interval of {duration_text(interval_s)}"
+            faults.at((*path, "timeout"), Wrong(what, "shorten it, or lengthen `interval:`"))
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        return parse_duration(value) if isinstance(value, str) else None
+    except Wrong:
+        return None
+
+
+def _mapping(content: Mapping[str, Any], *path: str | int) -> Mapping[str, Any]:
+    """The mapping at `path`, empty when there is something else or nothing."""
+    here: Any = content
+    for part in path:
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}

@@ -1,0 +1,104 @@
+"""Holds content against the schema and turns what does not fit into faults with key paths.
+
+The messages are ours, never the library's echo of the input, because the input may be a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, get_args, get_origin
+
+from msgspec import Struct
+
+from watchtower.config.document import Path
+from watchtower.config.problems import Wrong, nearest, shown_key
+from watchtower.config.schema import LATER, MEANT, SERVICE_MODELS, M, Model, ServiceModel, read_as
+
+_EXPECTED: Final = {
+    "model_type": "a mapping belongs here",
+    "model_attributes_type": "a mapping belongs here",
+    "dict_type": "a mapping belongs here",
+    "tuple_type": "a list belongs here",
+    "list_type": "a list belongs here",
+}
+_SHAPE_FIX: Final = {
+    "a mapping belongs here": "write `key: value` lines below the key, or {key: value}",
+    "a list belongs here": "write [a, b], or one line starting with - for each",
+}
+
+
+class Fault(Struct, frozen=True):
+    """What is wrong at a key path; `at_key` points at the key rather than at its value."""
+
+    path: Path
+    wrong: Wrong
+    at_key: bool = False
+
+
+def validate(model: type[M], content: object, prefix: Path = ()) -> tuple[M | None, list[Fault]]:
+    """`content` as `model`, or None and all its faults with paths below `prefix`."""
+    read, errors = read_as(model, content)
+    return read, [_fault(model, error, prefix) for error in errors]
+
+
+def _fault(model: type[Model], error: dict[str, Any], prefix: Path) -> Fault:
+    kind: str = error["type"]
+    inner: Path = tuple(error["loc"])
+    path = prefix + inner
+    context: dict[str, Any] = error.get("ctx", {})
+    if kind == "value_error" and isinstance(context.get("error"), Wrong):
+        return Fault(path, context["error"])
+    if kind == "extra_forbidden":
+        return Fault(path, unknown_key(_model_at(model, inner[:-1]), str(inner[-1])), at_key=True)
+    if kind == "missing":
+        return Fault(path, Wrong(f"`{inner[-1]}` is missing", f"add `{inner[-1]}:` here"), at_key=True)
+    if kind == "too_long":
+        return Fault(path, Wrong(f"more than {context.get('max_length')} entries", "remove some"))
+    if kind == "too_short":
+        return Fault(path, Wrong("at least one entry is needed", "add one"))
+    what = _EXPECTED.get(kind, "this value does not fit")
+    return Fault(path, Wrong(what, _SHAPE_FIX.get(what, "see docs/reference/config.md")))
+
+
+def unknown_key(model: type[Model], key: str) -> Wrong:
+    """What to say about a key that `model` does not have."""
+    shown = shown_key(key)
+    for owner, later in LATER.items():
+        if issubclass(model, owner) and key in later:
+            return Wrong(f"`{shown}` is not part of this release", "remove it")
+    if issubclass(model, ServiceModel):
+        here = [kind for kind, one in SERVICE_MODELS.items() if one is model]
+        kinds = [kind for kind, one in SERVICE_MODELS.items() if key in one.model_fields]
+        if kinds and here:
+            return Wrong(
+                f"`{shown}` belongs to {' and '.join(kinds)} services, this one is {here[0]}", "remove it"
+            )
+    meant = MEANT.get(key)
+    if meant in model.model_fields:
+        return Wrong(f"unknown key `{shown}`", f"did you mean `{meant}`?")
+    return Wrong(f"unknown key `{shown}`", nearest(key, model.model_fields))
+
+
+def _model_at(model: type[Model], path: Path) -> type[Model]:
+    """The model that the mapping at `path` is held against."""
+    here: Any = model
+    for part in path:
+        here = _below(here, part)
+    found = _models_in(here)
+    return found[0] if found else model
+
+
+def _below(annotation: Any, part: str | int) -> Any:
+    for found in _models_in(annotation):
+        if part in found.model_fields:
+            return found.model_fields[str(part)].annotation
+    arguments = get_args(annotation)
+    return arguments[-1] if get_origin(annotation) is dict else annotation
+
+
+def _models_in(annotation: Any) -> list[type[Model]]:
+    """Models that `annotation` is or offers, not those inside a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    if get_origin(annotation) is dict:
+        return []
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,30 @@
+"""Who should hold the alerting lease: why this peer had better not.
+
+The lease's safety does not rest on this (any peer may claim it); it keeps the office with a peer
+that runs the config in force, whose clock is sane, and that trusts its own network.
+"""
+
+from __future__ import annotations
+
+from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s, ineligible
+from watchtower.core.model import Instant, State, View
+from watchtower.core.settings import Settings
+
+
+def may_claim(state: State, settings: Settings, view: View, now: Instant, *, doubt: str) -> str:
+    """Why this peer should not be the alerter; "" when it may. `doubt` is its own doubt, if any.
+
+    When nobody else could take over, a peer with another config or in doubt is better than none.
+    """
+    if abs(clock_error_s(view.me, view)) > CLOCK_OFFSET_MAX_S:
+        return "its clock is off"
+    others = [
+        state.row(name)
+        for name in settings.cluster.peer_names
+        if name != view.me and ineligible(state, name, view, now) is None
+    ]
+    if others and settings.config_hash != state.config.hash:
+        return "its config is not in force"
+    if doubt and any(not row.doubt for row in others):
+        return "it doubts itself"
+    return ""

@@ -1,0 +1,270 @@
+"""Pumps the sender: proposes its claims and settlements, runs its sends in threads, counts what happens.
+
+Each channel has daemon threads of its own, at most two, so a hanging Slack never delays mail or a
+shutdown. A send that outlives its budget is abandoned: its socket is closed and its outcome is
+ambiguous, or not sent when no byte had left. All decisions are the sender's; searching a channel for an
+earlier copy before a repeat (Slack bots could) is not done yet, a repeat says that it may be one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Final
+
+from watchtower.core.commands import Answer, Claim, Settle
+from watchtower.core.model import Outcome, State
+from watchtower.core.ports import Clock, DeliveryStats, Submit
+from watchtower.core.settings import Channel, Settings
+from watchtower.delivery import channels, witness
+from watchtower.delivery.message import Message
+from watchtower.delivery.redaction import Redactor, quiet
+from watchtower.delivery.render import render
+from watchtower.delivery.sender import BUDGET_S, HOLD_S, Sender, Sending
+from watchtower.delivery.sending import attempt
+from watchtower.delivery.witness import Ending, Recorder
+
+log = logging.getLogger(__name__)
+
+THREADS_MAX: Final = 2
+STEP_AT_LEAST_S: Final = 1.0
+
+
+class ChannelThreads:
+    """Blocking work in daemon threads, at most THREADS_MAX per channel, counted until they really end."""
+
+    def __init__(self) -> None:
+        self._running: Counter[str] = Counter()
+
+    @property
+    def full(self) -> frozenset[str]:
+        """Channels whose threads are all taken, as by sends that hang."""
+        return frozenset(name for name, count in self._running.items() if count >= THREADS_MAX)
+
+    def start(self, channel: str, work: Callable[[], Ending]) -> asyncio.Future[Ending]:
+        """Run `work`; the future may be abandoned. Call it only for a channel that is not full."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Ending] = loop.create_future()
+        self._running[channel] += 1
+
+        def finished(ending: Ending) -> None:
+            self._running[channel] -= 1
+            if not future.done():
+                future.set_result(ending)
+
+        def body() -> None:
+            ending = work()
+            # A loop that is closed by now has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finished, ending)
+
+        threading.Thread(target=body, name=f"delivery-{channel}", daemon=True).start()
+        return future
+
+
+class Courier:
+    """This peer's sender of notifications. `stats` and `redactor` may be read at any time.
+
+    Feed it applied states with `on_state`, keep `run` running; all calls on the app loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        me: str,
+        clock: Clock,
+        submit: Submit,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._submit = submit
+        self._sender = Sender(me, new_id)
+        self._threads = ChannelThreads()
+        self._state = State()
+        self._session = 0
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.stats = DeliveryStats()
+        self.redactor = Redactor(settings.channels.values())
+        quiet(self.redactor)
+
+    def on_state(self, state: State, session: int) -> None:
+        """A newly applied state, and this process's session in it (0 before it joined)."""
+        self._state, self._session = state, session
+        self._changed.set()
+
+    def reload(self, settings: Settings) -> None:
+        """Use other channels from now on. Attempts under way finish with the old ones."""
+        self._settings = settings
+        self.redactor.learn(settings.channels.values())
+        self._spawn(self._warm())
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. Never raises for reasons of a channel."""
+        witness.install()
+        await self._warm()
+        while True:
+            self._changed.clear()
+            wake_boot = self._step()
+            pause_s = max(0.01, min(STEP_AT_LEAST_S, wake_boot - self._clock.now().boot))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), pause_s)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Claim nothing more and wait for what is under way. True when nothing is left."""
+        self._sender.drain()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._sender.is_idle:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("Stopping with deliveries still under way; another peer will take them over.")
+        return self._sender.is_idle
+
+    async def send_direct(self, channel_name: str, message: Message) -> Outcome:
+        """Send once, past the ledger: for a notice of blindness and for tests of a channel."""
+        channel = self._settings.channels.get(channel_name)
+        if channel is None or channel_name in self._threads.full:
+            reason = "is not configured" if channel is None else "is still busy with hanging sends"
+            log.error("Channel %s %s; the %s message was not sent.", channel_name, reason, message.kind)
+            return Outcome.NOT_SENT
+        witness.install()
+        ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
+        self._count(channel_name, ending.outcome, ending)
+        log.info("Channel %s: direct %s message %s.", channel_name, message.kind, _told(ending))
+        return ending.outcome
+
+    # ---- the pump
+
+    def _step(self) -> float:
+        now = self._clock.now()
+        orders = self._sender.step(self._state, self._session, self._settings, now, self._threads.full)
+        for claim in orders.claims:
+            self._spawn(self._propose(claim))
+        for settle in orders.settles:
+            self._spawn(self._propose(settle))
+        for order in orders.sends:
+            self._spawn(self._send(order))
+        if self._sender.is_idle:
+            self._idle.set()
+        return orders.wake_boot
+
+    async def _propose(self, command: Claim | Settle) -> None:
+        answer: Answer | None = None
+        try:
+            answer = await self._submit(command)
+        finally:
+            self._sender.answered(command, answer, self._clock.now())
+            self._changed.set()
+
+    async def _send(self, order: Sending) -> None:
+        """One attempt, from rendering to the outcome that is to be settled."""
+        if order.is_takeover:
+            self.stats.takeovers_total += 1
+        recorder = Recorder(partial(self._may_send, order))
+        left_s = order.t0_boot + HOLD_S - self._clock.now().boot
+        try:
+            message = render(order.item, self._state, self._settings)
+            ending = await self._within(min(BUDGET_S, left_s), order.channel, message, recorder)
+        except Exception:  # the root of the attempt: whatever broke, the claim must be settled
+            log.exception("An attempt at delivery %s failed in watchtower itself.", order.item.id)
+            ending = recorder.abandon()
+        outcome = self._sender.ended(order, ending, self._clock.now())
+        self._count(order.channel.name, outcome, ending)
+        self._log(order, outcome, ending)
+        self._changed.set()
+
+    def _may_send(self, order: Sending) -> bool:
+        """Called from a channel's thread: reads only references that are replaced whole."""
+        return self._sender.may_send(self._state, self._session, order, self._clock.now().boot)
+
+    async def _within(
+        self, budget_s: float, channel: Channel, message: Message, recorder: Recorder
+    ) -> Ending:
+        work = partial(attempt, channel, message, recorder)
+        future = self._threads.start(channel.name, work)
+        done, _ = await asyncio.wait({future}, timeout=budget_s)
+        ending = future.result() if done else recorder.abandon()
+        if not done:
+            future.cancel()
+        return _redacted(ending, self.redactor)
+
+    async def _warm(self) -> None:
+        """Load the plugins in a thread, and say which channels cannot work."""
+        configured = tuple(self._settings.channels.values())
+        loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[dict[str, str]] = loop.create_future()
+
+        def load() -> None:
+            unusable: dict[str, str] = {}
+            try:
+                unusable = channels.warm(configured)
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_set_once, loaded, unusable)
+
+        threading.Thread(target=load, name="delivery-warm", daemon=True).start()
+        for reason in (await loaded).values():
+            log.error("A channel cannot be used: %s.", reason)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        except Exception:  # the root of a task: what it held runs out and is taken over
+            log.exception("A delivery task failed.")
+
+    # ---- what happened
+
+    def _count(self, channel: str, outcome: Outcome, ending: Ending) -> None:
+        key = (channel, outcome.value)
+        self.stats.outcomes_total[key] = self.stats.outcomes_total.get(key, 0) + 1
+        self.stats.fenced_total += ending.is_fenced
+        self.stats.ambiguous_total += outcome is Outcome.AMBIGUOUS
+
+    def _log(self, order: Sending, outcome: Outcome, ending: Ending) -> None:
+        level = logging.INFO if outcome is Outcome.ACCEPTED else logging.WARNING
+        log.log(
+            level,
+            "Channel %s: delivery %s of incident %d, attempt %d: %s (%s).",
+            order.channel.name,
+            order.item.id,
+            order.item.incident,
+            order.item.attempt,
+            outcome.value,
+            ending.detail,
+        )
+
+
+def _set_once(future: asyncio.Future[dict[str, str]], value: dict[str, str]) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _told(ending: Ending) -> str:
+    return f"{ending.outcome.value} ({ending.detail})"
+
+
+def _redacted(ending: Ending, redactor: Redactor) -> Ending:
+    return Ending(
+        outcome=ending.outcome,
+        detail=redactor.redact(ending.detail)[:200],
+        is_permanent=ending.is_permanent,
+        is_fenced=ending.is_fenced,
+        retry_after_s=ending.retry_after_s,
+        receipt=redactor.redact(ending.receipt)[:200],
+    )

@@ -1,0 +1,162 @@
+"""What a message says, before any channel shapes it, and how hostile text is made harmless.
+
+One typed Message is rendered from a notification (render.py) or made directly (`direct`) and then
+shaped per channel (shapes.py). All text in a Message is already clean: one line each, no control or
+direction characters, capped. Markup is not escaped here, because every channel escapes its own way.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from watchtower.core.settings import Settings
+
+SUBJECT_MAX: Final = 150
+LINE_MAX: Final = 300
+_HARMFUL: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+"
+)
+_SPACES: Final = re.compile(r"[ \u00a0]{2,}")
+_MASS_MENTION: Final = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
+_WORD_JOINER: Final = "\u2060"
+_USERINFO: Final = re.compile(r"(?<=://)[^/\s@]{1,200}@")
+
+
+class Severity(StrEnum):
+    """How loud a message is; maps to colours and to the notify types of apprise."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    SUCCESS = "success"
+    INFO = "info"
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """What one peer saw. `zone` and `text` may be empty."""
+
+    peer: str
+    opinion: str
+    zone: str = ""
+    text: str = ""
+    latency_ms: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """What it saw in a few words: `down: timeout after 10 s`."""
+        text = f"{self.opinion}: {self.text}" if self.text else self.opinion
+        return f"{text} ({self.latency_ms:.0f} ms)" if self.latency_ms >= 1 else text
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """A place to look at. `url` comes from the configuration, never from a probed service."""
+
+    label: str
+    url: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """Everything a channel may show. Times are Unix seconds; empty strings and zeros mean "nothing to say".
+
+    `subject` carries everything a phone's lock screen must; `summary` is one sentence; `notes` are
+    cautions about the delivery itself. The fields below `delivery_id` are for machines.
+    """
+
+    state: str
+    severity: Severity
+    subject: str
+    summary: str
+    facts: tuple[tuple[str, str], ...] = ()
+    sights: tuple[Sight, ...] = ()
+    notes: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    footer: str = ""
+    delivery_id: str = ""
+    attempt: int = 0
+    is_repeat: bool = False
+    cluster: str = ""
+    peer: str = ""
+    incident: int = 0
+    service: str = ""
+    title: str = ""
+    kind: str = ""
+    level: str = ""
+    reason: str = ""
+    since_wall: float = 0.0
+    at_wall: float = 0.0
+
+    @property
+    def thread(self) -> str:
+        """Messages with the same thread belong together: one per incident, one per direct subject."""
+        return f"incident-{self.incident}" if self.incident else self.kind or "notice"
+
+
+def direct(
+    *,
+    settings: Settings,
+    kind: str,
+    title: str,
+    lines: tuple[str, ...],
+    delivery_id: str,
+    at_wall: float,
+    severity: Severity = Severity.WARNING,
+) -> Message:
+    """A message that is no notification: the blind notice, a test. Written to no ledger.
+
+    `kind` (`blind`, `test` ...) becomes the state word; the first of `lines` is the summary, the others
+    follow below it.
+    """
+    me, cluster = settings.me, settings.cluster.name
+    return Message(
+        state=kind.upper(),
+        severity=severity,
+        subject=clean(f"[{kind.upper()}] {title} - {cluster}", SUBJECT_MAX),
+        summary=clean(lines[0] if lines else title, LINE_MAX),
+        notes=tuple(clean(line, LINE_MAX) for line in lines[1:]),
+        footer=clean(f"sent by peer {me} | cluster {cluster} | delivery {delivery_id}", LINE_MAX),
+        delivery_id=delivery_id,
+        cluster=cluster,
+        peer=me,
+        kind=kind,
+        title=clean(title, SUBJECT_MAX),
+        at_wall=at_wall,
+    )
+
+
+def clean(text: str, limit: int) -> str:
+    """`text` as one harmless line of at most `limit` characters.
+
+    Control, zero-width and direction characters become spaces, `user:password@` in URLs goes, mass
+    mentions (`@everyone`, `@here`) are broken by an invisible joiner.
+    """
+    text = _SPACES.sub(" ", _HARMFUL.sub(" ", text)).strip()
+    text = _MASS_MENTION.sub(f"@{_WORD_JOINER}", _USERINFO.sub("", text))
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
+def utc(at_wall: float) -> str:
+    """`2026-01-31 09:16:04 UTC`."""
+    return datetime.fromtimestamp(at_wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def rfc3339(at_wall: float) -> str | None:
+    """`2026-01-31T09:16:04Z`; None for "never"."""
+    if not at_wall:
+        return None
+    return datetime.fromtimestamp(at_wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units: `4 min 12 s`, `2 h 10 min`, `3 d 4 h`."""
+    whole = max(0, round(seconds))
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    first = next((place for place, (count, _) in enumerate(units) if count), 3)
+    shown = [f"{count} {unit}" for count, unit in units[first : first + 2] if count]
+    return " ".join(shown) or "0 s"

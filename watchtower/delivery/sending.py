@@ -1,0 +1,73 @@
+"""One attempt to send one Message to one channel, from a fresh plugin object to an Ending.
+
+Blocking; runs in a thread of its own under a witness. It never raises and never retries: what an ending
+means for the notification is decided by the sender.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from apprise.common import NotifyFormat, NotifyType, OverflowMode
+from apprise.plugins.base import NotifyBase
+
+from watchtower.core.model import Outcome
+from watchtower.core.settings import Channel
+from watchtower.delivery import channels, slack, witness
+from watchtower.delivery.mail import Mail
+from watchtower.delivery.message import Message
+from watchtower.delivery.shapes import plain
+from watchtower.delivery.slack import Slack
+from watchtower.delivery.webhook import Webhook
+from watchtower.delivery.witness import Ending, Recorder
+from watchtower.errors import DeliveryError
+
+log = logging.getLogger(__name__)
+
+
+def attempt(channel: Channel, message: Message, recorder: Recorder) -> Ending:
+    """Send `message` once. What `recorder`'s fence refuses does not leave."""
+    try:
+        plugin = channels.build(channel)
+    except DeliveryError as error:
+        return Ending(outcome=Outcome.REJECTED, detail=str(error), is_permanent=True)
+    try:
+        with witness.recording(recorder):
+            is_accepted = _handed_to(plugin, message)
+    except Exception as error:  # noqa: BLE001 - the root of the attempt: any of 170 plugins may raise anything
+        log.warning("The plugin of channel %s failed with %s.", channel.name, type(error).__name__)
+        recorder.last.error = recorder.last.error or type(error).__name__
+        is_accepted = False
+    return _ending(plugin, recorder, is_accepted=is_accepted)
+
+
+def _handed_to(plugin: NotifyBase, message: Message) -> bool:
+    if isinstance(plugin, Slack | Mail | Webhook):
+        plugin.message = message
+    elif channels.channel_kind(plugin) == "PagerDuty":
+        _join_by_key(plugin, message)
+    return bool(
+        plugin.notify(
+            body=plain(message),
+            title=message.subject,
+            notify_type=NotifyType(message.severity.value),
+            # Declared plain, so every plugin escapes it its own way; what a service said stays literal.
+            body_format=NotifyFormat.TEXT,
+            overflow=OverflowMode.TRUNCATE,
+        )
+    )
+
+
+def _join_by_key(plugin: Any, message: Message) -> None:
+    """PagerDuty: all of an incident under one key, and its end resolves it."""
+    plugin.dedup = plugin.dedup or f"{message.cluster}/{message.thread}"
+    plugin.action = "map"
+
+
+def _ending(plugin: NotifyBase, recorder: Recorder, *, is_accepted: bool) -> Ending:
+    if isinstance(plugin, Mail) and plugin.ended is not None:
+        return plugin.ended
+    receipt = plugin.receipt() if isinstance(plugin, Slack) else ""
+    ending = recorder.ending(is_accepted=is_accepted, receipt=receipt)
+    return slack.refined(ending, recorder) if isinstance(plugin, Slack) else ending

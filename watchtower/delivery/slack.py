@@ -1,0 +1,132 @@
+"""Slack through apprise's plugin, with a payload of our own: preview text, blocks, delivery id, receipt.
+
+The plugin keeps its parsing of URLs, channels and tokens; what is posted is replaced, and when Slack
+refuses the blocks the same is sent once more as bare text. `?server=https://chat.example.com` on a
+slack:// URL directs it at a Slack-compatible server (also how tests and the demo receive messages);
+tokens go in clear only to loopback.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from apprise.plugins.slack import NotifySlack, SlackMode
+
+from watchtower.core.model import Outcome
+from watchtower.delivery import witness
+from watchtower.delivery.message import Message
+from watchtower.delivery.shapes import slack_bare, slack_payload
+from watchtower.delivery.witness import Ending
+from watchtower.errors import DeliveryError
+
+SERVER_OPTION: Final = "server"
+_KEPT: Final = ("channel", "thread_ts", "username")
+_FORMATTING: Final = (
+    "invalid_blocks",
+    "invalid_payload",
+    "invalid_attachments",
+    "invalid_metadata",
+    "metadata_",
+    "msg_too_long",
+    "msg_blocks_too_long",
+    "block_mismatch",
+)
+_TEMPORARY: Final = ("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
+                     "request_timeout", "team_added_to_org")  # fmt: skip
+"""Errors of chat.postMessage that pass: https://docs.slack.dev/reference/methods/chat.postMessage"""
+
+
+class Slack(NotifySlack):  # type: ignore[no-untyped-call]
+    """One Slack webhook or bot channel that posts one Message.
+
+    The first post carries blocks; a refusal of their form is answered with bare text.
+    """
+
+    request_rate_per_sec = 0
+    message: Message | None = None
+    answer: Any = None
+
+    @property
+    def is_bot(self) -> bool:
+        """True for a bot token, whose answers name channel and time of the message."""
+        return self.mode == SlackMode.BOT
+
+    def direct_at(self, server: str) -> None:
+        """Talk to a Slack-compatible server instead of Slack. Raises DeliveryError for an unusable one."""
+        base = checked_server(server)
+        self.webhook_url = f"{base}/services"
+        self.webhook_gov_url = f"{base}/services"
+        self.api_url = f"{base}/api/{{}}"
+
+    def _send(self, url: str, payload: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.message is None or not self._is_post(url):
+            return self._post(url, payload, *args, **kwargs)
+        address = {key: payload[key] for key in _KEPT if key in payload}
+        self.answer = self._post(url, address | slack_payload(self.message, is_bot=self.is_bot))
+        recorder = witness.current()
+        if self.answer is False and recorder is not None and _is_about_form(recorder.last):
+            self.answer = self._post(url, address | slack_bare(self.message))
+        return self.answer
+
+    def _post(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._send(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _is_post(self, url: str) -> bool:
+        if self.mode in (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV):
+            return True
+        return self.is_bot and url == self.api_url.format("chat.postMessage")
+
+    def receipt(self) -> str:
+        """Where the message is, `channel/ts`, as far as Slack tells."""
+        if isinstance(self.answer, dict) and self.answer.get("ts"):
+            return f"{self.answer.get('channel', '')}/{self.answer['ts']}"
+        return ""
+
+
+def checked_server(server: str) -> str:
+    """The base URL of a Slack-compatible server. Raises DeliveryError when tokens would go there in clear."""
+    server = unquote(server)
+    split = urlsplit(server)
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise DeliveryError(f"{SERVER_OPTION}= needs a URL like https://chat.example.com")
+    if split.scheme == "http" and not is_loopback(split.hostname):
+        raise DeliveryError(
+            f"{SERVER_OPTION}= over plain http would show the token to the network; use https"
+        )
+    return server.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """True for names and addresses that never leave this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def refined(ending: Ending, recorder: witness.Recorder) -> Ending:
+    """A bot's refusal comes as HTTP 200 with an error word: read it."""
+    if ending.outcome is not Outcome.REJECTED or recorder.last.status != 200:
+        return ending
+    word = _error_word(recorder.last.body)
+    if not word:
+        return ending
+    return Ending(
+        outcome=Outcome.REJECTED,
+        detail=f"Slack says {word[:60]}",
+        is_permanent=not word.startswith(_TEMPORARY),
+        retry_after_s=ending.retry_after_s,
+    )
+
+
+def _error_word(body: str) -> str:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return ""
+    return str(answer.get("error", "")) if isinstance(answer, dict) else ""
+
+
+def _is_about_form(exchange: witness.Exchange) -> bool:
+    """Slack understood who we are, but not the shape of what we said."""
+    word = _error_word(exchange.body) if exchange.status == 200 else exchange.body
+    return exchange.status in (200, 400, 413, 422) and any(mark in word for mark in _FORMATTING)

@@ -1,0 +1,397 @@
+"""One running peer: which task feeds which. Startup, serving, shutdown; imports no shell.
+
+    results --> vantage --> reports --> log --> applied state --> view --> verdicts --> decide --> log
+                                                          |--> courier (claims, sends, settles)
+                                                          |--> web (API, events)
+
+app.py wires the parts and hands them in. Each loop below owns one arrow; a loop that fails says so
+and goes on, except that an alerter whose pass fails does not renew its lease, so that another peer
+takes over from one that cannot decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from watchtower import __version__
+from watchtower.core import verdicts
+from watchtower.core.blindness import Blindness, Word, words
+from watchtower.core.commands import Command, Found, Join, Leaving
+from watchtower.core.decide import decide
+from watchtower.core.model import COMMAND_VERSION, Instant, Opinion, Result, State, View
+from watchtower.core.office import may_claim
+from watchtower.core.ports import (
+    Clock,
+    ClusterPort,
+    CourierPort,
+    LeasePort,
+    ReferencePort,
+    SchedulerPort,
+    Snapshot,
+    VantagePort,
+    WebPort,
+)
+from watchtower.core.settings import Settings
+from watchtower.core.view import listen
+from watchtower.errors import ClusterError, ConfigError
+
+log = logging.getLogger(__name__)
+
+PASS_EVERY_S: Final = 0.25
+REPORT_LOOK_EVERY_S: Final = 0.5
+GROUP_COMMIT_S: Final = 0.025
+BLIND_LOOK_EVERY_S: Final = 1.0
+LAG_LOOK_EVERY_S: Final = 0.1
+LEAVING_FOR_S: Final = 60.0
+DRAIN_S: Final = 5.0
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """What app.py wires together: every shell of one peer, ready to start.
+
+    `load` reads the configuration file again (ConfigError when it is wrong); `new_id` gives a fresh
+    random identifier.
+    """
+
+    settings: Settings
+    clock: Clock
+    boot_id: str
+    new_id: Callable[[], str]
+    load: Callable[[], Settings]
+    cluster: ClusterPort
+    lease: LeasePort
+    vantage: VantagePort
+    scheduler: SchedulerPort
+    reference: ReferencePort
+    courier: CourierPort
+    web: WebPort
+
+
+class Peer:
+    """A peer from start to stop. `attach` gives it its parts, `run` does the rest."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._view = View(me=settings.me, started_boot=clock.now().boot)
+        self._index = 0
+        self._results: dict[str, Result] = {}
+        self._loop_lag_s = 0.0
+        self._reload_error = ""
+        self._fatal = ""
+        self._is_leaving = False
+        self._stopping = asyncio.Event()
+        self._wake_pass = asyncio.Event()
+        self._wake_report = asyncio.Event()
+        self._submissions: set[asyncio.Task[None]] = set()
+        self._deciding: asyncio.Task[None] | None = None
+        self._parts: Parts
+
+    # ---- what the parts call
+
+    def attach(self, parts: Parts) -> None:
+        """Take the parts, which were built with this peer's callbacks."""
+        self._parts = parts
+
+    def on_applied(self, state: State, index: int) -> None:
+        """A newer state is applied: everyone who looks at state looks now."""
+        now, parts = self._clock.now(), self._parts
+        self._index = index
+        self._view = listen(self._view, state, now)
+        parts.lease.observe(state, now)
+        parts.courier.on_state(state, self._session(state))
+        parts.web.on_state(state, index)
+        suspects = parts.vantage.others_suspect(state, now)
+        if suspects:
+            parts.scheduler.probe_now(suspects)
+        self._wake_pass.set()
+        self._wake_report.set()
+
+    def on_result(self, result: Result) -> None:
+        """A probe has ended."""
+        self._results[result.service] = result
+        recheck = self._parts.vantage.take(result, self._clock.now())
+        if recheck is not None:
+            self._parts.scheduler.probe_now((recheck.service,), recheck.in_s)
+        if result.opinion is Opinion.DOWN:
+            self._parts.reference.check_soon()
+        self._wake_report.set()
+
+    def on_fatal(self, reason: str) -> None:
+        """Something that must not be survived: stop loudly, so that whoever supervises restarts us."""
+        self._fatal = self._fatal or reason
+        log.critical("this peer stops: %s", reason)
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Ask the peer to leave in an orderly way."""
+        self._stopping.set()
+
+    def snapshot(self) -> Snapshot:
+        """Everything this peer can answer from, now."""
+        parts, now = self._parts, self._clock.now()
+        state = parts.cluster.state
+        return Snapshot(
+            settings=self._settings,
+            version=__version__,
+            now=now,
+            state=state,
+            view=self._view,
+            cluster=parts.cluster.status(),
+            is_alerter=parts.lease.in_office(now),
+            ready_reason=self._ready_reason(state),
+            results=self._results,
+            doubt=parts.vantage.doubt(now),
+            loop_lag_s=self._loop_lag_s,
+            probes=parts.scheduler.stats,
+            delivery=parts.courier.stats,
+            reload_error=self._reload_error,
+        )
+
+    async def reload(self) -> str:
+        """Read the configuration again; "" or why the old one stays in use."""
+        try:
+            settings = await asyncio.to_thread(self._parts.load)
+            self._refuse_other_cluster(settings)
+        except ConfigError as error:
+            self._reload_error = str(error)
+            log.error("reload refused, the old configuration stays in use: %s", error)  # noqa: TRY400 - a wrong file needs no traceback
+            return self._reload_error
+        self._settings, self._reload_error = settings, ""
+        self._results = {name: r for name, r in self._results.items() if name in settings.services}
+        parts = self._parts
+        parts.vantage.reload(settings, self._clock.now())
+        parts.scheduler.reload(settings)
+        parts.reference.reload(settings)
+        parts.courier.reload(settings)
+        parts.web.reload(settings)
+        log.info("configuration %s loaded", settings.config_hash)
+        self._wake_report.set()
+        return ""
+
+    # ---- startup, serving, shutdown
+
+    async def run(self) -> int:
+        """Run until asked to stop; 0 after an orderly stop, 1 when something ended this peer."""
+        parts = self._parts
+        await parts.web.start()
+        try:
+            await parts.cluster.start()
+            await self._serve()
+        finally:
+            await parts.web.stop()
+            await parts.cluster.stop()
+        return 1 if self._fatal else 0
+
+    async def _serve(self) -> None:
+        parts = self._parts
+        loops: tuple[tuple[str, Coroutine[Any, Any, None]], ...] = (
+            ("probing", parts.scheduler.run()),
+            ("reference", parts.reference.run()),
+            ("delivery", parts.courier.run()),
+            ("reports", self._report_loop()),
+            ("passes", self._pass_loop()),
+            ("blindness", self._blind_loop()),
+            ("lag", self._lag_loop()),
+        )
+        tasks = [asyncio.create_task(loop, name=name) for name, loop in loops]
+        for task in tasks:
+            task.add_done_callback(self._on_loop_end)
+        try:
+            await self._stopping.wait()
+            await self._leave()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_loop_end(self, task: asyncio.Task[None]) -> None:
+        """No loop ends by itself: a peer without one of them is not a peer."""
+        if not task.cancelled() and not self._stopping.is_set():
+            log.error("the loop %s ended", task.get_name(), exc_info=task.exception())
+            self.on_fatal(f"its {task.get_name()} loop ended: {task.exception()!r}")
+
+    async def _leave(self) -> None:
+        """Stop deciding, hand the lease over, say goodbye, finish what is being sent."""
+        parts, now = self._parts, self._clock.now()
+        self._is_leaving = True
+        log.info("leaving")
+        if self._fatal:
+            return
+        await self._step_lease(parts.cluster.state, now)
+        if self._session(parts.cluster.state):
+            leaving = Leaving(for_s=LEAVING_FOR_S, at_wall=now.wall)
+            await parts.cluster.submit(leaving, timeout_s=1.0)
+        await parts.courier.drain(DRAIN_S)
+
+    # ---- the loops
+
+    async def _report_loop(self) -> None:
+        """Our truth into the log: join first, then what differs; reports within 25 ms go together."""
+        while True:
+            await _wait(self._wake_report, REPORT_LOOK_EVERY_S)
+            command = self._next_report()
+            if command is not None:
+                await self._parts.cluster.submit(command)
+            await asyncio.sleep(GROUP_COMMIT_S)  # noqa: TID251 - group commit: what comes meanwhile goes along
+
+    def _next_report(self) -> Command | None:
+        parts, now, settings = self._parts, self._clock.now(), self._settings
+        state = parts.cluster.state
+        if not state.cluster:
+            links = parts.cluster.status().links
+            if not all(links.values()):
+                return None
+            names = settings.cluster.peer_names
+            return Found(cluster=settings.cluster.name, members=names, at_wall=now.wall)
+        self._refuse_foreign_ledger(state)
+        if self._is_leaving:
+            return None
+        if state.row(settings.me).boot_id != parts.boot_id:
+            return Join(
+                boot_id=parts.boot_id,
+                version=__version__,
+                command_version=COMMAND_VERSION,
+                at_wall=now.wall,
+            )
+        return parts.vantage.report(state, now, parts.boot_id)
+
+    async def _pass_loop(self) -> None:
+        """Verdicts, then decisions, then the lease: a pass that fails does not renew it."""
+        while True:
+            await _wait(self._wake_pass, PASS_EVERY_S)
+            try:
+                await self._pass()
+            except Exception:  # task root: log, count by log, and let the lease run out
+                log.exception("a pass failed; the lease is not renewed")
+            await asyncio.sleep(GROUP_COMMIT_S)  # noqa: TID251 - at most forty passes a second
+
+    async def _pass(self) -> None:
+        parts, now = self._parts, self._clock.now()
+        state = parts.cluster.state
+        standings = verdicts.observe(state, self._settings, self._view, now)
+        self._view = replace(self._view, standings=standings)
+        parts.web.on_standings(standings)
+        is_busy = self._deciding is not None and not self._deciding.done()
+        if parts.lease.in_office(now) and not self._is_leaving and not is_busy:
+            commands = decide(state, self._settings, self._view, now)
+            self._deciding = self._spawn(self._submit_all(commands)) if commands else None
+        self._spawn(self._step_lease(state, now))
+
+    async def _submit_all(self, commands: tuple[Command, ...]) -> None:
+        """One pass's commands; nothing new is decided until they are applied or given up."""
+        for command in commands:
+            answer = await self._parts.cluster.submit(command)
+            outcome = "unknown" if answer is None else answer.reason or "applied"
+            log.info("decided %s: %s", describe(command), outcome)
+
+    async def _step_lease(self, state: State, now: Instant) -> None:
+        parts = self._parts
+        refusal = may_claim(state, self._settings, self._view, now, doubt=parts.vantage.doubt(now))
+        proposal = parts.lease.step(
+            state,
+            self._session(state),
+            now,
+            may_claim="leaving" if self._is_leaving else refusal,
+            new_id=parts.new_id,
+        )
+        if proposal is not None:
+            await parts.cluster.submit(proposal, timeout_s=1.0)
+
+    async def _blind_loop(self) -> None:
+        """Without a majority somebody must say that nobody is watching."""
+        blindness = Blindness(self._settings.me, self._settings.cluster.without_quorum.after_s)
+        while True:
+            await asyncio.sleep(BLIND_LOOK_EVERY_S)  # noqa: TID251 - a look every second
+            status = self._parts.cluster.status()
+            word = blindness.step(status, self._clock.now())
+            if word is not None:
+                self._spawn(self._say(word))
+
+    async def _lag_loop(self) -> None:
+        """How late this loop is, which is how late everything on it is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_LOOK_EVERY_S
+            await asyncio.sleep(LAG_LOOK_EVERY_S)  # noqa: TID251 - the sleep is what is measured
+            self._loop_lag_s = max(0.0, loop.time() - due)
+            self._parts.vantage.note_loop_lag(self._loop_lag_s, self._clock.now())
+
+    # ---- small questions
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._submissions.add(task)
+        task.add_done_callback(self._submissions.discard)
+        return task
+
+    def _session(self, state: State) -> int:
+        """Our session number; 0 while this boot has not joined."""
+        row = state.row(self._settings.me)
+        return row.session if row.boot_id == self._parts.boot_id else 0
+
+    def _ready_reason(self, state: State) -> str:
+        if self._is_leaving:
+            return "leaving"
+        status = self._parts.cluster.status()
+        if not state.cluster:
+            missing = ", ".join(sorted(peer for peer, is_up in status.links.items() if not is_up))
+            return f"waiting for first contact with all peers, missing {missing}" if missing else "founding"
+        if not status.has_quorum:
+            return "no quorum"
+        return "" if self._session(state) else "joining"
+
+    def _refuse_other_cluster(self, settings: Settings) -> None:
+        """A reload changes what is watched and who is told, never who the cluster is."""
+        old, new = self._settings.cluster, settings.cluster
+        if (old.name, set(old.peer_names)) != (new.name, set(new.peer_names)):
+            raise ConfigError(
+                f"the file now names cluster {new.name} with peers {', '.join(new.peer_names)}, but this "
+                f"peer runs {old.name} with {', '.join(old.peer_names)}: a reload cannot change the cluster"
+            )
+
+    def _refuse_foreign_ledger(self, state: State) -> None:
+        cluster = self._settings.cluster
+        if state.cluster != cluster.name or set(state.members) != set(cluster.peer_names):
+            raise ClusterError(
+                f"the ledger belongs to cluster {state.cluster} with peers {', '.join(state.members)}, but "
+                f"the file names {cluster.name} with {', '.join(cluster.peer_names)}: correct the file, or "
+                "give this peer another storage path"
+            )
+
+    async def _say(self, word: Word) -> None:
+        """The blind notice or its all-clear, past the ledger: there is no majority to write it."""
+        settings, parts = self._settings, self._parts
+        channel = settings.cluster.without_quorum.notify or next(iter(settings.channels), "")
+        if not channel:
+            log.warning("monitoring: %s, and no channel is configured to say so", word.value)
+            return
+        failing = [name for name, result in self._results.items() if result.opinion is Opinion.DOWN]
+        links = parts.cluster.status().links
+        title, lines = words(word, settings.cluster.name, settings.me, links, failing)
+        error = await parts.courier.tell(channel, title, lines)
+        log.warning("said on %s that monitoring is %s: %s", channel, word.value, error or "accepted")
+
+
+def describe(command: Command) -> str:
+    """One short phrase for the log: what kind, about what."""
+    kind = type(command).__name__.lower()
+    subject = getattr(command, "service", "") or getattr(command, "peer", "") or getattr(command, "id", "")
+    return f"{kind} {subject}".strip()
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    """Until the event is set or the time is up; the event is clear afterwards."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass
+    event.clear()

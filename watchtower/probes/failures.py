@@ -1,0 +1,128 @@
+"""What a failed look means: an exception of socket, TLS, DNS or HTTP becomes a kind and a line.
+
+Decides which errors are this peer's own fault (no descriptors, no free resolver thread): those lead
+to unknown, never to down. Errors that are not listed in FAILURES are bugs and pass through.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from watchtower.core.model import Kind, Opinion
+from watchtower.core.text import clean
+from watchtower.probes.look import DOING, Look, Shortfall
+
+
+class ProtocolError(Exception):
+    """The service answered, but not in the protocol it was asked in. The text is for people."""
+
+
+FAILURES: Final = (OSError, ssl.SSLError, aiohttp.ClientError, ProtocolError, UnicodeError, EOFError)
+"""Everything a look may raise for reasons of its target; TimeoutError is an OSError."""
+
+_OWN_FAULTS: Final = {
+    errno.EMFILE: "this peer has no free file descriptor",
+    errno.ENFILE: "this peer's machine has no free file descriptor",
+    errno.ENOBUFS: "this peer's machine has no socket buffers left",
+    errno.ENOMEM: "this peer's machine has no memory left",
+    errno.EADDRNOTAVAIL: "this peer has no free local port",
+}
+_UNREACHABLE: Final = {
+    errno.ENETUNREACH: "network is unreachable",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENETDOWN: "network is down",
+    errno.EHOSTDOWN: "host is down",
+    errno.EACCES: "connecting is not permitted here",
+    errno.EPERM: "connecting is not permitted here",
+}
+_DNS: Final = {
+    socket.EAI_NONAME: "name does not exist (NXDOMAIN)",
+    getattr(socket, "EAI_NODATA", -5): "name has no address",
+    socket.EAI_AGAIN: "no answer from DNS",
+    socket.EAI_FAIL: "DNS server failed",
+}
+
+
+def failure(error: BaseException, look: Look) -> Shortfall:
+    """The Shortfall that `error` (one of FAILURES) means for the look it ended."""
+    cause = root(error)
+    match cause:
+        case TimeoutError():
+            found = timed_out(look)
+        case socket.gaierror():
+            text = _DNS.get(cause.errno or 0) or f"name not resolved: {cause.strerror or cause}"
+            found = _down(Kind.DNS, text)
+        case ssl.SSLError():
+            found = _down(Kind.TLS, f"TLS failed: {cause.reason or cause.strerror or cause}")
+        case OSError():
+            found = _from_errno(cause, look)
+        case ProtocolError():
+            found = _down(Kind.PROTOCOL, str(cause))
+        case UnicodeError():
+            found = _down(Kind.DNS, "not a name that DNS could know")
+        case _:
+            found = _from_http(cause, look)
+    return found
+
+
+def root(error: BaseException) -> BaseException:
+    """The socket or TLS error inside an aiohttp one; else the error itself."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    return inner if isinstance(inner, BaseException) else error
+
+
+def timed_out(look: Look) -> Shortfall:
+    """The deadline passed: says in which phase, or whose fault it was when it was ours."""
+    if look.own_fault:
+        return Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, look.own_fault)
+    doing = DOING.get(look.phase)
+    return _down(Kind.TIMEOUT, f"timeout after {look.budget_s:.1f} s" + (f" while {doing}" if doing else ""))
+
+
+def _from_errno(error: OSError, look: Look) -> Shortfall:
+    number = error.errno or _errno_in(str(error))
+    if number in _OWN_FAULTS:
+        return Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, _OWN_FAULTS[number])
+    if isinstance(error, ConnectionRefusedError) or number == errno.ECONNREFUSED:
+        return _down(Kind.REFUSED, f"connection refused{_by(look)}")
+    if isinstance(error, ConnectionError) or number in (errno.ECONNRESET, errno.EPIPE):
+        return _reset(look)
+    if number in _UNREACHABLE:
+        return _down(Kind.UNREACHABLE, _UNREACHABLE[number])
+    if number == errno.ETIMEDOUT:
+        return timed_out(look)
+    return _down(Kind.UNREACHABLE, error.strerror or str(error) or type(error).__name__)
+
+
+def _errno_in(text: str) -> int:
+    """The number that several addresses' errors hide in their common text; refused counts most."""
+    numbers = (errno.ECONNREFUSED, *_OWN_FAULTS, *_UNREACHABLE)
+    return next((number for number in numbers if f"[Errno {number}]" in text), 0)
+
+
+def _from_http(error: BaseException, look: Look) -> Shortfall:
+    if isinstance(error, (aiohttp.ServerDisconnectedError, EOFError)):
+        return _reset(look, "closed without an answer")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return _down(Kind.RESET, "the answer broke off")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return _down(Kind.PROTOCOL, f"not a valid HTTP answer: {error.message}")
+    return _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
+
+
+def _reset(look: Look, what: str = "connection reset") -> Shortfall:
+    doing = DOING.get(look.phase)
+    return _down(Kind.RESET, what + (f" while {doing}" if doing else ""))
+
+
+def _by(look: Look) -> str:
+    return f" by {look.address}" if look.address else ""
+
+
+def _down(kind: Kind, text: str) -> Shortfall:
+    return Shortfall(Opinion.DOWN, kind, clean(text))

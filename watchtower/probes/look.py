@@ -1,0 +1,136 @@
+"""One look at one service: its stopwatch, its deadline, and what it noticed on the way.
+
+The look of the running task is in `CURRENT`, because the moments worth timing (a name resolved, a
+socket made, a handshake begun) happen deep inside aiohttp and asyncio, which hand nothing through.
+A Finding is what a probe function hands back; it decides nothing about votes.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+from msgspec import Struct
+
+from watchtower.core.model import Kind, Opinion
+from watchtower.core.ports import Clock
+
+DOING: Final = {
+    "resolve": "resolving the name",
+    "connect": "connecting",
+    "tls": "in the TLS handshake",
+    "first_byte": "waiting for the answer",
+    "transfer": "reading the answer",
+}
+"""Every phase of a look, in order, as people read it."""
+
+
+class Shortfall(Struct, frozen=True):
+    """Why a look is not good: the opinion it leads to, its kind, and a line for people."""
+
+    opinion: Opinion
+    kind: Kind
+    text: str
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What one look found.
+
+    `facts` are what conditions are judged on, `kept` the small ones that stay in the Result, `text`
+    what is said when all is well. `failure` holds whatever is expected, `default` only when the
+    service has no `expect`.
+    """
+
+    text: str
+    facts: Mapping[str, Any] = {}
+    kept: Mapping[str, float | str] = {}
+    failure: Shortfall | None = None
+    default: Shortfall | None = None
+
+
+class Look:
+    """The stopwatch of one look. Phases follow one another; a phase entered twice adds up."""
+
+    def __init__(self, clock: Clock, deadline_boot: float) -> None:
+        self._clock = clock
+        self.begun = clock.now()
+        self.budget_s = max(deadline_boot - self.begun.boot, 0.0)
+        self.phase = ""
+        self.own_fault = ""
+        """Set when this peer itself held the look up; then a timeout says nothing about the service."""
+        self.address = ""
+        self.ssl_object: ssl.SSLObject | None = None
+        self._sockets: list[socket.socket] = []
+        self._since_boot = self.begun.boot
+        self._spent_s: dict[str, float] = {}
+
+    def enter(self, phase: str) -> None:
+        """The current phase ends here and `phase` (a key of DOING, or "") begins."""
+        now_boot = self._clock.now().boot
+        if self.phase:
+            self._spent_s[self.phase] = self._spent_s.get(self.phase, 0.0) + now_boot - self._since_boot
+        self.phase, self._since_boot = phase, now_boot
+
+    def hop(self) -> None:
+        """A new connection begins; what was noticed of the one before is forgotten."""
+        self.address, self.ssl_object, self._sockets = "", None, []
+
+    def open_socket(self, family: int, kind: int, proto: int, address: tuple[Any, ...]) -> socket.socket:
+        """A socket that is about to connect to `address`."""
+        self.address = shown_address(address)
+        made = socket.socket(family, kind, proto)
+        self._sockets.append(made)
+        return made
+
+    def connected(self) -> None:
+        """One of the sockets is connected: its address is the one that was looked at."""
+        for made in self._sockets:
+            try:
+                self.address = shown_address(made.getpeername())
+            except OSError:
+                continue
+        self._sockets = []
+
+    @property
+    def ip(self) -> str:
+        """The address looked at, without its port; "" before a connection was tried."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    def elapsed_s(self) -> float:
+        """Seconds since the look began."""
+        return self._clock.now().boot - self.begun.boot
+
+    def left_s(self) -> float:
+        """Seconds until the deadline, 0.0 when it has passed."""
+        return max(self.budget_s - self.elapsed_s(), 0.0)
+
+    def spent_s(self, phase: str) -> float | None:
+        """Seconds spent in a phase that has ended; None when there was none."""
+        return self._spent_s.get(phase)
+
+    def phases_ms(self) -> dict[str, float]:
+        """Milliseconds of every phase that has ended."""
+        return {phase: round(spent * 1000, 3) for phase, spent in self._spent_s.items()}
+
+    def times(self) -> dict[str, float]:
+        """The `time` facts that conditions know, in seconds."""
+        named = {"time.dns": "resolve", "time.connect": "connect", "time.tls": "tls"}
+        spent = {fact: self._spent_s[phase] for fact, phase in named.items() if phase in self._spent_s}
+        return {"time": self.elapsed_s(), **spent}
+
+
+CURRENT: Final[ContextVar[Look | None]] = ContextVar("watchtower_look", default=None)
+
+
+def shown_address(address: tuple[Any, ...]) -> str:
+    """A socket address as people write it: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A duration as people read it: `81 ms`, `2.31 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,102 @@
+"""Names to addresses, asked anew at every look, the way every other program on this machine asks.
+
+`getaddrinfo` honours /etc/hosts, search domains and nsswitch. It blocks, so it runs in threads of
+its own, shared with nobody; when all of them hang in a dead name server, a look that waits for one
+says so instead of blaming its service. Nothing is cached: a failover in DNS is seen at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from watchtower.probes.look import CURRENT, Look
+
+THREADS: Final = 32
+ADDRESSES_MAX: Final = 8
+
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+"""Family, type, protocol, canonical name and socket address, as getaddrinfo gives them."""
+
+
+class Resolver(AbstractResolver):
+    """Resolves for every probe kind, and for aiohttp, which is told to keep no cache of its own."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
+
+    async def lookup(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[AddressInfo]:
+        """Addresses of `host` for TCP, best first, at most ADDRESSES_MAX.
+
+        Enters the phase `resolve` of the current look. Raises socket.gaierror when there are none,
+        UnicodeError for what cannot be a name.
+        """
+        look = CURRENT.get()
+        if is_address(host):
+            return _ask(host, port, family, socket.AI_NUMERICHOST)
+        if look is not None:
+            look.enter("resolve")
+        asked = self._threads.submit(_ask, host, port, family)
+        try:
+            found = await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            _blame_self(look, was_waiting=asked.cancel())
+            raise
+        if look is not None:
+            look.enter("")
+        return found[:ADDRESSES_MAX]
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The same for aiohttp, in its own shape; the phase `connect` begins where this ends."""
+        found = await self.lookup(host, port, family)
+        look = CURRENT.get()
+        if look is not None:
+            look.enter("connect")
+        return [_as_aiohttp(host, info) for info in found]
+
+    async def close(self) -> None:
+        """Stop taking questions; threads that hang in a dead name server are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def is_address(host: str) -> bool:
+    """True for an IP address, which needs no resolving."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _ask(host: str, port: int, family: int, flags: int = 0) -> list[AddressInfo]:
+    return [
+        (int(af), int(kind), proto, name, address)
+        for af, kind, proto, name, address in socket.getaddrinfo(
+            host, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags
+        )
+    ]
+
+
+def _blame_self(look: Look | None, *, was_waiting: bool) -> None:
+    if look is not None and was_waiting:
+        look.own_fault = f"all {THREADS} resolver threads of this peer are busy"
+
+
+def _as_aiohttp(name: str, info: AddressInfo) -> ResolveResult:
+    family, _, proto, _, address = info
+    scope = f"%{address[3]}" if len(address) == 4 and address[3] else ""
+    return ResolveResult(
+        hostname=name,
+        host=f"{address[0]}{scope}",
+        port=address[1],
+        family=family,
+        proto=proto,
+        flags=socket.AI_NUMERICHOST,
+    )

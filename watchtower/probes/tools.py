@@ -1,0 +1,131 @@
+"""What all probe functions of a process share: resolver, trust, one HTTP session, one way to connect.
+
+Holds no knowledge of services or of what is good. Built once by the Prober; the session is made at
+first use because it belongs to the running event loop.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Final
+
+import aiohappyeyeballs
+import aiohttp
+
+from watchtower import __version__
+from watchtower.core.ports import Clock
+from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.look import CURRENT, Look
+from watchtower.probes.resolver import AddressInfo, Resolver
+
+NEXT_ADDRESS_AFTER_S: Final = 0.25
+"""A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
+HEADER_BYTES_MAX: Final = 16_384
+READ_BUFFER_BYTES: Final = 65_536
+
+
+class Tools:
+    """Shared means of looking. `link_up(peer)` says whether our cluster link to `peer` is up."""
+
+    def __init__(self, clock: Clock, me: str, link_up: Callable[[str], bool]) -> None:
+        self.clock = clock
+        self.link_up = link_up
+        self.user_agent = f"watchtower/{__version__} (peer={me})"
+        self.resolver = Resolver()
+        self._session: aiohttp.ClientSession | None = None
+
+    @cached_property
+    def _verified(self) -> Trust:
+        return trust(verify=True)
+
+    @cached_property
+    def _unverified(self) -> Trust:
+        return trust(verify=False)
+
+    def trust(self, *, verify: bool) -> Trust:
+        """The shared context for this trust setting."""
+        return self._verified if verify else self._unverified
+
+    def session(self) -> aiohttp.ClientSession:
+        """The HTTP session of this event loop: no cookies, no proxy, no reuse, no cache, no decoding."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    force_close=True,
+                    use_dns_cache=False,
+                    resolver=self.resolver,
+                    happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
+                    socket_factory=_socket_of_look,
+                ),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                trace_configs=[_phases()],
+                read_bufsize=READ_BUFFER_BYTES,
+                max_line_size=HEADER_BYTES_MAX,
+                max_field_size=HEADER_BYTES_MAX,
+            )
+        return self._session
+
+    async def connect(self, host: str, port: int, look: Look) -> socket.socket:
+        """A socket connected to the first address of `host` that answers. The caller closes it.
+
+        Raises OSError, and UnicodeError for what cannot be a name.
+        """
+        found = await self.resolver.lookup(host, port)
+        look.hop()
+        look.enter("connect")
+        connected = await aiohappyeyeballs.start_connection(
+            found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1, socket_factory=_socket_of_look
+        )
+        look.connected()
+        look.enter("")
+        return connected
+
+    async def close(self) -> None:
+        """Close the session and the resolver."""
+        if self._session is not None:
+            await self._session.close()
+        await self.resolver.close()
+
+
+def _socket_of_look(info: AddressInfo) -> socket.socket:
+    family, kind, proto, _, address = info
+    look = CURRENT.get()
+    if look is None:
+        return socket.socket(family, kind, proto)
+    return look.open_socket(family, kind, proto, address)
+
+
+def _phases() -> aiohttp.TraceConfig:
+    """Tells the current look where aiohttp stands; resolver and trust tell it what lies between."""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_start.append(_connecting)
+    tracing.on_connection_create_end.append(_connected)
+    return tracing
+
+
+async def _connecting(
+    _session: aiohttp.ClientSession,
+    _context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionCreateStartParams,
+) -> None:
+    look = CURRENT.get()
+    if look is not None:
+        look.hop()
+        look.enter("connect")
+
+
+async def _connected(
+    _session: aiohttp.ClientSession,
+    _context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionCreateEndParams,
+) -> None:
+    look = CURRENT.get()
+    if look is not None:
+        look.connected()
+        look.enter("first_byte")

@@ -1,0 +1,380 @@
+"""`/metrics`: the one file that names metrics (docs/reference/metrics.md lists them all).
+
+Blackbox-exporter names for what this peer's probes saw, `watchtower_*` for the rest. Series follow
+the config, so a removed service leaves none; no label holds an error text or a credential. Latency
+histograms are fed by state transitions seen here since the start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from watchtower.core.model import Level, Opinion, Result, Stage, State
+from watchtower.core.ports import Snapshot
+from watchtower.core.settings import Service
+from watchtower.web.access import Scope
+from watchtower.web.answers import Counters
+from watchtower.web.documents import ineligibility, instance
+from watchtower.web.exposition import CONTENT_TYPE, Sample, family, labels
+from watchtower.web.incidents import open_incidents
+from watchtower.web.routes import Route
+from watchtower.web.stream import EventStream
+
+_PHASES: Final = (
+    ("resolve", "resolve"),
+    ("connect", "connect"),
+    ("tls", "tls"),
+    ("first_byte", "processing"),
+    ("transfer", "transfer"),
+)
+"""Our name of a phase and blackbox-exporter's."""
+
+_DELIVERY_BUCKETS: Final = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_DETECTION_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600)
+
+
+class Latencies:
+    """How long detection and delivery took, observed on transitions since `started_wall`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.started_wall = 0.0
+        self._detection = Histogram(
+            "watchtower_detection_latency_seconds",
+            "From the first failed look of any peer to the quorum opening an incident.",
+            buckets=_DETECTION_BUCKETS,
+            registry=registry,
+        )
+        self._delivery = Histogram(
+            "watchtower_notification_latency_seconds",
+            "From the transition to the channel's acceptance of its notification.",
+            ["channel"],
+            buckets=_DELIVERY_BUCKETS,
+            registry=registry,
+        )
+
+    def observe(self, before: State, after: State) -> None:
+        """Take what is new in `after`. Older transitions (a log being replayed) are left out."""
+        if before.incidents is not after.incidents:
+            for number in after.incidents.keys() - before.incidents.keys():
+                incident = after.incidents[number]
+                if incident.opened_wall >= self.started_wall and incident.since_wall > 0:
+                    self._detection.observe(max(0.0, incident.opened_wall - incident.since_wall))
+        if before.notifications is after.notifications:
+            return
+        for key, item in after.notifications.items():
+            old = before.notifications.get(key)
+            is_news = item.stage is Stage.DELIVERED and (old is None or old.stage is not Stage.DELIVERED)
+            if is_news and item.settled_wall >= self.started_wall:
+                self._delivery.labels(item.channel).observe(max(0.0, item.settled_wall - item.created_wall))
+
+
+class Metrics:
+    """The handler of `/metrics`."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot], stream: EventStream, counters: Counters) -> None:
+        self._snapshot = snapshot
+        self._stream = stream
+        self._counters = counters
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self.latencies = Latencies(self._registry)
+
+    def routes(self) -> list[Route]:
+        """The one path."""
+        return [Route("GET", "/metrics", Scope.READ, self.scrape)]
+
+    async def scrape(self, _request: web.Request) -> web.Response:
+        """All families as text."""
+        return web.Response(
+            body=self.render(), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        )
+
+    def render(self) -> bytes:
+        """The whole page."""
+        snap = self._snapshot()
+        parts = [*_service_families(snap), *_ledger_families(snap), *_peer_families(snap)]
+        parts += [*_raft_families(snap), *_own_families(snap), *self._web_families()]
+        return "".join(parts).encode() + generate_latest(self._registry)
+
+    def _web_families(self) -> Iterator[str]:
+        yield _counter(
+            "watchtower_http_requests_total", "HTTP requests received.", self._counters.requests_total
+        )
+        yield _counter(
+            "watchtower_http_refused_total",
+            "HTTP requests refused because too many were under way.",
+            self._counters.refused_total,
+        )
+        yield _counter(
+            "watchtower_http_failed_total",
+            "HTTP requests that this peer could not answer through its own fault.",
+            self._counters.failed_total,
+        )
+        yield _gauge("watchtower_event_listeners", "Open event streams.", self._stream.listeners)
+        yield _counter(
+            "watchtower_event_listeners_dropped_total",
+            "Event streams cut off because the listener was too slow.",
+            self._stream.dropped_total,
+        )
+
+
+def _gauge(name: str, meaning: str, value: float) -> str:
+    return family(name, "gauge", meaning, [("", value)])
+
+
+def _counter(name: str, meaning: str, value: float) -> str:
+    return family(name, "counter", meaning, [("", value)])
+
+
+def _service_families(snap: Snapshot) -> Iterator[str]:
+    """What this peer's own probes saw, and what the quorum makes of it."""
+    seen = [
+        (labels(service=service.name, instance=instance(service.target)), service, result)
+        for service in snap.settings.services.values()
+        if (result := snap.results.get(service.name)) is not None
+    ]
+    yield family(
+        "probe_success",
+        "gauge",
+        "1 when this peer's latest probe found the service up or degraded.",
+        ((text, result.opinion in (Opinion.UP, Opinion.DEGRADED)) for text, _, result in seen),
+    )
+    yield family(
+        "probe_duration_seconds",
+        "gauge",
+        "How long this peer's latest probe took.",
+        ((text, result.duration_ms / 1000) for text, _, result in seen),
+    )
+    yield family(
+        "probe_http_status_code",
+        "gauge",
+        "Status of the last HTTP response.",
+        _fact(seen, "http", "status"),
+    )
+    yield family(
+        "probe_http_duration_seconds",
+        "gauge",
+        "How long each phase of the last HTTP request took.",
+        _phases(seen),
+    )
+    yield family(
+        "probe_ssl_earliest_cert_expiry",
+        "gauge",
+        "When the certificate shown runs out, in Unix seconds.",
+        (
+            (text, expires_wall)
+            for text, _, result in seen
+            if isinstance(expires_wall := result.facts.get("cert.expires_at"), int | float)
+        ),
+    )
+    yield family(
+        "probe_dns_lookup_time_seconds",
+        "gauge",
+        "How long the look-up of the name took.",
+        (
+            (text, took_ms / 1000)
+            for text, service, result in seen
+            if (took_ms := _lookup_ms(service, result)) is not None
+        ),
+    )
+    yield from _verdict_families(snap)
+
+
+def _verdict_families(snap: Snapshot) -> Iterator[str]:
+    standings = [
+        (labels(service=name)[:-1], snap.view.standings.get(name)) for name in snap.settings.services
+    ]
+    yield family(
+        "watchtower_service_verdict",
+        "gauge",
+        "1 for the verdict that the service has, 0 for every other.",
+        (
+            (f'{text},verdict="{level}"}}', (standing.level if standing else Level.UNKNOWN) is level)
+            for text, standing in standings
+            for level in Level
+        ),
+    )
+    yield family(
+        "watchtower_service_votes",
+        "gauge",
+        "How many eligible peers hold each opinion of the service.",
+        (
+            (f'{text},opinion="{opinion}"}}', standing.verdict.counts.get(opinion, 0))
+            for text, standing in standings
+            if standing is not None
+            for opinion in Opinion
+        ),
+    )
+
+
+def _fact(seen: Iterable[tuple[str, Service, Result]], kind: str, fact: str) -> Iterator[Sample]:
+    """A fact that is a number, of all services of that kind."""
+    for text, service, result in seen:
+        value = result.facts.get(fact)
+        if service.kind == kind and isinstance(value, int | float):
+            yield text, value
+
+
+def _phases(seen: Iterable[tuple[str, Service, Result]]) -> Iterator[Sample]:
+    for text, service, result in seen:
+        if service.kind != "http":
+            continue
+        for ours, theirs in _PHASES:
+            if ours in result.phases_ms:
+                yield f'{text[:-1]},phase="{theirs}"}}', result.phases_ms[ours] / 1000
+
+
+def _lookup_ms(service: Service, result: Result) -> float | None:
+    """The look-up that a probe began with; for a DNS service the probe is the look-up."""
+    return result.duration_ms if service.kind == "dns" else result.phases_ms.get("resolve")
+
+
+def _ledger_families(snap: Snapshot) -> Iterator[str]:
+    """Incidents and deliveries."""
+    open_by_level = Counter(incident.level for incident in open_incidents(snap.state))
+    yield family(
+        "watchtower_incidents_open",
+        "gauge",
+        "Open incidents by level.",
+        (
+            (labels(level=level), open_by_level[level])
+            for level in (Level.DEGRADED, Level.PARTIAL, Level.DOWN)
+        ),
+    )
+    waiting = [item for item in snap.state.notifications.values() if not item.stage.finished]
+    oldest_wall = min((item.created_wall for item in waiting), default=snap.now.wall)
+    yield _gauge("watchtower_outbox_pending", "Notifications not finished yet.", len(waiting))
+    yield _gauge(
+        "watchtower_outbox_oldest_seconds",
+        "Age of the oldest notification not finished yet, 0 without one.",
+        max(0.0, round(snap.now.wall - oldest_wall, 3)),
+    )
+    yield _counter(
+        "watchtower_notifications_shed_total",
+        "Notifications that a full outbox had no room for.",
+        snap.state.shed,
+    )
+    stats = snap.delivery
+    yield family(
+        "watchtower_notifications_total",
+        "counter",
+        "Attempts to send by this peer, by channel and outcome.",
+        (
+            (labels(channel=channel, outcome=str(outcome)), count)
+            for (channel, outcome), count in sorted(stats.outcomes_total.items())
+            if channel in snap.settings.channels
+        ),
+    )
+    yield _counter("watchtower_fenced_total", "Sends that the fence held back.", stats.fenced_total)
+    yield _counter("watchtower_ambiguous_total", "Sends whose outcome is not known.", stats.ambiguous_total)
+    yield _counter(
+        "watchtower_takeovers_total", "Claims taken over from another sender.", stats.takeovers_total
+    )
+
+
+def _peer_families(snap: Snapshot) -> Iterator[str]:
+    """The others, as this peer sees them."""
+    me = snap.settings.me
+    reasons = ineligibility(snap)
+    yield family(
+        "watchtower_peer_up",
+        "gauge",
+        "1 when this peer is linked to that peer (itself included).",
+        ((labels(peer=peer), peer == me or snap.cluster.links.get(peer, False)) for peer in reasons),
+    )
+    yield family(
+        "watchtower_peer_eligible",
+        "gauge",
+        "1 when that peer's votes count; else 0 with the reason.",
+        ((labels(peer=peer, reason=reason), not reason) for peer, reason in reasons.items()),
+    )
+    offsets = snap.view.clock_offset_s
+    yield family(
+        "watchtower_peer_clock_offset_seconds",
+        "gauge",
+        "That peer's wall clock minus ours.",
+        ((labels(peer=peer), round(offsets[peer], 3)) for peer in reasons if peer in offsets),
+    )
+
+
+def _raft_families(snap: Snapshot) -> Iterator[str]:
+    """What this peer knows of Raft and of its own part."""
+    cluster = snap.cluster
+    yield _gauge("watchtower_has_quorum", "1 when linked to a majority with a leader.", cluster.has_quorum)
+    yield _gauge("watchtower_is_leader", "1 at the Raft leader with a majority.", _leads(snap))
+    yield _gauge("watchtower_is_alerter", "1 at the holder of the alerting lease.", snap.is_alerter)
+    yield _gauge("watchtower_raft_term", "Raft term.", cluster.term)
+    yield _gauge("watchtower_raft_commit_index", "Raft commit index.", cluster.commit_index)
+    yield _gauge("watchtower_raft_applied_index", "Last log index applied here.", cluster.applied_index)
+    yield _gauge(
+        "watchtower_raft_tick_gap_seconds", "Longest recent pause of the Raft thread.", cluster.tick_gap_s
+    )
+    yield _counter("watchtower_raft_tick_errors_total", "Errors in the Raft thread.", cluster.tick_errors)
+    yield _counter(
+        "watchtower_raft_rejected_connections_total",
+        "Connections to the Raft port that were refused.",
+        cluster.rejected_connections,
+    )
+    yield _gauge(
+        "watchtower_raft_peers_connected", "Peers linked, without this one.", sum(cluster.links.values())
+    )
+    yield _gauge(
+        "watchtower_raft_last_commit_age_seconds",
+        "How old the latest committed entry known here is.",
+        cluster.last_commit_age_s,
+    )
+
+
+def _leads(snap: Snapshot) -> bool:
+    return snap.cluster.role == "leader" and snap.cluster.has_quorum
+
+
+def _own_families(snap: Snapshot) -> Iterator[str]:
+    """This process: its probing, its loop, its config, its build."""
+    probes = snap.probes
+    yield _counter("watchtower_probes_started_total", "Probes begun.", probes.started_total)
+    yield _counter(
+        "watchtower_probes_skipped_total",
+        "Probes left out because this peer was too busy.",
+        probes.skipped_total,
+    )
+    yield _counter(
+        "watchtower_probes_stale_total", "Results thrown away because they came too late.", probes.stale_total
+    )
+    yield _gauge("watchtower_probes_in_flight", "Probes under way.", probes.in_flight)
+    yield _gauge("watchtower_probe_lag_seconds", "How late probes start.", probes.lag_s)
+    yield _gauge("watchtower_loop_lag_seconds", "How late the app loop wakes up.", snap.loop_lag_s)
+    yield _gauge("watchtower_self_doubt", "1 when this peer doubts its own vantage point.", bool(snap.doubt))
+    yield _gauge(
+        "watchtower_config_last_reload_successful",
+        "1 when the latest reload was taken.",
+        not snap.reload_error,
+    )
+    mine = snap.settings.config_hash
+    in_force = "true" if mine == snap.state.config.hash else "false"
+    yield family(
+        "watchtower_config_hash_info",
+        "gauge",
+        "The config this peer runs, and whether it is the one in force.",
+        [(labels(hash=mine, in_force=in_force), 1)],
+    )
+    yield family(
+        "watchtower_build_info",
+        "gauge",
+        "Version of this peer.",
+        [(labels(version=snap.version, peer=snap.settings.me), 1)],
+    )

@@ -1,0 +1,230 @@
+"""The shapes of what is shown: one Struct per document of the API, the same ones that the page reads.
+
+Names here are a contract with users (docs/reference/http.md). Times are UTC datetimes (RFC 3339 in
+JSON), None where nothing is known. Nothing here computes; documents.py and incidents.py fill them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from watchtower.core.model import Doubt, Kind, Level, NoticeKind, Opinion, Outcome, Stage
+
+
+class EvidenceDoc(Struct, frozen=True, kw_only=True):
+    """What one peer saw at the moment of a transition."""
+
+    peer: str
+    opinion: Opinion
+    text: str
+    latency_ms: float | None
+
+
+class StepDoc(Struct, frozen=True, kw_only=True):
+    """One line of an incident's timeline."""
+
+    at: datetime | None
+    level: Level
+    reason: str
+
+
+class IncidentDoc(Struct, frozen=True, kw_only=True):
+    """An incident; `since` is when the trouble was first seen, `opened_at` when the quorum agreed."""
+
+    number: int
+    service: str
+    title: str
+    open: bool
+    level: Level
+    reason: str
+    since: datetime | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    evidence: list[EvidenceDoc]
+
+
+class AttemptDoc(Struct, frozen=True, kw_only=True):
+    """One attempt to send: who, when, and what the provider answered."""
+
+    number: int
+    peer: str
+    outcome: Outcome
+    detail: str
+    at: datetime | None
+
+
+class NotificationDoc(Struct, frozen=True, kw_only=True):
+    """A line of the delivery ledger. `doubt` says whether an unfinished one may have arrived already."""
+
+    id: str
+    incident: int
+    service: str
+    title: str
+    kind: NoticeKind
+    level: Level
+    reason: str
+    channel: str
+    schema: str
+    instead_of: str
+    stage: Stage
+    sender: str
+    owner: str
+    doubt: Doubt
+    failures: int
+    created_at: datetime | None
+    settled_at: datetime | None
+    receipt: str
+    attempts: list[AttemptDoc]
+
+
+class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
+    """An incident with its timeline and everything that was told about it."""
+
+    timeline: list[StepDoc]
+    notifications: list[NotificationDoc]
+
+
+class VoteDoc(Struct, frozen=True, kw_only=True):
+    """One peer's vote. `counted` False: the peer is not eligible, so its vote has no weight now."""
+
+    peer: str
+    opinion: Opinion
+    counted: bool
+    kind: Kind
+    text: str
+    latency_ms: float | None
+    since: datetime | None
+    suspect: bool
+
+
+class ServiceDoc(Struct, frozen=True, kw_only=True):
+    """A service as the quorum sees it. `undecided`: no rule holds now, `verdict` is the last."""
+
+    name: str
+    title: str
+    group: str
+    kind: str
+    instance: str
+    labels: dict[str, str]
+    verdict: Level
+    reason: str
+    undecided: bool
+    since: datetime | None
+    votes: list[VoteDoc]
+    incident: int | None
+
+
+class ResultDoc(Struct, frozen=True, kw_only=True):
+    """This peer's own latest probe of a service."""
+
+    opinion: Opinion
+    kind: Kind
+    text: str
+    at: datetime | None
+    duration_ms: float
+    phases_ms: dict[str, float]
+    facts: dict[str, float | str]
+
+
+class ServiceDetail(ServiceDoc, frozen=True, kw_only=True):
+    """Everything about one service."""
+
+    interval_s: float
+    timeout_s: float
+    expect: list[str]
+    warn: list[str]
+    alert: list[str]
+    runbook: str
+    dashboard: str
+    last_beat_at: datetime | None
+    result: ResultDoc | None
+
+
+class PeerDoc(Struct, frozen=True, kw_only=True):
+    """A peer as this one sees it. `reason` says why it is not eligible; `link` None: it is this peer."""
+
+    name: str
+    is_me: bool
+    zone: str
+    provider: str
+    eligible: bool
+    reason: str
+    role: str
+    is_alerter: bool
+    link: bool | None
+    version: str
+    command_version: int
+    config_hash: str
+    config_in_force: bool
+    session: int
+    doubt: str
+
+
+class LeaseDoc(Struct, frozen=True, kw_only=True):
+    """The alerting lease while the peer holds it."""
+
+    epoch: int
+    renewals: int
+    length_ms: int
+
+
+class PeerDetail(PeerDoc, frozen=True, kw_only=True):
+    """A peer with what changes all the time. `clock_offset_s`: its wall clock minus ours."""
+
+    clock_offset_s: float | None
+    joined_at: datetime | None
+    reported_at: datetime | None
+    lease: LeaseDoc | None
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """How many services have which verdict; peers are counted apart."""
+
+    services: int
+    up: int
+    degraded: int
+    partial: int
+    down: int
+    unknown: int
+    incidents_open: int
+
+
+class ConfigDoc(Struct, frozen=True, kw_only=True):
+    """The config in force, this peer's own, and why its latest reload was refused ("" when it was not)."""
+
+    in_force: str
+    mine: str
+    generation: int
+    reload_error: str
+
+
+class StatusDoc(Struct, frozen=True, kw_only=True):
+    """The whole picture. `alerter` and `leader` are None when there is none that this peer knows of."""
+
+    cluster: str
+    peer: str
+    version: str
+    quorum: bool
+    leader: str | None
+    alerter: str | None
+    epoch: int
+    ready: bool
+    ready_reason: str
+    doubt: str
+    cluster_verdict: Level
+    cluster_reason: str
+    config: ConfigDoc
+    summary: Summary
+    peers: list[PeerDoc]
+    services: list[ServiceDoc]
+    incidents: list[IncidentDoc]
+
+
+class Freshness(Struct, frozen=True, kw_only=True):
+    """How old the picture is: what an ETag must not depend on."""
+
+    at: datetime
+    index: int
+    knowledge_age_s: float
