@@ -20,7 +20,7 @@ from watchtower.config.loader import load
 from watchtower.core.settings import Settings
 from watchtower.delivery.courier import Courier
 from watchtower.peer import Parts, Peer
-from watchtower.probes.kinds import Prober
+from watchtower.probes.prober import Prober
 from watchtower.probes.reference import Reference
 from watchtower.probes.scheduler import Scheduler
 from watchtower.probes.vantage import Vantage
@@ -66,9 +66,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     clock = SystemClock()
     peer = Peer(settings, clock)
     boot_id = _new_id()
-    cluster = Cluster(
-        settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal
-    )
+    cluster = Cluster(settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
     peer.attach(
@@ -83,7 +81,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             vantage=vantage,
             scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
             reference=Reference(settings, clock, vantage.note_reference),
-            courier=Courier(settings, settings.me, clock, cluster.submit, _new_id),
+            courier=Courier(settings, me=settings.me, clock=clock, submit=cluster.submit, new_id=_new_id),
             web=WebServer(settings, peer.snapshot, cluster.submit, peer.reload),
         )
     )

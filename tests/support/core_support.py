@@ -105,7 +105,7 @@ def down(since_wall: float = WALL, text: str = "refused") -> Vote:
     return Vote(opinion=Opinion.DOWN, text=text, since_wall=since_wall)
 
 
-def view(me: str = "a", boot: float = 0.0, heard: Iterable[str] = PEERS, **fields: Any) -> View:
+def view(me: str = "a", boot: float = 100.0, heard: Iterable[str] = PEERS, **fields: Any) -> View:
     """A view that has just heard from `heard`, of a process that has been running for an hour."""
     fields.setdefault("started_boot", boot - 3600.0)
     return View(me=me, heard_boot=dict.fromkeys(heard, boot), **fields)

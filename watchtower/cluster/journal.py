@@ -78,7 +78,7 @@ class Storage:
         except ClusterError as error:
             raise ClusterError(
                 f"{error}. While a majority of the other peers runs, move {self.folder} away and start "
-                "again: this peer then copies everything from them. Otherwise restore the folder from a backup."
+                "again: this peer then copies everything from them. Otherwise restore the folder."
             ) from error
 
 

@@ -41,7 +41,6 @@ from watchtower.core.settings import (
     Recover,
     Service,
     Target,
-    TlsTarget,
     Token,
     WithoutQuorum,
 )

@@ -66,11 +66,12 @@ class Entry(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """A mapping."""
+    """A mapping. `refused` are keys and values that were dropped as wrong but still stand in the text."""
 
     entries: dict[str, Entry]
     span: Span
     flow: bool = False
+    refused: tuple[Tree, ...] = ()
 
 
 Tree = Scalar | Sequence | Table
@@ -149,26 +150,38 @@ class _Reader:
 
     def _table(self, node: MappingNode, path: Path, span: Span) -> Table:
         entries: dict[str, Entry] = {}
+        refused: list[Tree] = []
         for key_node, value_node in node.value:
             where = _span(key_node)
-            if not isinstance(key_node, ScalarNode):
-                self._wrong(where, path, "a key must be a single word", "quote it, or quote the whole value")
-                continue
-            key = str(key_node.value)
-            if key in entries:
-                first = entries[key].key.line
-                what = f"`{shown_key(key)}` is there twice: first on line {first}, again on line {where.line}"
-                self._wrong(where, (*path, key), what, "keep one of the two")
-                continue
-            if key == "<<":
-                fix = "write the keys out, or put what is common under `defaults:`"
-                self._wrong(where, (*path, key), "merge keys (`<<`) are not YAML 1.2", fix)
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else ""
+            wrong = _wrong_key(key_node, key, where, entries)
+            if wrong:
+                self._wrong(where, (*path, key) if key else path, *wrong)
+                refused.append(self.tree(value_node, (*path, key)))
+                if not isinstance(key_node, ScalarNode):
+                    refused.append(self.tree(key_node, path))
                 continue
             entries[key] = Entry(where, self.tree(value_node, (*path, key)))
-        return Table(entries, span, bool(node.flow_style))
+        return Table(entries, span, bool(node.flow_style), tuple(refused))
 
     def _wrong(self, span: Span, path: Path, what: str, fix: str) -> None:
         self.problems.append(problem_at(span, path, what, fix))
+
+
+def _wrong_key(node: Node, key: str, where: Span, entries: Mapping[str, Entry]) -> tuple[str, str] | None:
+    """What is wrong with a key and what to do; None when it is fine."""
+    if not isinstance(node, ScalarNode):
+        return "a key must be a single word", "quote it, or quote the whole value"
+    if key in entries:
+        first = entries[key].key.line
+        what = f"`{shown_key(key)}` is there twice: first on line {first}, again on line {where.line}"
+        return what, "keep one of the two"
+    if key == "<<":
+        return (
+            "merge keys (`<<`) are not YAML 1.2",
+            "write the keys out, or put what is common under `defaults:`",
+        )
+    return None
 
 
 def _span(node: Node) -> Span:

@@ -30,18 +30,25 @@ class Expansion:
         self.problems: list[Problem] = []
         self.failed: set[Path] = set()
 
-    def expand(self, tree: Tree, path: Path = ()) -> Tree:
+    def expand_file(self, tree: Table) -> Table:
+        """The whole file expanded."""
+        return self._table(tree, ())
+
+    def expand(self, tree: Tree, path: Path) -> Tree:
         """The tree with every scalar expanded. A scalar that fails becomes empty text."""
         if isinstance(tree, Table):
-            entries = {
-                name: Entry(entry.key, self.expand(entry.value, (*path, name)))
-                for name, entry in tree.entries.items()
-            }
-            return replace(tree, entries=entries)
+            return self._table(tree, path)
         if isinstance(tree, Sequence):
             items = tuple(self.expand(item, (*path, index)) for index, item in enumerate(tree.items))
             return replace(tree, items=items)
         return self._scalar(tree, path)
+
+    def _table(self, table: Table, path: Path) -> Table:
+        entries = {
+            name: Entry(entry.key, self.expand(entry.value, (*path, name)))
+            for name, entry in table.entries.items()
+        }
+        return replace(table, entries=entries)
 
     def _scalar(self, scalar: Scalar, path: Path) -> Scalar:
         if scalar.written is None or "${" not in scalar.written:

@@ -28,7 +28,14 @@ class Faults:
         node = find(self._tree, path)
         if isinstance(node, Scalar) and wrong.start is not None:
             span = part_of(node, wrong)
-        self.problems.append(problem_at(span, path, wrong.what, wrong.fix))
+        self.problems.append(problem_at(span, self._written(path), wrong.what, wrong.fix))
+
+    def _written(self, path: Path) -> Path:
+        """The path without what the schema adds to a short form, like the `url` of a bare URL."""
+        for length in range(len(path)):
+            if isinstance(find(self._tree, path[:length]), Scalar):
+                return path[:length]
+        return path
 
     def at(self, path: Path, wrong: Wrong, *, at_key: bool = False) -> None:
         """Keeps `wrong` at `path`."""

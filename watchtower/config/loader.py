@@ -20,6 +20,7 @@ from watchtower.config.readers import NAME, read_service_name
 from watchtower.config.references import check_references
 from watchtower.config.report import report
 from watchtower.config.schema import (
+    LATER,
     SERVICE_MODELS,
     ChannelModel,
     DefaultsModel,
@@ -28,7 +29,7 @@ from watchtower.config.schema import (
     ServiceModel,
 )
 from watchtower.config.targets import kind_of_url
-from watchtower.config.validation import validate
+from watchtower.config.validation import unknown_key, validate
 from watchtower.core.settings import Alerting, ClusterSettings, ProbeSettings, Service, Settings
 from watchtower.errors import ConfigError
 
@@ -53,7 +54,7 @@ def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) 
     if not isinstance(tree, Table):
         raise ConfigError(report(str(path), problems, Masks(tree, lines)))
     expansion = Expansion(environ, FilePath(path).parent)
-    expanded = expansion.expand(tree)
+    expanded = expansion.expand_file(tree)
     faults = Faults(expanded, expansion.failed)
     settings = _Loading(expanded, faults).settings(
         peer or environ.get(PEER_VARIABLE) or "", fingerprint(tree)
@@ -100,6 +101,12 @@ def _kind_of(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Which model of service the keys of `content` ask for. Raises Wrong."""
     given = [key for key in ("url", "dns", "heartbeat") if key in content]
     if not given:
+        close = [key for key in content if nearest(key, ["url", "dns", "heartbeat"]).startswith("did")]
+        if close:
+            raise unknown_key(HttpModel, close[0])
+        later = [key for key in content if key in LATER[ServiceModel] & {"route53", "exec", "redundancy"}]
+        if later:
+            raise Wrong(f"`{later[0]}` services are not part of this release", "remove it")
         fix = "add `url: https://...`, `dns: www.example.com` or `heartbeat: 1d`"
         raise Wrong("nothing says what to look at", fix)
     if len(given) > 1:

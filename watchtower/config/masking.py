@@ -39,7 +39,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
 )
 # fmt: on
 _HARMLESS: Final = re.compile(r"[\d.]{1,6}(?:ms|s|m|h|d|w|%)?|true|false|on|off|yes|no|null")
-_REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
+_REFERENCE: Final = re.compile(r"\$\{(?:file:[^{}]*|[A-Za-z0-9_]*)\}")
 _URL: Final = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^/?#\s]*@)?(?P<rest>[^?#\s]*)(?P<query>[?#]\S*)?"
 )
@@ -62,14 +62,13 @@ class Masks:
         self._lines = lines
         self._by_line: dict[int, list[Mask]] = {}
         self._content_end: dict[int, int] = {}
-        self._parsed = tree is not None
         if tree is not None:
             self._walk(tree, ())
 
     def shown(self, number: int, column: int, width: int) -> tuple[str, int, int]:
         """Line `number` (from 1) without secrets and comments, and where its caret goes (from 0)."""
         raw = self._lines[number - 1] if number <= len(self._lines) else ""
-        if self._parsed:
+        if number in self._content_end:
             text = raw[: self._content_end.get(number, 0)]
             masks = sorted(set(self._by_line.get(number, [])))
         else:
@@ -84,35 +83,48 @@ class Masks:
             for name, entry in tree.entries.items():
                 self._content(entry.key, with_colon=True)
                 if "://" in name:
-                    self._hide(entry.key, name.partition("://")[0][:16] + "://" + HIDDEN)
+                    self._hide(entry.key)
                 self._walk(entry.value, (*path, name))
+            for refused in tree.refused:
+                # Nothing is known of these, so nothing of them is shown.
+                self._walk(refused, ())
         elif isinstance(tree, Sequence):
             for index, item in enumerate(tree.items):
                 self._walk(item, (*path, index))
         else:
             self._scalar(tree, path)
-        if isinstance(tree, Scalar) or tree.flow:
+        if isinstance(tree, Scalar):
             self._content(tree.span)
+        elif tree.flow:
+            # Only the closing bracket: lines before it may end in comments.
+            end = tree.span
+            self._content(Span(end.end_line, end.end_column - 1, end.end_line, end.end_column))
 
     def _scalar(self, scalar: Scalar, path: Path) -> None:
         text = scalar.written or ""
         span = scalar.span
-        if not text or _HARMLESS.fullmatch(text):
+        if not text and span.width > len('""'):
+            # An unquoted password that starts with & or ! is an anchor or a tag without a value.
+            self._hide(span)
+        is_open = _is_open(path)
+        if not text or _HARMLESS.fullmatch(text) or (is_open and "://" not in text and "@" not in text):
             return
-        if not _is_open(path):
-            self._hide(span, _masked_value(text) if span.line == span.end_line else HIDDEN)
-        elif "://" in text or "@" in text:
-            one_line = span.line == span.end_line
-            raw = self._lines[span.line - 1][span.column - 1 : span.end_column - 1] if one_line else ""
-            self._hide(span, mask_url(raw) if one_line else HIDDEN)
+        if span.line != span.end_line:
+            self._hide(span)
+            return
+        start, end = span.column - 1, span.end_column - 1
+        raw = self._lines[span.line - 1][start:end]
+        hidden = _credentials(raw) if is_open else [(len(_scheme(raw)), len(raw))]
+        masks = self._by_line.setdefault(span.line, [])
+        masks += [Mask(start + low, start + high, HIDDEN) for low, high in _around_references(raw, hidden)]
 
-    def _hide(self, span: Span, instead: str) -> None:
+    def _hide(self, span: Span) -> None:
         for number in range(span.line, span.end_line + 1):
             line = self._lines[number - 1] if number <= len(self._lines) else ""
             start = span.column - 1 if number == span.line else 0
             end = span.end_column - 1 if number == span.end_line else len(line)
             if end > start:
-                self._by_line.setdefault(number, []).append(Mask(start, end, instead))
+                self._by_line.setdefault(number, []).append(Mask(start, end, HIDDEN))
 
     def _content(self, span: Span, *, with_colon: bool = False) -> None:
         for number in range(span.line, span.end_line + 1):
@@ -136,29 +148,43 @@ def _is_open(path: Path) -> bool:
     return len(names) > 1 and names[-1] in _OPEN_KEYS
 
 
-def _masked_value(text: str) -> str:
-    """A secret value: its scheme and its references stay, the rest is hidden."""
-    scheme = re.match(r"[A-Za-z][\w+.-]{0,20}://", text)
-    head = scheme[0] if scheme else ""
-    rest = text[len(head) :]
-    if _REFERENCE.fullmatch(rest):
-        return text
-    return head + HIDDEN
+def _scheme(text: str) -> str:
+    """The quote and the scheme that a value starts with."""
+    match = re.match(r"[\"']?(?:[A-Za-z][\w+.-]{0,20}://)?", text)
+    return match[0] if match else ""
+
+
+def _credentials(text: str) -> list[tuple[int, int]]:
+    """Where user info and query values stand in text with URLs in it."""
+    ranges = []
+    for url in _URL.finditer(text):
+        ranges += [url.span(part) for part in ("user", "query") if url[part] is not None]
+    if not ranges and "://" not in text:
+        at = text.rfind("@")
+        ranges.append((0, at) if at > 0 else (0, 0))
+    return [(low, high) for low, high in ranges if high > low]
+
+
+def _around_references(text: str, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges without the `${VAR}` in them; of `${VAR:-default}` the default is not left out."""
+    kept = [match.span() for match in _REFERENCE.finditer(text)]
+    out = []
+    for low, high in ranges:
+        at = low
+        for start, end in kept:
+            if at <= start and end <= high:
+                out.append((at, start))
+                at = end
+        out.append((at, high))
+    # A quote or the @ before the host stays, so that the line keeps its shape.
+    trimmed = [(low, high - (text[high - 1 : high] in {'"', "'", "@"})) for low, high in out]
+    return [(low, high) for low, high in trimmed if high > low]
 
 
 def mask_url(text: str) -> str:
-    """Any text with the user info, query values and fragments of its URLs hidden; references stay."""
-    return _URL.sub(_mask_one_url, text) if "://" in text else re.sub(r"\S+@", HIDDEN + "@", text)
-
-
-def _mask_one_url(match: re.Match[str]) -> str:
-    user = f"{HIDDEN}@" if match["user"] else ""
-    rest = match["rest"]
-    query = match["query"] or ""
-    if "@" in rest:
-        rest = HIDDEN + "@" + rest.rpartition("@")[2]
-    hidden_query = re.sub(r"(?<==)(?!\$\{)[^&#\s\"'\]},]+", HIDDEN, query)
-    return match["scheme"] + user + rest + hidden_query
+    """Any text with the user info and query values of its URLs hidden; `${VAR}` stays."""
+    hidden = sorted(_around_references(text, _credentials(text)))
+    return _applied(text, [Mask(low, high, HIDDEN) for low, high in hidden])
 
 
 def _lexical(line: str) -> list[Mask]:

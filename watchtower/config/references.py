@@ -82,10 +82,9 @@ def _check_paces(content: Mapping[str, Any], faults: Faults) -> None:
     """A look must be over before the next one is due."""
     defaults = _mapping(content, "defaults")
     default_s = _seconds(defaults.get("interval")) or _INTERVAL_S
-    services = {
-        ("services", name): _mapping(content, "services", name) for name in _mapping(content, "services")
-    }
-    for path, one in {("defaults",): defaults, **services}.items():
+    paths: list[Path] = [("defaults",), *(("services", name) for name in _mapping(content, "services"))]
+    for path in paths:
+        one = _mapping(content, *path)
         interval_s = _seconds(one.get("interval")) or default_s
         timeout_s = _seconds(one.get("timeout")) or 0.0
         if timeout_s > interval_s:

@@ -97,7 +97,9 @@ class Recheck(Struct, frozen=True, kw_only=True):
 class ClusterPort(Protocol):
     """The replicated log as a peer uses it."""
 
-    submit: Submit
+    async def submit(self, command: Command, *, timeout_s: float = 2.0) -> Answer | None:
+        """Propose a command; see Submit."""
+        ...
 
     @property
     def state(self) -> State:

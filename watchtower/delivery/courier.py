@@ -22,7 +22,7 @@ from watchtower.core.model import Outcome, State
 from watchtower.core.ports import Clock, DeliveryStats, Submit
 from watchtower.core.settings import Channel, Settings
 from watchtower.delivery import channels, witness
-from watchtower.delivery.message import Message
+from watchtower.delivery.message import Message, direct
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.render import render
 from watchtower.delivery.sender import BUDGET_S, HOLD_S, Sender, Sending
@@ -76,7 +76,6 @@ class Courier:
     def __init__(
         self,
         settings: Settings,
-        *,
         me: str,
         clock: Clock,
         submit: Submit,
@@ -85,6 +84,7 @@ class Courier:
         self._settings = settings
         self._clock = clock
         self._submit = submit
+        self._new_id = new_id
         self._sender = Sender(me, new_id)
         self._threads = ChannelThreads()
         self._state = State()
@@ -119,8 +119,8 @@ class Courier:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), pause_s)
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Claim nothing more and wait for what is under way. True when nothing is left."""
+    async def drain(self, timeout_s: float) -> None:
+        """Claim nothing more and wait for what is under way; `run` must be running."""
         self._sender.drain()
         try:
             async with asyncio.timeout(timeout_s):
@@ -129,20 +129,35 @@ class Courier:
                     await self._idle.wait()
         except TimeoutError:
             log.warning("Stopping with deliveries still under way; another peer will take them over.")
-        return self._sender.is_idle
+
+    async def tell(self, channel: str, title: str, lines: tuple[str, ...]) -> str:
+        """Send a notice past the ledger, as that monitoring is blind; "" when accepted, else why not."""
+        message = direct(
+            settings=self._settings,
+            kind="notice",
+            title=title,
+            lines=lines,
+            delivery_id=self._new_id(),
+            at_wall=self._clock.now().wall,
+        )
+        ending = await self._direct(channel, message)
+        return "" if ending.outcome is Outcome.ACCEPTED else f"{ending.outcome.value}: {ending.detail}"
 
     async def send_direct(self, channel_name: str, message: Message) -> Outcome:
-        """Send once, past the ledger: for a notice of blindness and for tests of a channel."""
-        channel = self._settings.channels.get(channel_name)
-        if channel is None or channel_name in self._threads.full:
-            reason = "is not configured" if channel is None else "is still busy with hanging sends"
-            log.error("Channel %s %s; the %s message was not sent.", channel_name, reason, message.kind)
-            return Outcome.NOT_SENT
-        witness.install()
-        ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
-        self._count(channel_name, ending.outcome, ending)
-        log.info("Channel %s: direct %s message %s.", channel_name, message.kind, _told(ending))
-        return ending.outcome
+        """Send `message` once, past the ledger: for tests of a channel and drills."""
+        return (await self._direct(channel_name, message)).outcome
+
+    async def _direct(self, name: str, message: Message) -> Ending:
+        channel = self._settings.channels.get(name)
+        if channel is None or name in self._threads.full:
+            why = "is not configured" if channel is None else "is still busy with sends that hang"
+            ending = Ending(outcome=Outcome.NOT_SENT, detail=f"channel {name} {why}")
+        else:
+            witness.install()
+            ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
+        self._count(name, ending.outcome, ending)
+        log.info("Channel %s: direct message: %s (%s).", name, ending.outcome.value, ending.detail)
+        return ending
 
     # ---- the pump
 
@@ -253,10 +268,6 @@ class Courier:
 def _set_once(future: asyncio.Future[dict[str, str]], value: dict[str, str]) -> None:
     if not future.done():
         future.set_result(value)
-
-
-def _told(ending: Ending) -> str:
-    return f"{ending.outcome.value} ({ending.detail})"
 
 
 def _redacted(ending: Ending, redactor: Redactor) -> Ending:

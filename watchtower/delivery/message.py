@@ -107,14 +107,14 @@ def direct(
 ) -> Message:
     """A message that is no notification: the blind notice, a test. Written to no ledger.
 
-    `kind` (`blind`, `test` ...) becomes the state word; the first of `lines` is the summary, the others
-    follow below it.
+    `title` is the subject as it stands; the first of `lines` is the summary, the others follow below
+    it. `kind` (`notice`, `test`) tells machines what it is.
     """
     me, cluster = settings.me, settings.cluster.name
     return Message(
         state=kind.upper(),
         severity=severity,
-        subject=clean(f"[{kind.upper()}] {title} - {cluster}", SUBJECT_MAX),
+        subject=clean(title, SUBJECT_MAX),
         summary=clean(lines[0] if lines else title, LINE_MAX),
         notes=tuple(clean(line, LINE_MAX) for line in lines[1:]),
         footer=clean(f"sent by peer {me} | cluster {cluster} | delivery {delivery_id}", LINE_MAX),

@@ -1,0 +1,110 @@
+"""Peers as watched things: never joined, silent, gone, leaving, sick, back again.
+
+Each case is one way a peer can be; `votes` is what the other peers' probes say of it.
+"""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from support.core_support import WALL, Book, instant, view
+
+from watchtower.core import commands as c
+from watchtower.core import peers
+from watchtower.core.model import Level, State, Verdict, View
+
+UP = Verdict(level=Level.UP, reason="2 of 2 peers see it up")
+NONE = Verdict(level=None, reason="no 2 of 2 peers agree")
+DOWN = Verdict(level=Level.DOWN, reason="2 of 2 peers see it down", since_wall=WALL - 20)
+
+
+def judged(
+    book: Book, votes: Verdict = UP, looks: View | None = None, boot: float = 100.0
+) -> tuple[Level | None, str]:
+    """Level and reason of the verdict on b."""
+    verdict = peers.judge("b", votes, book.state, looks or view(boot=boot), instant(boot))
+    return verdict.level, verdict.reason
+
+
+@pytest.mark.parametrize("votes", [UP, NONE])
+def test_a_peer_that_reports_is_up(votes: Verdict) -> None:
+    """A fresh report through the log is proof of life, even when the others' probes do not agree."""
+    assert judged(Book(), votes) == (Level.UP, "reports and answers")
+
+
+@pytest.mark.parametrize("level", [Level.DOWN, Level.DEGRADED, Level.PARTIAL])
+def test_the_others_votes_count_against_it(level: Level) -> None:
+    """A peer that reports but does not answer the others is what they see."""
+    assert judged(Book(), Verdict(level=level, reason="seen so")) == (level, "seen so")
+
+
+@pytest.mark.parametrize(("age_s", "level"), [(119.0, None), (120.0, Level.DOWN)])
+def test_a_peer_that_never_joined(age_s: float, level: Level | None) -> None:
+    """A peer has two minutes from the founding to join; then it is down since then."""
+    book = Book()
+    book.state = replace(book.state, peers={}, founded_wall=WALL + 100)
+    verdict = peers.judge("b", NONE, book.state, view(), instant(100.0 + age_s))
+    assert verdict.level is level
+    assert verdict.since_wall == (WALL + 100 if level else 0.0)
+
+
+def test_silence_is_down_since_the_last_report() -> None:
+    """No report for more than 15 s: down, since the last one."""
+    looks = view(boot=100.0)
+    assert peers.judge("b", UP, Book().state, looks, instant(115.0)).level is Level.UP
+    verdict = peers.judge("b", UP, Book().state, looks, instant(116.0))
+    assert (verdict.level, verdict.since_wall) == (Level.DOWN, WALL + 100)
+    assert verdict.reason == "no report for 16 s: dead, cut off, or its app hangs"
+
+
+def test_the_votes_tell_it_better() -> None:
+    """When the others see it down too, their verdict is told: it has a reason and an earlier beginning."""
+    verdict = peers.judge("b", DOWN, Book().state, view(), instant(116.0))
+    assert verdict is DOWN
+
+
+def test_a_gone_peer_is_down() -> None:
+    """A peer whose session was ended is down until it joins again, and then at once unknown, then up."""
+    book = Book()
+    book.must("a", c.Gone(epoch=1, peer="b", peer_session=1))
+    assert judged(book) == (Level.DOWN, "stopped reporting, its session is over")
+    book.join("b")
+    assert judged(book) == (Level.UP, "reports and answers")
+
+
+def test_a_planned_stop_is_excused_for_its_time() -> None:
+    """A peer that said goodbye is no verdict for as long as it asked, whatever the probes say; then down."""
+    book = Book()
+    book.must("b", c.Leaving(for_s=60, at_wall=WALL + 100))
+    assert judged(book, DOWN) == (None, "stopped on purpose")
+    assert peers.judge("b", UP, book.state, view(), instant(159.0)).level is None
+    assert peers.judge("b", DOWN, book.state, view(), instant(161.0)) is DOWN
+
+
+def test_doubt_and_clock_are_sickness() -> None:
+    """A peer that doubts itself, or whose clock is off, is degraded, and says why."""
+    book = Book()
+    book.report("b", doubt="no reference answers")
+    assert judged(book) == (Level.DEGRADED, "doubts itself: no reference answers")
+    fast = view(clock_samples_s={"b": (9.0,), "c": (0.0,)})
+    assert judged(Book(), looks=fast) == (Level.DEGRADED, "its clock is +9.0 s off")
+
+
+def test_down_is_worse_than_sick() -> None:
+    """What the others see down stays down, doubt or no doubt."""
+    book = Book()
+    book.report("b", doubt="no reference answers")
+    assert judged(book, DOWN) == (Level.DOWN, "2 of 2 peers see it down")
+
+
+def test_not_heard_yet() -> None:
+    """A process that has just started does not judge peers it has not heard: not down, not up."""
+    fresh = View(me="a", started_boot=0.0)
+    assert judged(Book(), looks=fresh, boot=10.0) == (None, "not heard yet")
+    assert judged(Book(), looks=fresh, boot=16.0)[0] is Level.DOWN
+
+
+def test_before_the_founding_nothing_is_down() -> None:
+    """In an empty ledger a peer is judged never joined only long after 1970, so founding comes first."""
+    verdict = peers.judge("b", NONE, State(founded_wall=WALL), view(), instant(1.0))
+    assert verdict.level is None

@@ -1,0 +1,48 @@
+"""`watchtower run`: one peer, in the foreground, until a signal ends it.
+
+Decides how the log looks and which exit code there is; everything else is app.py's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from watchtower.cli.options import config_option, peer_option
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@click.command
+@config_option
+@peer_option
+@click.option(
+    "--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="What is logged."
+)
+@click.option("--log-format", type=click.Choice(("auto", "text", "logfmt")), default="auto", show_default=True,
+              help="How: text for people, logfmt (key=value) for programs, auto by where it goes.")  # fmt: skip
+@click.option("--end-with-parent", is_flag=True, hidden=True, help="Stop when the starting process dies.")
+def run(
+    config_path: Path,
+    peer: str | None,
+    log_level: str,
+    log_format: str,
+    end_with_parent: bool,  # noqa: FBT001 - click hands flags over so
+) -> None:
+    """Run one peer until SIGTERM or SIGINT. SIGHUP reads the file again.
+
+    Logs go to stderr.
+    """
+    import asyncio  # noqa: PLC0415 - only a peer needs it
+
+    from watchtower.app import run_peer  # noqa: PLC0415 - every shell comes with it, most of a second
+    from watchtower.cli.logs import log_to_stderr  # noqa: PLC0415 - only a peer logs
+    from watchtower.cli.parent import end_with  # noqa: PLC0415 - only the demo's peers need it
+
+    log_to_stderr(log_level, log_format)
+    if end_with_parent:
+        end_with(os.getppid())
+    raise click.exceptions.Exit(asyncio.run(run_peer(config_path, peer, os.environ)))

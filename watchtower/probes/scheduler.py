@@ -1,0 +1,159 @@
+"""Runs what is due: one task that wakes for slots of 50 ms, and one short task per look in flight.
+
+Looks in flight are bounded; a look whose service is still in flight is skipped, one that could not
+start within its interval is stale, and both are counted: overload is our trouble and never reads as
+down. When this process itself was late while a look timed out, that look proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from watchtower.core.model import Kind, Opinion, Result
+from watchtower.core.ports import Clock, Probe, ProbeStats
+from watchtower.core.settings import Service, Settings
+from watchtower.probes.schedule import Due, Schedule
+
+log = logging.getLogger(__name__)
+
+SLOT_S: Final = 0.05
+WAKE_AT_LEAST_S: Final = 0.5
+LAG_MAX_S: Final = 0.25
+LAG_MAX_SHARE: Final = 0.1
+EXTRA_SHARE: Final = 1.25
+"""Extra looks may exceed the bound on looks in flight by a quarter."""
+
+
+class Scheduler:
+    """Probes this peer's services until `run` is cancelled; `stats` may be read at any time."""
+
+    def __init__(
+        self, settings: Settings, probe: Probe, clock: Clock, on_result: Callable[[Result], None]
+    ) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._on_result = on_result
+        self._schedule = Schedule(settings, clock.now().boot)
+        self._bound = settings.probe.concurrency
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._waiting: deque[Due] = deque()
+        self._wake = asyncio.Event()
+        self._lags: deque[tuple[float, float]] = deque(maxlen=64)
+        self.stats = ProbeStats()
+
+    def reload(self, settings: Settings) -> None:
+        """Take new settings; phases of unchanged services stay."""
+        self._bound = settings.probe.concurrency
+        self._schedule.reload(settings, self._clock.now().boot)
+        self._wake.set()
+
+    def probe_now(self, names: tuple[str, ...], in_s: float = 0.0) -> None:
+        """Look at these services out of turn, in `in_s` seconds."""
+        self._schedule.look_soon(names, self._clock.now().boot + in_s)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Probe until cancelled; then end the looks in flight."""
+        try:
+            while True:
+                self._start_due()
+                await self._sleep()
+        finally:
+            tasks = tuple(self._in_flight.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sleep(self) -> None:
+        """Until the next slot that has something due, or until somebody calls."""
+        now_boot = self._clock.now().boot
+        until_boot = min(self._schedule.next_boot(), now_boot + WAKE_AT_LEAST_S)
+        until_boot = max(until_boot, now_boot + SLOT_S)
+        try:
+            async with asyncio.timeout(until_boot - now_boot):
+                await self._wake.wait()
+        except TimeoutError:
+            woke_boot = self._clock.now().boot
+            self._lags.append((woke_boot, woke_boot - until_boot))
+        self._wake.clear()
+
+    def _start_due(self) -> None:
+        now_boot = self._clock.now().boot
+        for due in self._schedule.take_due(now_boot):
+            if due.name in self._in_flight:
+                self.stats.skipped_total += 1
+            elif due.is_extra and len(self._in_flight) < self._bound * EXTRA_SHARE:
+                self._start(due)
+            else:
+                self._waiting.append(due)
+        while self._waiting and len(self._in_flight) < self._bound:
+            self._start_waiting(self._waiting.popleft(), now_boot)
+
+    def _start_waiting(self, due: Due, now_boot: float) -> None:
+        service = self._schedule.service(due.name)
+        if service is None:
+            return
+        if due.name in self._in_flight:
+            self.stats.skipped_total += 1
+        elif now_boot - due.at_boot > service.interval_s:
+            self.stats.stale_total += 1
+        else:
+            self._start(due)
+
+    def _start(self, due: Due) -> None:
+        service = self._schedule.service(due.name)
+        if service is None:
+            return
+        now_boot = self._clock.now().boot
+        self.stats.started_total += 1
+        self.stats.lag_s = max(0.0, now_boot - due.at_boot)
+        self._in_flight[due.name] = asyncio.create_task(self._look(service, now_boot))
+        self.stats.in_flight = len(self._in_flight)
+
+    async def _look(self, service: Service, started_boot: float) -> None:
+        try:
+            result = await self._probe(service, started_boot + service.timeout_s)
+            if self._was_late(result, service, started_boot):
+                self.probe_now((service.name,), service.confirm.recheck_s)
+                result = _inconclusive(result, "timed out while this peer itself was late")
+        except Exception as error:  # task root: a bug in a probe is not the service's trouble
+            log.exception("The probe of %s failed.", service.name)
+            result = Result(
+                service=service.name,
+                opinion=Opinion.UNKNOWN,
+                kind=Kind.INCONCLUSIVE,
+                text=f"the probe itself failed: {type(error).__name__}",
+                at_wall=self._clock.now().wall,
+                duration_ms=0.0,
+            )
+        finally:
+            self._in_flight.pop(service.name, None)
+            self.stats.in_flight = len(self._in_flight)
+            if self._waiting:
+                self._wake.set()
+        # A service that left the configuration meanwhile has no result any more.
+        if self._schedule.service(service.name) == service:
+            self._on_result(result)
+
+    def _was_late(self, result: Result, service: Service, started_boot: float) -> bool:
+        if result.kind is not Kind.TIMEOUT:
+            return False
+        worst_s = max((lag for woke, lag in self._lags if woke >= started_boot), default=0.0)
+        return worst_s > max(LAG_MAX_S, LAG_MAX_SHARE * service.timeout_s)
+
+
+def _inconclusive(result: Result, why: str) -> Result:
+    return Result(
+        service=result.service,
+        opinion=Opinion.UNKNOWN,
+        kind=Kind.INCONCLUSIVE,
+        text=why,
+        at_wall=result.at_wall,
+        duration_ms=result.duration_ms,
+        phases_ms=result.phases_ms,
+        facts=result.facts,
+    )
