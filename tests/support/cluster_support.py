@@ -123,7 +123,7 @@ class Cluster:
         text = (
             f"cluster:\n  name: test\n  secret: ${{file:{self.folder}/secret}}\n  peers:\n{peers}\n"
             f"notify:\n{_indented(notify)}\nservices:\n{_indented(services)}\n"
-            "http:\n  listen: 127.0.0.1:${WT_HTTP_PORT}\n  ping_key: ping-me\n"
+            "http:\n  listen: 127.0.0.1:${WT_HTTP_PORT}\n  ping_key: ping-me-0123456789abcdef\n"
             f"storage:\n  path: {self.folder}/data\n{extra}\n"
         )
         self.file(peer).write_text(text)

@@ -120,7 +120,7 @@ FLAWS = (*("",) * 18, "session", "epoch", "seq", "rev", "incident", "id", "by")
 
 def deed_of(number: int) -> Deed:
     """The deed of a number: its digits in a mixed base."""
-    drawn = []
+    drawn: list[Any] = []
     for choices in (KINDS, PEERS, SERVICES, range(6), tuple(Opinion), tuple(Outcome), FLAWS):
         number, index = divmod(number, len(choices))
         drawn.append(choices[index])

@@ -1,6 +1,7 @@
 """Collects what is wrong with one file and finds the place of each fault in its text.
 
-A value that could not be expanded is wrong once: faults at or below it that come later are dropped.
+A value is wrong once: a later fault at the same path is dropped, and so is all at or below a value that
+could not be expanded.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ class Faults:
     def __init__(self, tree: Tree, dropped: set[Path]) -> None:
         self._tree = tree
         self._dropped = set(dropped)
+        self._said: set[tuple[Path, bool]] = set()
         self.problems: list[Problem] = []
 
     def add(self, fault: Fault) -> None:
         """Keeps the fault unless its value is already known to be wrong."""
         path, wrong = fault.path, fault.wrong
-        if any(path[: len(dropped)] == dropped for dropped in self._dropped):
+        is_known = (path, fault.at_key) in self._said
+        if is_known or any(path[: len(dropped)] == dropped for dropped in self._dropped):
             return
+        self._said.add((path, fault.at_key))
         span = locate(self._tree, path, key=fault.at_key)
         node = find(self._tree, path)
         if isinstance(node, Scalar) and wrong.start is not None:

@@ -131,12 +131,12 @@ class _Loading:
 
     def settings(self, peer: str, config_hash: str) -> Settings | None:
         """The Settings; None only when there are faults."""
-        check_references(self._content, self._faults)
         file, faults = validate(FileModel, self._content)
         for fault in faults:
             self._faults.add(fault)
         channels = self._channels()
         services = self._services()
+        check_references(self._content, self._faults)
         self._check_peer(peer)
         if file is None or self._faults.problems:
             return None

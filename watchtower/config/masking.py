@@ -145,6 +145,8 @@ def _is_open(path: Path) -> bool:
         return names[-1] == "scope" and names[0] == "http"
     if names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels")):
         return True
+    if names == ["cluster", "without_quorum", "notify"]:
+        return True
     return len(names) > 1 and names[-1] in _OPEN_KEYS
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from watchtower.config.document import Path
 from watchtower.config.faults import Faults
-from watchtower.config.problems import Wrong, nearest
+from watchtower.config.problems import Wrong, nearest, shown_key
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
 from watchtower.config.units import duration_text, parse_duration
 
@@ -27,6 +27,7 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
             faults.at(path, Wrong(what, nearest(name, channels) if channels else "add one under `notify:`"))
     _check_fallbacks(_mapping(content, "notify"), faults)
     _check_paces(content, faults)
+    _check_addresses(_mapping(content, "cluster", "peers"), faults)
 
 
 def _check_names(content: Mapping[str, Any], faults: Faults) -> None:
@@ -90,6 +91,18 @@ def _check_paces(content: Mapping[str, Any], faults: Faults) -> None:
         if timeout_s > interval_s:
             what = f"the timeout is longer than the interval of {duration_text(interval_s)}"
             faults.at((*path, "timeout"), Wrong(what, "shorten it, or lengthen `interval:`"))
+
+
+def _check_addresses(peers: Mapping[str, Any], faults: Faults) -> None:
+    """Two peers at one address are a slip of copying, and would be a cluster that cannot form."""
+    for key in ("raft", "http"):
+        owners: dict[object, str] = {}
+        for name in peers:
+            address = _mapping(peers, name).get(key)
+            first = owners.setdefault(address, name) if isinstance(address, str) else name
+            if first != name:
+                what = f"peer `{shown_key(first)}` has this very address"
+                faults.at(("cluster", "peers", name, key), Wrong(what, "each peer has its own"))
 
 
 def _seconds(value: object) -> float | None:

@@ -11,7 +11,17 @@ from msgspec import Struct
 
 from watchtower.config.document import Path
 from watchtower.config.problems import Wrong, nearest, shown_key
-from watchtower.config.schema import LATER, MEANT, SERVICE_MODELS, M, Model, ServiceModel, read_as
+from watchtower.config.schema import (
+    LATER,
+    MEANT,
+    SERVICE_MODELS,
+    ClusterModel,
+    FileModel,
+    M,
+    Model,
+    ServiceModel,
+    read_as,
+)
 
 _EXPECTED: Final = {
     "model_type": "a mapping belongs here",
@@ -72,6 +82,8 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
             return Wrong(
                 f"`{shown}` belongs to {' and '.join(kinds)} services, this one is {here[0]}", "remove it"
             )
+    if model is FileModel and key in ClusterModel.model_fields:
+        return Wrong(f"unknown key `{shown}`", f"`{shown}` belongs under `cluster:`: indent it deeper")
     meant = MEANT.get(key)
     if meant in model.model_fields:
         return Wrong(f"unknown key `{shown}`", f"did you mean `{meant}`?")

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import eligibility, incidents, outbox, routing, verdicts
+from watchtower.core import eligibility, incidents, outbox, quorum, routing, verdicts
 from watchtower.core.commands import (
     Activate,
     Assign,
@@ -124,6 +124,8 @@ def _transitions(scene: Scene) -> Iterator[Command]:
         move = incidents.move(incident.level if incident else None, standing.level)
         if move is None or not _stands(subject, standing, scene.now):
             continue
+        if incident is not None and move is Move.EASED and _lacks_votes(scene, incident, standing):
+            continue
         if incident is None:
             yield _opening(scene, subject, standing)
         elif move is Move.RESOLVED:
@@ -140,6 +142,14 @@ def _stands(subject: str, standing: Standing, now: Instant) -> bool:
     is_mild = standing.level in (Level.DEGRADED, Level.PARTIAL)
     stands_s = SICK_STANDS_S if is_ours and is_mild else STANDS_S
     return now.boot - standing.since_boot >= stands_s
+
+
+def _lacks_votes(scene: Scene, incident: Incident, standing: Standing) -> bool:
+    """True when it may only seem better because a voter is missing, whose return would page again."""
+    service = scene.settings.services.get(incident.service)
+    if service is None:
+        return False
+    return quorum.could_be(incident.level, standing.verdict.counts, len(service.voters))
 
 
 def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
@@ -272,7 +282,11 @@ def _needs_fallback(scene: Scene, item: Notification, stuck: set[str]) -> bool:
 
 
 def _senders(scene: Scene) -> Iterator[Command]:
-    """A living sender for every unfinished notification; after two failures another peer tries."""
+    """A living sender for every unfinished notification; after two failures another peer tries.
+
+    What nobody has claimed the alerter sends itself: its predecessor, if that was the sender, may be dead
+    without being silent for long enough to tell.
+    """
     state, view = scene.state, scene.view
     alive = [
         name
@@ -284,16 +298,16 @@ def _senders(scene: Scene) -> Iterator[Command]:
         if item.stage.finished or _is_being_sent(item, turns, state):
             continue
         wanted = turns[(item.failures // 2) % len(turns)]
-        if item.failures < 2 and item.sender in turns:
+        if item.stage is not Stage.PENDING and item.failures < 2 and item.sender in turns:
             wanted = item.sender
         if wanted != item.sender:
             yield Assign(epoch=state.lease.epoch, id=item.id, sender=wanted)
 
 
 def _is_being_sent(item: Notification, turns: tuple[str, ...], state: State) -> bool:
-    """True while a live peer in its claiming session works on it: let it finish."""
+    """True while the wanted sender, alive and in its claiming session, works on it: let it finish."""
     is_live = item.owner in turns and item.session == state.row(item.owner).session
-    return item.stage is Stage.CLAIMED and is_live
+    return item.stage is Stage.CLAIMED and is_live and item.owner == item.sender
 
 
 def _forgetting(scene: Scene) -> Iterator[Command]:

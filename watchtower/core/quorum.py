@@ -15,7 +15,7 @@ makes a verdict harder to reach, never easier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from watchtower.core.model import Level, Opinion, Verdict, Vote
 
@@ -31,6 +31,14 @@ def judge(votes: Sequence[Vote], n: int, *, now_wall: float, partial_after_s: fl
     is_old = bool(failing) and now_wall - since_wall >= partial_after_s
     level = _level(counts, q, is_old=is_old)
     return Verdict(level=level, reason=_reason(level, counts, n, q), since_wall=since_wall, counts=counts)
+
+
+def could_be(level: Level, counts: Mapping[Opinion, int], n: int) -> bool:
+    """True when the votes that are missing out of `n`, all cast badly, would make it DOWN or DEGRADED."""
+    failing = n - counts.get(Opinion.UP, 0)
+    if level is Level.DOWN:
+        failing -= counts.get(Opinion.DEGRADED, 0)
+    return level in (Level.DOWN, Level.DEGRADED) and failing > n // 2
 
 
 def _level(counts: dict[Opinion, int], q: int, *, is_old: bool) -> Level | None:

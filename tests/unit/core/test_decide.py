@@ -297,3 +297,17 @@ def test_a_pass_changes_nothing_by_itself() -> None:
     looks = view(boot=BOOT, standings=verdicts.observe(book.state, CONFIG, view(boot=90.0), instant(90.0)))
     twice = [decide(book.state, CONFIG, looks, instant(BOOT)) for _ in range(2)]
     assert twice[0] == twice[1] != ()
+
+
+def test_a_missing_vote_eases_nothing() -> None:
+    """While a missing voter could still make it as bad, an incident does not ease: its return would page."""
+    book = Book()
+    book.fails(since_wall=WALL - 300)
+    do_all(book)
+    book.report("b", {"web": Vote(opinion=Opinion.UNKNOWN)})
+    _, looks = book.decided(CONFIG, BOOT)
+    assert looks.standings["web"].level is Level.PARTIAL
+    assert kinds(book) == []
+    book.report("b", {"web": None}, full=False)
+    command = only(book)
+    assert (type(command), command.level, command.drafts) == (c.Shift, Level.PARTIAL, ())

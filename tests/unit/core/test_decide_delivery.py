@@ -225,12 +225,35 @@ def test_a_live_claim_is_left_alone() -> None:
     assert [x.sender for x in book.decided(config, BOOT)[0] if isinstance(x, c.Assign)] == ["a"]
 
 
-def test_a_new_alerter_keeps_the_senders_that_work() -> None:
-    """A change of office is no reason to move notifications of living senders."""
+def test_a_new_alerter_sends_what_nobody_has_claimed() -> None:
+    """Its predecessor may be dead before it is silent for long enough: what is pending moves at once."""
     book = Book()
     item = waiting(book)
     book.lease("b")
+    config = settings(service("web"), *peer_services(), me="b")
+    assert [(x.id, x.sender) for x in book.decided(config, BOOT)[0]] == [(item.id, "b")]  # type: ignore[union-attr] # Assigns
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.AMBIGUOUS])
+def test_a_new_alerter_leaves_the_claims_of_living_senders(outcome: Outcome | None) -> None:
+    """A change of office is no reason to move what a living peer has claimed, or must repeat."""
+    book = Book()
+    item = waiting(book)
+    book.claim(item)
+    if outcome:
+        book.settle(item, outcome)
+    book.lease("b")
     assert kinds(book, settings(service("web"), *peer_services(), me="b")) == []
+
+
+def test_a_live_claim_whose_successor_died_is_given_to_the_living() -> None:
+    """When another sender was named for a claimed item and dies, the item does not wait for the dead."""
+    book = Book()
+    item = waiting(book)
+    book.claim(item)
+    book.assign(item, "c")
+    book.must("a", c.Gone(epoch=1, peer="c", peer_session=1))
+    do_all(book)
     assert book.item(item).sender == "a"
 
 

@@ -99,3 +99,26 @@ def test_trouble_began_with_the_first_failing_vote() -> None:
 def test_the_reason_of_no_verdict_counts_the_votes() -> None:
     """Where no rule holds, the reason says how the votes stand."""
     assert judged(("down", "up"), 3, 0.0).reason == "no 2 of 3 peers agree: 1 up, 0 degraded, 1 down"
+
+
+@pytest.mark.parametrize(
+    ("level", "opinions", "n", "expected"),
+    [
+        (Level.DOWN, ("down", "up"), 3, True),
+        (Level.DOWN, ("down", "unknown", "up"), 3, True),
+        (Level.DOWN, ("down", "up", "up"), 3, False),
+        (Level.DOWN, ("degraded", "degraded"), 3, False),
+        (Level.DOWN, ("degraded",), 3, True),
+        (Level.DEGRADED, ("degraded", "up"), 3, True),
+        (Level.DEGRADED, ("degraded", "up", "up"), 3, False),
+        (Level.DEGRADED, ("up", "up"), 3, False),
+        (Level.PARTIAL, ("down", "down", "down"), 3, False),
+        (Level.UP, (), 3, False),
+    ],
+)
+def test_what_the_missing_votes_could_make_of_it(
+    level: Level, opinions: tuple[str, ...], n: int, *, expected: bool
+) -> None:
+    """A level is still possible when all missing votes cast badly would make it."""
+    counts = judged(opinions, n, 0.0).counts
+    assert quorum.could_be(level, counts, n) is expected

@@ -1,0 +1,487 @@
+"""Random walks over the protocol: three peers on one ideal log, the real apply and the real decide, faults.
+
+The abstraction is that of the protocol's model: each peer applies a prefix of the log at its own pace;
+what is submitted is late, lost or duplicated and its answer is never trusted; a crash loses all that is
+volatile; a claim may run out at any instant, and a rival waits until the claim it sees has run out. Time
+does not exist beyond that. `switches` turns rules of the sender off; rules of the ledger are replaced by
+the tests. A broken invariant raises Violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+from support.core_support import WALL, instant, service, settings, view
+
+from watchtower.core import commands as c
+from watchtower.core import ledger, outbox, verdicts
+from watchtower.core.commands import Command, Entry
+from watchtower.core.decide import decide
+from watchtower.core.model import (
+    Doubt,
+    NoticeKind,
+    Notification,
+    Opinion,
+    Outcome,
+    Stage,
+    State,
+    Verdict,
+    Vote,
+)
+
+PEERS: Final = ("a", "b", "c")
+SERVICE: Final = "web"
+CONFIGS: Final = {
+    (peer, config): settings(service(SERVICE), me=peer, config_hash=config)
+    for peer in PEERS
+    for config in ("h1", "h2")
+}
+BOOT: Final = 1000.0
+ALWAYS_YOUNG_WALL: Final = WALL + 1e9
+"""Votes never get old enough to make a verdict partial: the walk knows up and down only."""
+FLIGHT_MAX: Final = 3
+HEALING_SWEEPS: Final = 60
+FAULTS: Final = {
+    "crash": 4, "lose": 4, "double": 4, "lease": 12, "gone": 3, "reload": 2, "flip": 14, "expire": 6, "fault": 6,
+}  # fmt: skip
+FAULTY_STEPS: Final = 0.12
+
+
+class Violation(AssertionError):
+    """An invariant of the protocol does not hold."""
+
+
+class Right(Struct, kw_only=True):
+    """A claim that a process has proposed: it may send while this is valid and the applied claim is it."""
+
+    claim_id: str
+    attempt: int
+    is_valid: bool = True
+    has_sent: bool = False
+
+
+class Peer(Struct, kw_only=True):
+    """One peer: its place in the log, and what it loses when it crashes."""
+
+    name: str
+    at: int = 0
+    boot: int = 1
+    is_up: bool = True
+    opinion: Opinion = Opinion.UP
+    turns: int = 0
+    config: str = "h1"
+    claims: int = 0
+    rights: dict[str, Right] = {}
+    results: list[c.Settle] = []
+
+    @property
+    def boot_id(self) -> str:
+        """The id of this life."""
+        return f"{self.name}{self.boot}"
+
+
+class World:
+    """The log, the peers, what is in flight, and what the channel has received."""
+
+    def __init__(self, seed: int, faults: dict[str, int] | None = None, switches: Collection[str] = ()) -> None:
+        self.random = Random(seed)  # noqa: S311 - a walk is repeated by its seed
+        self.left = dict(FAULTS if faults is None else faults)
+        self.switches = frozenset(switches)
+        self.states: list[State] = [State()]
+        self.peers = {name: Peer(name=name) for name in PEERS}
+        self.flight: list[Entry] = []
+        self.received: list[tuple[str, int]] = []
+        self.may_repeat: set[str] = set()
+        self.steps: list[str] = []
+        self.append(self.entry("a", c.Found(cluster="test", members=PEERS, at_wall=WALL)))
+        faults_left = self.left
+        self.heal()
+        self.left = faults_left
+
+    @property
+    def head(self) -> State:
+        """The state after the whole log."""
+        return self.states[-1]
+
+    def state(self, peer: Peer) -> State:
+        """The state as `peer` has applied it."""
+        return self.states[peer.at]
+
+    def session(self, peer: Peer) -> int:
+        """The session of this life, by what the peer has applied; 0 before its join."""
+        row = self.state(peer).row(peer.name)
+        return row.session if row.boot_id == peer.boot_id else 0
+
+    def entry(self, name: str, command: Command) -> Entry:
+        """The command as this life of the peer proposes it."""
+        peer = self.peers[name]
+        return Entry(
+            v=1, by=name, boot=peer.boot_id, seq=0, session=self.session(peer), command=command
+        )
+
+    def spend(self, fault: str) -> bool:
+        """True when one more fault of this kind is allowed; it is then used up."""
+        self.left[fault] -= self.left[fault] > 0
+        return self.left[fault] >= 0
+
+    # ---- walking
+
+    def walk(self, steps: int) -> None:
+        """So many random steps with faults."""
+        acts = (
+            *(self.act_append,) * 4, *(self.act_apply,) * 8, self.act_join, *(self.act_report,) * 2,
+            *(self.act_decide,) * 3, *(self.act_claim,) * 3, *(self.act_send,) * 3, *(self.act_settle,) * 3,
+        )  # fmt: skip
+        faults = (
+            self.act_lease, self.fault_crash, self.fault_crash, self.fault_reload, self.fault_flip,
+            self.fault_flip, self.fault_expire, self.fault_expire, self.fault_lose, self.fault_double,
+        )  # fmt: skip
+        for _ in range(steps):
+            among = faults if self.random.random() < FAULTY_STEPS else acts
+            self.random.choice(among)(self.random.choice(tuple(self.peers.values())))
+
+    def heal(self) -> bool:
+        """No faults any more: go on until nothing changes. False when that takes too long."""
+        self.left = dict.fromkeys(self.left, 0)
+        for _ in range(HEALING_SWEEPS):
+            before = len(self.steps)
+            self._restore_office()
+            peers = list(self.peers.values())
+            self.random.shuffle(peers)
+            for peer in peers:
+                self._drain(peer)
+            if len(self.steps) == before:
+                self.check_rest()
+                return True
+        return False
+
+    def _restore_office(self) -> None:
+        lease, live = self.head.lease, [peer for peer in self.peers.values() if peer.is_up]
+        holder = self.peers.get(lease.holder)
+        fits = holder is not None and self.head.row(lease.holder).session == lease.session
+        fits = fits and holder is not None and holder.config in (self.head.config.hash, self._majority_config())
+        if not fits and live and not any(isinstance(e.command, c.ClaimLease) for e in self.flight):
+            wanted = [peer for peer in live if peer.config == self._majority_config()] or live
+            self.left["lease"] = 1
+            self.act_lease(wanted[0])
+
+    def _majority_config(self) -> str:
+        configs = [peer.config for peer in self.peers.values()]
+        return max(sorted(configs), key=configs.count)
+
+    def _drain(self, peer: Peer) -> None:
+        """Everything a healthy peer does, until it has nothing to do."""
+        if not peer.is_up:
+            self.restart(peer)
+        while self.flight:
+            self.act_append(peer)
+        while peer.at + 1 < len(self.states):
+            self.act_apply(peer)
+        for act in (self.act_join, self.act_report, self.act_decide, self.act_settle, self.act_send):
+            act(peer)
+        for right in peer.rights.values():
+            right.is_valid = right.is_valid and self.random.random() < 0.5
+        self.act_claim(peer)
+
+    # ---- what peers do
+
+    def propose(self, peer: Peer, command: Command) -> None:
+        """Into flight, unless the very same is there already or too much is."""
+        entry = self.entry(peer.name, command)
+        if entry not in self.flight and len(self.flight) < FLIGHT_MAX:
+            self.flight.append(entry)
+            self.steps.append(f"{peer.name} proposes {command}")
+
+    def act_append(self, _peer: Peer) -> None:
+        """Something in flight reaches the log."""
+        if self.flight:
+            self.append(self.flight.pop(self.random.randrange(len(self.flight))))
+
+    def act_apply(self, peer: Peer) -> None:
+        """The peer applies the next entry."""
+        if peer.is_up and peer.at + 1 < len(self.states):
+            peer.at += 1
+
+    def act_join(self, peer: Peer) -> None:
+        """A life that is not in the row joins."""
+        if peer.is_up and not self.session(peer):
+            join = c.Join(boot_id=peer.boot_id, version="", command_version=1, at_wall=WALL)
+            self.propose(peer, join)
+
+    def act_report(self, peer: Peer) -> None:
+        """Own truth against the own row; the text says which life saw it, and its how-manieth opinion."""
+        if not peer.is_up or not self.session(peer):
+            return
+        row, text = self.state(peer).row(peer.name), f"{peer.boot_id} {peer.turns:04}"
+        vote = Vote(opinion=peer.opinion, text=text, since_wall=ALWAYS_YOUNG_WALL)
+        if (row.config_hash, row.votes.get(SERVICE)) == (peer.config, vote):
+            return
+        full = row.config_hash != peer.config
+        self.propose(
+            peer,
+            c.Report(
+                seq=row.report_seq, full=full, config_hash=peer.config, at_wall=WALL, votes={SERVICE: vote}
+            ),
+        )
+
+    def act_lease(self, peer: Peer) -> None:
+        """Any peer may take the lease at any time: when, is the business of clocks."""
+        if peer.is_up and self.session(peer) and self.left["lease"] > 0 and self.spend("lease"):
+            lease = self.state(peer).lease
+            claim = c.ClaimLease(epoch=lease.epoch, renewals=lease.renewals, length_ms=1, id=str(lease.epoch))
+            self.propose(peer, claim)
+
+    def act_decide(self, peer: Peer) -> None:
+        """One pass of the holder, on what it has applied; now and then it takes another for dead."""
+        state = self.state(peer)
+        if not peer.is_up or (state.lease.holder, state.lease.session) != (peer.name, self.session(peer)):
+            return
+        heard = list(PEERS)
+        if self.left["gone"] > 0 and self.random.random() < 0.1 and self.spend("gone"):
+            heard.remove(self.random.choice([name for name in PEERS if name != peer.name]))
+        config = CONFIGS[peer.name, peer.config]
+        early = verdicts.observe(state, config, view(peer.name, BOOT - 10, heard), instant(BOOT - 10))
+        looks = view(peer.name, BOOT, heard, standings=early)
+        looks = replace(looks, standings=verdicts.observe(state, config, looks, instant(BOOT)))
+        for command in decide(state, config, looks, instant(BOOT)):
+            self.propose(peer, command)
+
+    def act_claim(self, peer: Peer) -> None:
+        """Claim what waits for this peer; what somebody has claimed only when that claim has run out."""
+        state, session = self.state(peer), self.session(peer)
+        for item in state.notifications.values() if peer.is_up and session else ():
+            is_due = item.sender == peer.name and not item.stage.finished and outbox.head_of_lane(state, item)
+            right = peer.rights.get(item.id)
+            is_trying = right is not None and right.is_valid and right.attempt == item.attempt + 1
+            is_settling = any(result.id == item.id for result in peer.results)
+            if not is_due or is_trying or is_settling or (self._must_wait(item) and "wait" not in self.switches):
+                continue
+            peer.claims += 1
+            claim_id = f"{peer.boot_id}.{peer.claims}"
+            peer.rights[item.id] = Right(claim_id=claim_id, attempt=item.attempt + 1)
+            self.propose(peer, c.Claim(id=item.id, attempt=item.attempt, hold_ms=1, claim_id=claim_id))
+
+    def _must_wait(self, item: Notification) -> bool:
+        """True while the applied claim gives its process a right to send."""
+        rights = [peer.rights.get(item.id) for peer in self.peers.values() if peer.is_up]
+        live = [right for right in rights if right and right.is_valid and right.claim_id == item.claim_id]
+        return item.stage is not Stage.PENDING and bool(live)
+
+    def act_send(self, peer: Peer) -> None:
+        """Send under a right whose claim is applied here, once."""
+        if not peer.is_up:
+            return
+        for identifier, right in tuple(peer.rights.items()):
+            item = self.state(peer).notifications.get(identifier)
+            if item is not None and not right.has_sent and self._is_mine(peer, item, right):
+                self._attempt(peer, item, right)
+
+    def _is_mine(self, peer: Peer, item: Notification, right: Right) -> bool:
+        is_owner = (item.owner, item.session) == (peer.name, self.session(peer))
+        is_very_claim = item.claim_id == right.claim_id or "match_claim" in self.switches
+        return item.stage is Stage.CLAIMED and is_owner and is_very_claim
+
+    def _attempt(self, peer: Peer, item: Notification, right: Right) -> None:
+        """Rules 3 to 7 of the sender."""
+        incident = self.state(peer).incidents.get(item.incident)
+        is_over = item.kind is not NoticeKind.RESOLVED and (incident is None or not incident.is_open)
+        outcome = None
+        if item.doubt is Doubt.PROOF:
+            outcome = Outcome.ACCEPTED
+        elif is_over:
+            outcome = Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
+        elif not right.is_valid and "fence" not in self.switches:
+            outcome = Outcome.NOT_SENT
+        right.has_sent = True
+        if outcome is None:
+            outcome = self._through_the_channel(item, right)
+        self.steps.append(f"{peer.name} ends {item.kind} #{item.incident}: {outcome}")
+        peer.results.append(c.Settle(id=item.id, attempt=item.attempt, outcome=outcome, at_wall=WALL))
+
+    def _through_the_channel(self, item: Notification, right: Right) -> Outcome:
+        fault = self.random.choice(("lost", "ambiguous", "refused")) if self.left["fault"] > 0 else ""
+        if fault and self.random.random() < 0.4:
+            self.left["fault"] -= 1
+        else:
+            fault = ""
+        if fault in ("lost", "ambiguous"):
+            self.may_repeat.add(item.id)
+        if fault in ("", "lost"):
+            self.receive(item, right)
+        return {"": Outcome.ACCEPTED, "refused": Outcome.REJECTED}.get(fault, Outcome.AMBIGUOUS)
+
+    def act_settle(self, peer: Peer) -> None:
+        """Propose every outcome until the applied state shows it, or the claim is no longer ours."""
+        for result in tuple(peer.results) if peer.is_up else ():
+            item, right = self.state(peer).notifications.get(result.id), peer.rights.get(result.id)
+            is_mine = item is not None and right is not None and self._is_mine(peer, item, right)
+            is_done = not is_mine
+            if result.outcome is Outcome.ACCEPTED and item is not None:
+                is_over = item.stage.finished and item.stage is not Stage.SUPERSEDED
+                # Proof is enough for who lost the claim; who holds it must still say that it is over.
+                is_done = is_over or (item.doubt is Doubt.PROOF and not is_mine)
+            if is_done:
+                peer.results.remove(result)
+                peer.rights.pop(result.id, None)
+            else:
+                self.propose(peer, result)
+
+    # ---- faults
+
+    def fault_crash(self, peer: Peer) -> None:
+        """A peer dies, or a dead one starts again."""
+        if not peer.is_up:
+            self.restart(peer)
+        elif self.left["crash"] > 0 and self.spend("crash"):
+            sent = {key for key, right in peer.rights.items() if right.has_sent}
+            self.may_repeat |= sent | {result.id for result in peer.results}
+            peer.is_up, peer.rights, peer.results = False, {}, []
+            self.steps.append(f"{peer.name} crashes")
+
+    def restart(self, peer: Peer) -> None:
+        """Another life, which has lost everything but the log."""
+        peer.is_up, peer.boot, peer.turns = True, peer.boot + 1, 0
+        self.steps.append(f"{peer.name} restarts")
+
+    def fault_reload(self, peer: Peer) -> None:
+        """The peer reads the other configuration."""
+        if peer.is_up and self.left["reload"] > 0 and self.spend("reload"):
+            peer.config = "h2" if peer.config == "h1" else "h1"
+            self.steps.append(f"{peer.name} loads {peer.config}")
+
+    def fault_flip(self, peer: Peer) -> None:
+        """The peer, or all of them, change their mind."""
+        if self.left["flip"] > 0 and self.spend("flip"):
+            opinion = Opinion.DOWN if peer.opinion is Opinion.UP else Opinion.UP
+            for one in self.peers.values() if self.random.random() < 0.8 else (peer,):
+                one.turns += one.opinion is not opinion
+                one.opinion = opinion
+            self.steps.append(f"{peer.name} and others see {opinion}")
+
+    def fault_expire(self, peer: Peer) -> None:
+        """A claim runs out, perhaps right after the message left."""
+        for identifier, right in peer.rights.items():
+            if right.is_valid and self.left["expire"] > 0 and self.spend("expire"):
+                right.is_valid = False
+                self.may_repeat |= {identifier} if right.has_sent else set()
+                self.steps.append(f"{peer.name}'s claim {right.claim_id} runs out")
+
+    def fault_lose(self, _peer: Peer) -> None:
+        """Something in flight is lost."""
+        if self.flight and self.left["lose"] > 0 and self.spend("lose"):
+            self.flight.pop(self.random.randrange(len(self.flight)))
+
+    def fault_double(self, _peer: Peer) -> None:
+        """Something in flight arrives, and stays in flight to arrive again."""
+        if self.flight and self.left["double"] > 0 and self.spend("double"):
+            self.append(self.random.choice(self.flight))
+
+    # ---- what must hold
+
+    def append(self, entry: Entry) -> None:
+        """The entry enters the log, and everything that must hold at an index is looked at."""
+        before = self.head
+        after, answer = ledger.apply(before, entry)
+        self.steps.append(f"log {len(self.states)}: {entry.command} of {entry.by}: {answer.reason or 'ok'}")
+        self.states.append(after)
+        if ledger.apply(after, entry)[0] != after:
+            raise Violation("applied twice is not applied once")
+        for broken in self._broken(before, after, entry):
+            raise Violation(broken)
+
+    def _broken(self, before: State, after: State, entry: Entry) -> Iterator[str]:
+        if isinstance(entry.command, c.Open) and after.last_incident > before.last_incident:
+            if before.service(SERVICE).open:
+                yield "opened twice"
+            if counted(before, Opinion.DOWN) < 2:
+                yield "opened without a majority of current votes"
+        if isinstance(entry.command, c.Close) and before.service(SERVICE).open > after.service(SERVICE).open:
+            known = SERVICE in CONFIGS["a", before.config.hash].services
+            if known and counted(before, Opinion.UP) < 2:
+                yield "closed without a majority of current votes"
+        for name, row in after.peers.items():
+            vote, old = row.votes.get(SERVICE), before.row(name).votes.get(SERVICE)
+            if vote is not None and vote.text.split()[0] != row.boot_id:
+                yield "a vote of an earlier boot counts"
+            if vote is not None and old is not None and row.boot_id == before.row(name).boot_id:
+                if vote.text < old.text:
+                    yield "an older report replaced a newer one"
+        sent = {identifier for identifier, _ in self.received}
+        if any(item.stage is Stage.CANCELLED and item.id in sent for item in after.notifications.values()):
+            yield "cancelled, yet it had been sent"
+
+    def receive(self, item: Notification, right: Right) -> None:
+        """The channel accepts a message."""
+        if not right.is_valid:
+            raise Violation("sent after its claim ran out")
+        if any(item.id == identifier for identifier, _ in self.received) and item.id not in self.may_repeat:
+            raise Violation("a repeat outside the window")
+        if self.received and item.order < self.received[-1][1]:
+            raise Violation("out of order")
+        now = self.head.notifications.get(item.id, item)
+        if now.stage is Stage.CANCELLED:
+            raise Violation("cancelled, yet it is sent")
+        self.received.append((item.id, item.order))
+
+    def check_rest(self) -> None:
+        """After healing: all finished, incident as the votes, whoever was told of a beginning knows the end."""
+        state, sent = self.head, {identifier for identifier, _ in self.received}
+        items = sorted(state.notifications.values(), key=lambda item: item.order)
+        if any(not item.stage.finished for item in items):
+            raise Violation("at rest with an unfinished notification")
+        if any(item.stage is Stage.DELIVERED and item.id not in sent for item in items):
+            raise Violation("delivered but never accepted: lost")
+        is_open = state.service(SERVICE).open
+        for opinion, wanted in ((Opinion.DOWN, True), (Opinion.UP, False)):
+            if counted(state, opinion) >= 2 and is_open is not wanted:
+                raise Violation(f"at rest with a majority that sees {opinion}, open is {is_open}")
+        in_force = [peer for peer in self.peers.values() if peer.config == state.config.hash]
+        if any(counted_vote(state, peer.name) is not peer.opinion for peer in in_force):
+            raise Violation("at rest, the ledger's votes are not the peers' opinions")
+        for number, incident in state.incidents.items():
+            told = [item.kind for item in items if item.incident == number and item.id in sent]
+            if incident.is_open and NoticeKind.FIRING not in told:
+                raise Violation("an open incident that nobody was told of")
+            if not incident.is_open and NoticeKind.FIRING in told and NoticeKind.RESOLVED not in told:
+                raise Violation("announced, closed, and no resolved notice")
+
+
+def counted_vote(state: State, peer: str) -> Opinion:
+    """The peer's vote as it counts."""
+    row = state.row(peer)
+    counts = bool(row.boot_id) and row.config_hash == state.config.hash
+    return row.vote(SERVICE).opinion if counts else Opinion.UNKNOWN
+
+
+def counted(state: State, opinion: Opinion) -> int:
+    """How many votes of this opinion count."""
+    return sum(counted_vote(state, peer) is opinion for peer in PEERS)
+
+
+Finding = tuple[int, str, list[str]]
+
+
+def search(
+    walks: int,
+    *,
+    faults: dict[str, int] | None = None,
+    switches: Collection[str] = (),
+    first_seed: int = 0,
+    on_healed: Callable[[bool], None] = lambda _: None,
+) -> Finding | None:
+    """The first seed whose walk breaks an invariant, with the steps that led there; None when none does."""
+    for seed in range(first_seed, first_seed + walks):
+        world = World(seed, faults, switches)
+        try:
+            world.walk(world.random.randint(200, 1500))
+            on_healed(world.heal())
+        except Violation as broken:
+            return seed, str(broken), world.steps
+    return None
+
+
+__all__ = ["FAULTS", "Finding", "Verdict", "Violation", "World", "search"]
