@@ -55,7 +55,8 @@ def wait_for(look: Callable[[], T], timeout_s: float, what: str, every_s: float 
 class Target:
     """An HTTP target on loopback: answers `status`, or refuses connections while `closed`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.status = 200
         self.hits = 0
         self.port = free_ports(1)[0]
@@ -65,7 +66,7 @@ class Target:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}/healthz"
+        return f"http://{self.host}:{self.port}/healthz"
 
     def open(self) -> None:
         """Listen (again)."""
@@ -88,7 +89,7 @@ class Target:
             request_queue_size = 128
             allow_reuse_address = True
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = Server((self.host, self.port), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
@@ -102,8 +103,21 @@ class Target:
 class Cluster:
     """Peers a, b and c with one configuration each (equal unless a test writes another)."""
 
-    def __init__(self, folder: Path, *, services: str, notify: str, extra: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        services: str,
+        notify: str,
+        extra: str = "",
+        cluster_extra: str = "",
+        hosts: dict[str, str] | None = None,
+        prefix: dict[str, list[str]] | None = None,
+    ) -> None:
         self.folder = folder
+        self.host = hosts or dict.fromkeys(PEERS, "127.0.0.1")
+        self._prefix = prefix or {}
+        self._cluster_extra = cluster_extra
         ports = free_ports(6)
         self.raft = dict(zip(PEERS, ports[:3], strict=True))
         self.http = dict(zip(PEERS, ports[3:], strict=True))
@@ -117,13 +131,15 @@ class Cluster:
     def configure(self, peer: str, *, services: str, notify: str, extra: str = "") -> None:
         """Write the peer's file: the same text on all, but for where it listens and stores."""
         peers = "\n".join(
-            f"    {name}: {{raft: 127.0.0.1:{self.raft[name]}, http: http://127.0.0.1:{self.http[name]}}}"
+            f"    {name}: {{raft: '{self.host[name]}:{self.raft[name]}', "
+            f"http: 'http://{self.host[name]}:{self.http[name]}'}}"
             for name in PEERS
         )
         text = (
             f"cluster:\n  name: test\n  secret: ${{file:{self.folder}/secret}}\n  peers:\n{peers}\n"
+            f"  {self._cluster_extra}\n"
             f"notify:\n{_indented(notify)}\nservices:\n{_indented(services)}\n"
-            "http:\n  listen: 127.0.0.1:${WT_HTTP_PORT}\n  ping_key: ping-me-0123456789abcdef\n"
+            "http:\n  listen: ${WT_HTTP}\n  ping_key: ping-me-0123456789abcdef\n"
             f"storage:\n  path: {self.folder}/data\n{extra}\n"
         )
         self.file(peer).write_text(text)
@@ -139,8 +155,9 @@ class Cluster:
     def start(self, *peers: str) -> None:
         """Start these peers (all without arguments)."""
         for peer in peers or PEERS:
-            command = [sys.executable, *self.program, "run", "--config", str(self.file(peer)), "--peer", peer]
-            environ = {**os.environ, **self.environ, "WT_HTTP_PORT": str(self.http[peer])}
+            verb = ["run", "--config", str(self.file(peer)), "--peer", peer]
+            command = [*self._prefix.get(peer, []), sys.executable, *self.program, *verb]
+            environ = {**os.environ, **self.environ, "WT_HTTP": f"{self.host[peer]}:{self.http[peer]}"}
             with (self.folder / f"{peer}.log").open("ab") as log:
                 self.processes[peer] = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
 
@@ -165,7 +182,7 @@ class Cluster:
 
     def get(self, peer: str, path: str, *, timeout_s: float = 2.0) -> Any:
         """The JSON answer of one peer; None when it does not answer."""
-        url = f"http://127.0.0.1:{self.http[peer]}{path}"
+        url = f"http://{self.host[peer]}:{self.http[peer]}{path}"
         try:
             with urllib.request.urlopen(url, timeout=timeout_s) as answer:
                 return json.load(answer)
@@ -182,7 +199,7 @@ class Cluster:
 
     def is_true(self, peer: str, path: str) -> bool:
         """Whether a role or readiness path of the peer answers 200."""
-        url = f"http://127.0.0.1:{self.http[peer]}{path}"
+        url = f"http://{self.host[peer]}:{self.http[peer]}{path}"
         try:
             with urllib.request.urlopen(url, timeout=2.0) as answer:
                 return bool(answer.status == 200)

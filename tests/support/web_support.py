@@ -222,9 +222,7 @@ class World:
     def vote(self, peer: str, service: str, opinion: Opinion, text: str = "", **more: Any) -> None:
         """Let `peer` vote."""
         row = self.snap.state.row(peer)
-        vote = Vote(
-            opinion=opinion, kind=Kind.TIMEOUT, text=text, since_wall=NOW - 61, **more
-        )
+        vote = Vote(opinion=opinion, kind=Kind.TIMEOUT, text=text, since_wall=NOW - 61, **more)
         rows = {**self.snap.state.peers, peer: replace(row, votes={**row.votes, service: vote})}
         self.turn(state=replace(self.snap.state, peers=rows))
 

@@ -59,9 +59,9 @@ _QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
 _OR: Final = re.compile(rf"(?<![^\s,=~<>])(?:{_QUOTED})|(?P<or>\s+or\s+)")
 _HEAD: Final = re.compile(r"\s*(?P<not>not\s+)?(?P<field>[^\s=!<>~]+)\s*")
 _ITEM: Final = re.compile(rf"{_QUOTED}|[^\s,]+")
-_JSON_PATH: Final = re.compile(r"json(?:\.[^.\[\]]+|\[\d{1,6}\])+")
+_JSON_PATH: Final = re.compile(r"json(?:\.[^.\[\]]+|\[\d{1,6}\])+", re.ASCII)
 _HEADER: Final = re.compile(r"header\.[A-Za-z0-9!#$%&'*+.^_`|-]{1,80}")
-_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?")
+_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?", re.ASCII)
 _RCODE: Final = re.compile(r"[A-Za-z]{2,12}")
 
 
@@ -199,13 +199,13 @@ def _single(word: _Word, kind_of_value: str) -> Value:
 def _status(word: _Word) -> str | float:
     if re.fullmatch(r"[1-5]xx", word.text, re.IGNORECASE):
         return word.text.lower()
-    if re.fullmatch(r"[1-5]\d\d", word.text):
+    if re.fullmatch(r"[1-5][0-9][0-9]", word.text):
         return float(word.text)
     raise word.wrong("this is no HTTP status", "write it like 200 or 2xx")
 
 
 def _seconds(word: _Word, kind_of_value: str) -> float:
-    if kind_of_value == "seconds" and re.fullmatch(r"\d{1,9}", word.text):
+    if kind_of_value == "seconds" and re.fullmatch(r"[0-9]{1,9}", word.text):
         return float(word.text)
     try:
         return parse_duration(word.text)

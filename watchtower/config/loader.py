@@ -29,7 +29,7 @@ from watchtower.config.schema import (
     ServiceModel,
 )
 from watchtower.config.targets import kind_of_url
-from watchtower.config.validation import unknown_key, validate
+from watchtower.config.validation import validate
 from watchtower.core.settings import Alerting, ClusterSettings, ProbeSettings, Service, Settings
 from watchtower.errors import ConfigError
 
@@ -103,14 +103,15 @@ def _kind_of(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if not given:
         close = [key for key in content if nearest(key, ["url", "dns", "heartbeat"]).startswith("did")]
         if close:
-            raise unknown_key(HttpModel, close[0])
+            # The schema says it better: an unknown key, with the one that was meant.
+            return "http", dict(content)
         later = [key for key in content if key in LATER[ServiceModel] & {"route53", "exec", "redundancy"}]
         if later:
             raise Wrong(f"`{later[0]}` services are not part of this release", "remove it")
         fix = "add `url: https://...`, `dns: www.example.com` or `heartbeat: 1d`"
         raise Wrong("nothing says what to look at", fix)
     if len(given) > 1:
-        raise Wrong(f"one of `{'` and `'.join(given)}` too many", "a service is one of url, dns, heartbeat")
+        raise Wrong(f"`{'` and `'.join(given)}` exclude each other", "keep one, and make the other a service")
     if given[0] != "url" or not isinstance(content["url"], str):
         return {"url": "http"}.get(given[0], given[0]), dict(content)
     kind = kind_of_url(content["url"])

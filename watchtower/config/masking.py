@@ -40,9 +40,8 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
 # fmt: on
 _HARMLESS: Final = re.compile(r"[\d.]{1,6}(?:ms|s|m|h|d|w|%)?|true|false|on|off|yes|no|null")
 _REFERENCE: Final = re.compile(r"\$\{(?:file:[^{}]*|[A-Za-z0-9_]*)\}")
-_URL: Final = re.compile(
-    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^/?#\s]*@)?(?P<rest>[^?#\s]*)(?P<query>[?#]\S*)?"
-)
+_URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*://)(?P<user>.*@)?[^?#]*(?P<query>[?#].*)?", re.DOTALL)
+"""Greedy on purpose: whatever stands before the last @ may be a password with odd characters in it."""
 _LEXEME: Final = re.compile(r"\$\{[^{}]*\}|[\s{}\[\],\"'$|>&*!%@`#]+|[^\s{}\[\],\"'$]+")
 _LINE_KEY: Final = re.compile(r"\s*[A-Za-z0-9_][A-Za-z0-9._-]{0,62}:(?=\s|$)")
 

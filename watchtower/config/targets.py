@@ -37,7 +37,7 @@ _CHANNEL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.+
 def parse_endpoint(text: str, *, default_port: int | None = None) -> tuple[str, int]:
     """Host and port of `host:port`, `1.2.3.4:5`, `[::1]:5`. Raises Wrong."""
     match = re.fullmatch(
-        r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:/@\s]*))(?::(?P<port>\d{1,5}))?", text
+        r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:/@\s]*))(?::(?P<port>[0-9]{1,5}))?", text
     )
     if match is None:
         raise Wrong("this is no address", "write host:port; IPv6 goes in brackets: [::1]:443")
@@ -58,7 +58,7 @@ def check_host(host: str) -> None:
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        is_number = re.fullmatch(r"[\d.]+", host) is not None
+        is_number = re.fullmatch(r"[0-9.]+", host) is not None
         if is_number or not _HOST.fullmatch(host):
             raise Wrong("the host is neither a name nor an IP address", "write host:port") from None
 

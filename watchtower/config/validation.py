@@ -76,12 +76,15 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
         if issubclass(model, owner) and key in later:
             return Wrong(f"`{shown}` is not part of this release", "remove it")
     if issubclass(model, ServiceModel):
-        here = [kind for kind, one in SERVICE_MODELS.items() if one is model]
-        kinds = [kind for kind, one in SERVICE_MODELS.items() if key in one.model_fields]
-        if kinds and here:
+        here = next(kind for kind, one in SERVICE_MODELS.items() if one is model)
+        kinds = [kind for kind, one in SERVICE_MODELS.items() if key in one.model_fields and " " not in kind]
+        if kinds == ["dns"] and here == "dns url":
             return Wrong(
-                f"`{shown}` belongs to {' and '.join(kinds)} services, this one is {here[0]}", "remove it"
+                f"`{shown}` does not go with a dns: URL", f"write {{dns: name, {shown}: ...}} instead"
             )
+        if kinds:
+            what = f"`{shown}` belongs to {', '.join(kinds)} services, this one is {here}"
+            return Wrong(what, "remove it")
     if model is FileModel and key in ClusterModel.model_fields:
         return Wrong(f"unknown key `{shown}`", f"`{shown}` belongs under `cluster:`: indent it deeper")
     meant = MEANT.get(key)

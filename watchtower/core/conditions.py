@@ -22,7 +22,7 @@ SEARCHED_MAX: Final = 65_536
 PATTERN_MAX: Final = 200
 """Longest regular expression."""
 
-_SEGMENT: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,6})\]")
+_SEGMENT: Final = re.compile(r"\.?([^.\[\]]+)|\[([0-9]{1,6})\]")
 _SPACE_AND_CONTROL: Final = re.compile(r"\s+")
 
 

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.model import Level
-from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX
-from watchtower.web.shapes import PeerDoc, ServiceDoc, StatusDoc
+from watchtower.core.settings import PEER_PREFIX
+from watchtower.web.shapes import IncidentDoc, PeerDoc, ServiceDoc, StatusDoc
 from watchtower.web.times import lasting
 
 _GRAVITY: Final = (Level.DOWN, Level.PARTIAL, Level.DEGRADED, Level.UNKNOWN)
@@ -28,11 +28,10 @@ class Headline(Struct, frozen=True, kw_only=True):
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """Services of one group: those in trouble, and those that are fine."""
+    """All services of one group, in the order of the file, so that everybody finds them in place."""
 
     name: str
-    troubled: list[ServiceDoc]
-    calm: list[ServiceDoc]
+    services: list[ServiceDoc]
 
 
 class PeerCard(Struct, frozen=True, kw_only=True):
@@ -51,10 +50,12 @@ class PeerCard(Struct, frozen=True, kw_only=True):
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """Everything the page shows above and around the lists."""
+    """What the page shows, from top to bottom. `incidents` are those that no troubled service shows."""
 
     headline: Headline
     notices: list[str]
+    troubled: list[ServiceDoc]
+    incidents: list[IncidentDoc]
     peers: list[PeerCard]
     groups: list[Group]
 
@@ -62,11 +63,16 @@ class Overview(Struct, frozen=True, kw_only=True):
 def overview(status: StatusDoc, knowledge_age_s: float) -> Overview:
     """The page of `status`, whose knowledge is `knowledge_age_s` seconds old."""
     by_name = {doc.name: doc for doc in status.services}
+    watched = [doc for doc in status.services if not doc.name.startswith(PEER_PREFIX)]
+    troubled = sorted((doc for doc in watched if _is_troubled(doc)), key=_gravity)
+    shown = {doc.incident for doc in troubled}
     return Overview(
         headline=headline(status, knowledge_age_s),
         notices=notices(status),
+        troubled=troubled,
+        incidents=[incident for incident in status.incidents if incident.number not in shown],
         peers=[PeerCard(peer=peer, service=by_name.get(PEER_PREFIX + peer.name)) for peer in status.peers],
-        groups=groups(status.services),
+        groups=_groups(watched),
     )
 
 
@@ -93,7 +99,10 @@ def headline(status: StatusDoc, knowledge_age_s: float) -> Headline:
         )
     count = status.summary.services
     text = "The one service is up" if count == 1 else f"All {count} services are up"
+    dissent = sum(_is_troubled(doc) for doc in status.services)
     detail = f"{len(status.peers)} peers agree." if len(status.peers) > 1 else "Seen from one peer."
+    if dissent:
+        detail = f"Of {dissent} of them a peer sees trouble that the others do not see."
     return Headline(tone="up", text=text, detail=detail, brief="all up")
 
 
@@ -120,21 +129,11 @@ def notices(status: StatusDoc) -> list[str]:
     return said
 
 
-def groups(services: list[ServiceDoc]) -> list[Group]:
-    """Services by group, groups with trouble first, else as in the file; peers stand elsewhere."""
+def _groups(services: list[ServiceDoc]) -> list[Group]:
     names: dict[str, list[ServiceDoc]] = {}
     for doc in services:
-        if not doc.name.startswith(PEER_PREFIX) and doc.name != CLUSTER_SUBJECT:
-            names.setdefault(doc.group, []).append(doc)
-    made = [
-        Group(
-            name=name,
-            troubled=sorted((doc for doc in docs if _is_troubled(doc)), key=_gravity),
-            calm=[doc for doc in docs if not _is_troubled(doc)],
-        )
-        for name, docs in names.items()
-    ]
-    return sorted(made, key=lambda group: _gravity(group.troubled[0]) if group.troubled else len(Level))
+        names.setdefault(doc.group, []).append(doc)
+    return [Group(name=name, services=docs) for name, docs in names.items()]
 
 
 def _trouble(status: StatusDoc, troubled: list[tuple[Level, int]]) -> Headline:
