@@ -44,7 +44,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             f"web: {{url: {targets['web'].url}, interval: 2s}}\n"
             f"port: {{url: tcp://127.0.0.1:{targets['port'].port}, interval: 2s}}\n"
             f"cert: {{url: tls://127.0.0.1:{targets['cert'].port}, interval: 2s, verify: false}}\n"
-            f"name: {{dns: www.example.test, servers: ['127.0.0.1:{targets['name'].port}'], interval: 2s, timeout: 1s}}"
+            f"name: {{dns: www.example.test, servers: ['127.0.0.1:{targets['name'].port}'], "
+            "interval: 2s, timeout: 1s}"
         )
         cluster = Cluster(
             folder,

@@ -7,23 +7,23 @@ by their seed; `support.protocol_walk` says what the world is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.protocol_walk import FAULTS, Finding, search
+from support.protocol_peers import FAULTS
+from support.protocol_walk import Finding, search
 
 from watchtower.core import commands as c
-from watchtower.core import incidents, ledger, outbox
+from watchtower.core import ledger, outbox
 from watchtower.core.commands import Answer, Entry
 from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, PeerRow, Stage, State
 
 WALKS = 1200
 HUNT = 3000
-STORMY = {**FAULTS, "expire": 15, "fault": 15, "lease": 15, "crash": 2}
-"""Few crashes, many claims that run out and answers that are lost."""
+STORMY = {**FAULTS, "flip": 12, "double": 30, "expire": 30, "fault": 20, "lease": 15, "crash": 2}
+"""Few crashes, many entries that come twice, claims that run out and answers that are lost."""
 
 Effect = Callable[[State, Entry, Any], tuple[State, Answer]]
 
@@ -39,10 +39,8 @@ def told(finding: Finding | None) -> str:
 @pytest.mark.parametrize("faults", [FAULTS, STORMY], ids=["all faults", "stormy"])
 def test_the_full_protocol(faults: dict[str, int]) -> None:
     """No walk breaks an invariant, and every walk comes to rest once the faults stop."""
-    healed: Counter[bool] = Counter()
-    finding = search(WALKS, faults=faults, on_healed=lambda is_healed: healed.update([is_healed]))
+    finding = search(WALKS, faults=faults)
     assert finding is None, told(finding)
-    assert healed == {True: WALKS}
 
 
 def test_without_faults_nothing_is_repeated_or_doubted() -> None:
@@ -52,6 +50,7 @@ def test_without_faults_nothing_is_repeated_or_doubted() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_the_full_protocol_for_longer() -> None:
     """The same over twenty thousand other walks."""
     finding = search(20_000, first_seed=1_000_000) or search(20_000, faults=STORMY, first_seed=2_000_000)
@@ -66,7 +65,7 @@ def test_the_full_protocol_for_longer() -> None:
     [
         ("fence", {"sent after its claim ran out"}),
         ("wait", {"a repeat outside the window", "out of order"}),
-        ("match_claim", {"sent after its claim ran out", "a repeat outside the window"}),
+        ("match_claim", {"a repeat outside the window", "does not come to rest"}),
     ],
 )
 def test_a_sender_without_a_rule_is_caught(rule: str, expected: set[str]) -> None:
@@ -93,19 +92,6 @@ def with_doubt_that_fades(patch: pytest.MonkeyPatch) -> None:
         return replace(settled, doubt=Doubt.NO) if settled.stage is Stage.PENDING else settled
 
     patch.setattr(outbox, "_not_accepted", faded)
-
-
-def with_negatives_of_anybody(patch: pytest.MonkeyPatch) -> None:
-    """Hole 12: a negative outcome counts although the claim is another's by now."""
-
-    def settle(state: State, entry: Entry, command: c.Settle) -> tuple[State, Answer]:
-        item = state.notifications.get(command.id)
-        if item is not None and command.outcome is not Outcome.ACCEPTED:
-            command = replace(command, attempt=item.attempt)
-            entry = replace(entry, by=item.owner, session=item.session)
-        return outbox.settle(state, entry, command)
-
-    patch.setitem(ledger._EFFECTS, c.Settle, settle)
 
 
 def with_a_close_that_does_not_look(patch: pytest.MonkeyPatch) -> None:
@@ -152,40 +138,12 @@ def without_revisions(patch: pytest.MonkeyPatch) -> None:
     """Hole 6: a transition is not compared with the votes it was decided on."""
     for kind, effect in ((c.Open, ledger._open), (c.Close, ledger._close)):
 
-        def any_rev(state: State, entry: Entry, command: Any, effect: Effect = effect) -> tuple[State, Answer]:
+        def any_rev(
+            state: State, entry: Entry, command: Any, effect: Effect = effect
+        ) -> tuple[State, Answer]:
             return effect(state, entry, replace(command, rev=state.rev(command.service)))
 
         patch.setitem(ledger._EFFECTS, kind, any_rev)
-
-
-def without_incident_numbers(patch: pytest.MonkeyPatch) -> None:
-    """Hole 6: an open is not compared with the incident it was decided on."""
-
-    def open_again(state: State, entry: Entry, command: c.Open) -> tuple[State, Answer]:
-        refusal = ledger._office_refusal(state, entry, command.epoch)
-        is_current = command.rev == state.rev(command.service) and command.gen == state.config.gen
-        # An open that is applied twice in a row would be found as such; this finds the second open.
-        if refusal or not is_current or state.incidents.get(state.last_incident, None) is None:
-            return ledger._open(state, entry, command)
-        return incidents.opened(state, command), Answer(ok=True)
-
-    patch.setitem(ledger._EFFECTS, c.Open, open_again)
-
-
-def with_votes_of_any_config(patch: pytest.MonkeyPatch) -> None:
-    """A change of the config in force leaves the revisions, so that decisions under the old one still count."""
-
-    def activate(state: State, entry: Entry, command: c.Activate) -> tuple[State, Answer]:
-        after, answer = ledger._activate(state, entry, command)
-        config = replace(after.config, gen=0)
-        return (replace(after, rev_base=state.rev_base, config=config) if answer.ok else after), answer
-
-    patch.setitem(ledger._EFFECTS, c.Activate, activate)
-
-
-def with_a_transition_of_any_epoch(patch: pytest.MonkeyPatch) -> None:
-    """Whoever believes to hold the office may close and open."""
-    patch.setattr(ledger, "_office_refusal", lambda _state, _entry, _epoch: "")
 
 
 def without_looking_again(patch: pytest.MonkeyPatch) -> None:
@@ -193,17 +151,20 @@ def without_looking_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "tidy", lambda state: state)
 
 
+CANCELLED = "cancelled, yet it had been sent"
+NO_END = "at rest: announced, closed, and no resolved notice"
 MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = [
     (without_lanes, {"out of order"}),
-    (with_doubt_that_fades, {"at rest: announced, closed, and no resolved notice", "cancelled, yet it had been sent"}),
-    (with_negatives_of_anybody, {"at rest: announced, closed, and no resolved notice", "cancelled, yet it had been sent", "a repeat outside the window"}),
-    (with_a_close_that_does_not_look, {"at rest: announced, closed, and no resolved notice"}),
+    (with_doubt_that_fades, {NO_END, CANCELLED}),
+    (with_a_close_that_does_not_look, {NO_END}),
+    (without_looking_again, {"does not come to rest"}),
     (without_sessions, {"a vote of an earlier boot counts"}),
     (with_votes_that_survive_a_restart, {"a vote of an earlier boot counts"}),
     (with_reports_in_any_order, {"an older report replaced a newer one"}),
-    (without_revisions, {"opened without a majority of current votes", "closed without a majority of current votes"}),
-    (without_incident_numbers, {"opened twice", "applied twice is not applied once"}),
-]  # fmt: skip
+    (without_revisions, {f"{verb} without a majority of current votes" for verb in ("opened", "closed")}),
+]
+"""Not found within these bounds, and therefore told step by step in tests/unit/core/test_holes.py: the
+incident number beside the revision (6), `accepted` that keeps the lane (8), negatives of anybody (12)."""
 
 
 @pytest.mark.parametrize(("mutate", "expected"), MUTANTS, ids=lambda value: getattr(value, "__name__", ""))

@@ -9,14 +9,24 @@ the tests. A broken invariant raises Violation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from random import Random
-from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
-from support.core_support import WALL, instant, service, settings, view
+from support.core_support import WALL, instant, view
 from support.protocol_checks import SERVICE, Violation, check_entry, check_rest
+from support.protocol_peers import (
+    ALWAYS_YOUNG_WALL,
+    BOOT,
+    CONFIGS,
+    FAULTS,
+    FAULTY_STEPS,
+    FLIGHT_MAX,
+    HEALING_SWEEPS,
+    PEERS,
+    Peer,
+    Right,
+)
 
 from watchtower.core import commands as c
 from watchtower.core import ledger, outbox, verdicts
@@ -32,52 +42,6 @@ from watchtower.core.model import (
     State,
     Vote,
 )
-
-PEERS: Final = ("a", "b", "c")
-CONFIGS: Final = {
-    (peer, config): settings(service(SERVICE), me=peer, config_hash=config)
-    for peer in PEERS
-    for config in ("h1", "h2")
-}
-BOOT: Final = 1000.0
-ALWAYS_YOUNG_WALL: Final = WALL + 1e9
-"""Votes never get old enough to make a verdict partial: the walk knows up and down only."""
-FLIGHT_MAX: Final = 3
-HEALING_SWEEPS: Final = 60
-FAULTS: Final = {
-    "crash": 4, "lose": 4, "double": 4, "lease": 12, "gone": 3, "reload": 2, "flip": 14, "expire": 6,
-    "fault": 6,
-}  # fmt: skip
-FAULTY_STEPS: Final = 0.07
-
-
-class Right(Struct, kw_only=True):
-    """A claim that a process has proposed: it may send while this is valid and the applied claim is it."""
-
-    claim_id: str
-    attempt: int
-    is_valid: bool = True
-    has_sent: bool = False
-
-
-class Peer(Struct, kw_only=True):
-    """One peer: its place in the log, and what it loses when it crashes."""
-
-    name: str
-    at: int = 0
-    boot: int = 1
-    is_up: bool = True
-    opinion: Opinion = Opinion.UP
-    turns: int = 0
-    config: str = "h1"
-    claims: int = 0
-    rights: dict[str, Right] = {}
-    results: list[c.Settle] = []
-
-    @property
-    def boot_id(self) -> str:
-        """The id of this life."""
-        return f"{self.name}{self.boot}"
 
 
 class World:
@@ -140,8 +104,8 @@ class World:
             among = faults if self.random.random() < FAULTY_STEPS else acts
             self.random.choice(among)(self.random.choice(tuple(self.peers.values())))
 
-    def heal(self) -> bool:
-        """No faults any more: go on until nothing changes. False when that takes too long."""
+    def heal(self) -> None:
+        """No faults any more: go on until nothing changes, and look whether anything is undone."""
         self.left = dict.fromkeys(self.left, 0)
         for _ in range(HEALING_SWEEPS):
             before = len(self.steps)
@@ -152,11 +116,10 @@ class World:
                 self._drain(peer)
             rights = [right for peer in peers for right in peer.rights.values()]
             if len(self.steps) == before and not any(right.is_valid for right in rights):
-                sent = {identifier for identifier, _ in self.received}
-                opinions = {p.name: p.opinion for p in peers if p.config == self.head.config.hash}
-                check_rest(self.head, sent, opinions)
-                return True
-        return False
+                opinions = {peer.name: peer.opinion for peer in peers if peer.config == self.head.config.hash}
+                check_rest(self.head, {identifier for identifier, _ in self.received}, opinions)
+                return
+        raise Violation("does not come to rest")
 
     def _restore_office(self) -> None:
         lease, live = self.head.lease, [peer for peer in self.peers.values() if peer.is_up]
@@ -248,9 +211,9 @@ class World:
         heard = list(PEERS)
         if self.left["gone"] > 0 and self.random.random() < 0.1 and self.spend("gone"):
             heard.remove(self.random.choice([name for name in PEERS if name != peer.name]))
-        config = CONFIGS[peer.name, peer.config]
-        early = verdicts.observe(state, config, view(peer.name, BOOT - 10, heard), instant(BOOT - 10))
-        looks = view(peer.name, BOOT, heard, standings=early)
+        config, early = CONFIGS[peer.name, peer.config], view(peer.name, BOOT - 10, heard)
+        first = verdicts.observe(state, config, early, instant(BOOT - 10))
+        looks = view(peer.name, BOOT, heard, standings=first)
         looks = replace(looks, standings=verdicts.observe(state, config, looks, instant(BOOT)))
         for command in decide(state, config, looks, instant(BOOT)):
             self.propose(peer, command)
@@ -309,8 +272,8 @@ class World:
         right.has_sent = True
         if outcome is None:
             outcome = self._through_the_channel(item, right)
-        self.steps.append(f"{peer.name} ends {item.kind} #{item.incident}: {outcome}")
         peer.results.append(c.Settle(id=item.id, attempt=item.attempt, outcome=outcome, at_wall=WALL))
+        self.steps.append(f"{peer.name} ends {item.kind} #{item.incident}: {outcome}")
 
     def _through_the_channel(self, item: Notification, right: Right) -> Outcome:
         fault = self.random.choice(("lost", "ambiguous", "refused")) if self.left["fault"] > 0 else ""
@@ -426,14 +389,13 @@ def search(
     faults: dict[str, int] | None = None,
     switches: Collection[str] = (),
     first_seed: int = 0,
-    on_healed: Callable[[bool], None] = lambda _: None,
 ) -> Finding | None:
     """The first seed whose walk breaks an invariant, with the steps that led there; None when none does."""
     for seed in range(first_seed, first_seed + walks):
         world = World(seed, faults, switches)
         try:
             world.walk(world.random.randint(200, 2000))
-            on_healed(world.heal())
+            world.heal()
         except Violation as broken:
             return seed, str(broken), world.steps
     return None

@@ -75,13 +75,13 @@ class Tab:
     async def wait(self, expression: str, within_s: float = 15.0) -> None:
         """Wait until the expression is true."""
         async with asyncio.timeout(within_s):
-            while not await self.evaluate(expression):
+            while not await self.evaluate(expression):  # noqa: ASYNC110 - the page sends no event
                 await asyncio.sleep(0.05)  # noqa: TID251 - paces the look at a condition with a deadline
 
-    async def picture(self, path: Path) -> None:
+    async def picture(self) -> bytes:
         """The visible part of the page as PNG."""
         answer = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(answer["data"]))
+        return base64.b64decode(answer["data"])
 
 
 @asynccontextmanager
@@ -121,6 +121,11 @@ async def chromium(size: tuple[int, int] = (1280, 1000)) -> AsyncIterator[Tab]:
 async def _port(file: Path) -> int:
     """The port that Chromium wrote down once it listened."""
     async with asyncio.timeout(30):
-        while not (file.exists() and file.read_text().strip()):
+        while (port := _written(file)) is None:
             await asyncio.sleep(0.05)  # noqa: TID251 - paces the look at a condition with a deadline
-    return int(file.read_text().split()[0])
+    return port
+
+
+def _written(file: Path) -> int | None:
+    text = file.read_text() if file.exists() else ""
+    return int(text.split()[0]) if text.strip() else None

@@ -14,6 +14,7 @@ from watchtower.core.commands import Answer, Command
 from watchtower.core.model import (
     Attempt,
     ClusterStatus,
+    ConfigInForce,
     Evidence,
     Incident,
     Instant,
@@ -36,7 +37,6 @@ from watchtower.core.model import (
     View,
     Vote,
 )
-from watchtower.core.model import ConfigInForce
 from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot
 from watchtower.core.settings import (
     Channel,
@@ -379,5 +379,5 @@ async def serving(made: World) -> AsyncIterator[tuple[WebServer, aiohttp.ClientS
 async def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
     """Wait until `holds()`; AssertionError when it does not in time."""
     async with asyncio.timeout(within_s):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - a condition of any kind has no event
             await asyncio.sleep(0.01)  # noqa: TID251 - paces the look at a condition with a deadline

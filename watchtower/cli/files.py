@@ -15,7 +15,7 @@ from watchtower.core.settings import Settings
 
 
 def read_settings(path: Path, peer: str | None = None) -> Settings:
-    """Settings of the file at `path`, as `peer` or as its first one. Raises ConfigError with every mistake."""
+    """Settings of the file at `path`, as `peer` or its first one. Raises ConfigError with every mistake."""
     return load(path, peer=peer or _first_peer(path), environ=os.environ)
 
 
@@ -23,7 +23,7 @@ def _first_peer(path: Path) -> str | None:
     """The peer that stands first in the file; None when there is none, and `load` will say what is wrong."""
     try:
         tree, _ = parse(path.read_text(encoding="utf-8-sig"))
-        content = plain(tree)
+        content = plain(tree) if tree is not None else None
     except (OSError, ValueError):
         return None
     cluster = content.get("cluster") if isinstance(content, dict) else None

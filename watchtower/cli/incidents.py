@@ -20,18 +20,17 @@ from watchtower.cli.tables import Cell, moment, show
 @click.command
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not over.")
 @click.option("--service", default="", help="Only those of this service.")
-@click.option(
-    "--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many at most."
-)
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many at most.")
 @asking_options
 def incidents(
-    only_open: bool,  # noqa: FBT001 - click hands flags over so
+    *,
+    only_open: bool,
     service: str,
     limit: int,
     urls: tuple[str, ...],
     config_path: Path | None,
     token: str | None,
-    as_json: bool,  # noqa: FBT001 - click hands flags over so
+    as_json: bool,
 ) -> None:
     """List incidents, open ones first."""
     wanted = {"limit": str(limit), "service": service, "state": "open" if only_open else ""}

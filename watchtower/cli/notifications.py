@@ -18,17 +18,16 @@ from watchtower.cli.tables import Cell, moment, show
 
 @click.command
 @click.option("--incident", type=click.IntRange(1), help="Only those of the incident with this number.")
-@click.option(
-    "--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many at most."
-)
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many at most.")
 @asking_options
 def notifications(
+    *,
     incident: int | None,
     limit: int,
     urls: tuple[str, ...],
     config_path: Path | None,
     token: str | None,
-    as_json: bool,  # noqa: FBT001 - click hands flags over so
+    as_json: bool,
 ) -> None:
     """List what was told to whom, newest first."""
     query = f"limit={limit}" + (f"&incident={incident}" if incident else "")

@@ -61,3 +61,15 @@ def asking_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_ASKING):
         verb = option(verb)
     return verb
+
+
+class NagiosCommand(click.Command):
+    """A verb whose exit codes Nagios reads: calling it wrongly is UNKNOWN (3), not CRITICAL (2)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As any command, with the other exit code."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.exit_code = 3
+            raise

@@ -26,11 +26,12 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
               help="How: text for people, logfmt (key=value) for programs, auto by where it goes.")  # fmt: skip
 @click.option("--end-with-parent", is_flag=True, hidden=True, help="Stop when the starting process dies.")
 def run(
+    *,
     config_path: Path,
     peer: str | None,
     log_level: str,
     log_format: str,
-    end_with_parent: bool,  # noqa: FBT001 - click hands flags over so
+    end_with_parent: bool,
 ) -> None:
     """Run one peer until SIGTERM or SIGINT. SIGHUP reads the file again.
 

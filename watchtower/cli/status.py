@@ -15,7 +15,7 @@ import click
 
 from watchtower.cli.asking import NoAnswerError, peers_of
 from watchtower.cli.nagios import Health, Measure, line, worst
-from watchtower.cli.options import asking_options
+from watchtower.cli.options import NagiosCommand, asking_options
 from watchtower.cli.tables import Cell, is_watched, moment, show
 from watchtower.core.settings import PEER_PREFIX
 from watchtower.errors import ConfigError
@@ -31,9 +31,9 @@ _HEALTH_OF: Final = {
 _NAMED_MAX: Final = 5
 
 
-@click.command
+@click.command(cls=NagiosCommand)
 @asking_options
-def status(urls: tuple[str, ...], config_path: Path | None, token: str | None, as_json: bool) -> None:  # noqa: FBT001 - click hands flags over so
+def status(*, urls: tuple[str, ...], config_path: Path | None, token: str | None, as_json: bool) -> None:
     """Show what is up and what is not, as any peer knows it.
 
     The first line and the exit code are for Nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
@@ -41,7 +41,9 @@ def status(urls: tuple[str, ...], config_path: Path | None, token: str | None, a
     try:
         doc = peers_of(urls, config_path, token).get("/api/v1/status")
         health, text = judge(doc)
-    except (NoAnswerError, ConfigError) as error:
+    except NoAnswerError as error:
+        _give_up(f"no peer answers: {error}", as_json=as_json)
+    except (ConfigError, click.UsageError) as error:
         _give_up(str(error), as_json=as_json)
     except (KeyError, TypeError, AttributeError):
         _give_up("the answer is not that of a peer of this version", as_json=as_json)
@@ -58,7 +60,7 @@ def _give_up(reason: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"state": health.name, "text": reason, "status": None}))
     else:
-        click.echo(line(SUBJECT, health, f"no peer answers: {reason}"))
+        click.echo(line(SUBJECT, health, reason))
     raise click.exceptions.Exit(health.value)
 
 

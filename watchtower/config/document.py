@@ -223,8 +223,10 @@ def locate(tree: Tree, path: Path, *, key: bool = False) -> Span:
     return best
 
 
-def plain(tree: Tree, *, written: bool = False) -> Any:
-    """The tree as dicts, lists, strings and None."""
+def plain(tree: Tree | None, *, written: bool = False) -> Any:
+    """The tree as dicts, lists, strings and None; no tree is None."""
+    if tree is None:
+        return None
     if isinstance(tree, Table):
         return {name: plain(entry.value, written=written) for name, entry in tree.entries.items()}
     if isinstance(tree, Sequence):

@@ -116,8 +116,10 @@ class Courier:
             self._changed.clear()
             wake_boot = self._step()
             pause_s = max(0.01, min(STEP_AT_LEAST_S, wake_boot - self._clock.now().boot))
+            # Not asyncio.wait_for: in Python 3.11 it can swallow a cancellation (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
 
     async def drain(self, timeout_s: float) -> None:
         """Claim nothing more and wait for what is under way; `run` must be running."""

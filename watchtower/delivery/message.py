@@ -15,16 +15,12 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.settings import Settings
+from watchtower.core.text import clean as text_clean
 
 SUBJECT_MAX: Final = 150
 LINE_MAX: Final = 300
-_HARMFUL: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+"
-)
-_SPACES: Final = re.compile(r"[ \u00a0]{2,}")
 _MASS_MENTION: Final = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
-_WORD_JOINER: Final = "\u2060"
-_USERINFO: Final = re.compile(r"(?<=://)[^/\s@]{1,200}@")
+_LOOKALIKE: Final = "\N{FULLWIDTH COMMERCIAL AT}"
 
 
 class Severity(StrEnum):
@@ -128,14 +124,11 @@ def direct(
 
 
 def clean(text: str, limit: int) -> str:
-    """`text` as one harmless line of at most `limit` characters.
+    """`text` as one harmless line of at most `limit` characters (core/text.py).
 
-    Control, zero-width and direction characters become spaces, `user:password@` in URLs goes, mass
-    mentions (`@everyone`, `@here`) are broken by an invisible joiner.
+    Mass mentions (`@everyone`, `@here`) lose their at sign to one that no channel reads as such.
     """
-    text = _SPACES.sub(" ", _HARMFUL.sub(" ", text)).strip()
-    text = _MASS_MENTION.sub(f"@{_WORD_JOINER}", _USERINFO.sub("", text))
-    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+    return _MASS_MENTION.sub(_LOOKALIKE, text_clean(text, limit))
 
 
 def utc(at_wall: float) -> str:

@@ -89,12 +89,13 @@ def render(notification: Notification, state: State, settings: Settings) -> Mess
 def _firing(notification: Notification, _incident: Incident | None, settings: Settings) -> Message:
     notice, name = notification.notice, _name(notification.service, settings)
     word = notice.level.value.upper()
-    cause = _cause(notice.evidence)
+    is_cluster = notification.service == CLUSTER_SUBJECT
+    cause = clean(notice.reason, CAUSE_MAX) if is_cluster else _cause(notice.evidence)
     bracket, headline = word, name
     if notification.kind is NoticeKind.WORSENED:
         bracket, headline = "WORSE", f"{name} now {word}"
     parts = [f"[{bracket}] {headline}", f"({cause})" if cause else "", _score(notice.evidence)]
-    phrase = _PHRASE[notice.level]
+    phrase = "is in trouble" if is_cluster else _PHRASE[notice.level]
     now = " now" if notification.kind is NoticeKind.WORSENED else ""
     facts = [
         ("Since", f"{utc(notice.since_wall)} ({span(notice.at_wall - notice.since_wall)} before this alert)"),
@@ -248,15 +249,19 @@ def _links(subject: str, settings: Settings) -> tuple[Link, ...]:
         if service is None
         else f"services/{quote(subject)}"
     )
-    return (*links, *_status_links(page, settings))
+    return (*links, *_status_links(subject, page, settings))
 
 
-def _status_links(page: str, settings: Settings) -> list[Link]:
+def _status_links(subject: str, page: str, settings: Settings) -> list[Link]:
     """The status page: at the public address, else on the sender and, should that die, on a second peer."""
     if settings.http.public_url:
         return [Link(label="Status", url=f"{settings.http.public_url.rstrip('/')}/{page}")]
     mine = [peer for peer in settings.cluster.peers if peer.name == settings.me]
-    others = [peer for peer in settings.cluster.peers if peer.name != settings.me]
+    others = [
+        peer
+        for peer in settings.cluster.peers
+        if peer.name != settings.me and f"{PEER_PREFIX}{peer.name}" != subject
+    ]
     return [
         Link(label=f"Status (peer {clean(peer.name, NAME_MAX)})", url=_on_peer(peer, page, settings))
         for peer in (*mine[:1], *others[:1])

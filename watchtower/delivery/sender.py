@@ -133,8 +133,8 @@ class Sender:
         if session == 0:
             return Orders(wake_boot=now.boot + IDLE_S)
         sends = tuple(self._begun(state, session, settings, now))
-        claims = tuple(self._new_claims(state, settings, now, full))
         settles = tuple(self._settles(state, session, now))
+        claims = tuple(self._new_claims(state, settings, now, full))
         return Orders(claims=claims, sends=sends, settles=settles, wake_boot=self._wake(state, now))
 
     def answered(self, command: Claim | Settle, answer: Answer | None, now: Instant) -> None:
@@ -233,9 +233,10 @@ class Sender:
 
     def _is_settled(self, held: Held, item: Notification | None, session: int) -> bool:
         """Proposed until the state shows it, or the claim is no longer ours; `accepted` until it is known."""
-        if held.settle is not None and held.settle.outcome is Outcome.ACCEPTED:
+        is_ours = self._is_mine(item, held.claim_id, session)
+        if held.settle is not None and held.settle.outcome is Outcome.ACCEPTED and not is_ours:
             return item is None or item.stage in _OVER or item.doubt is Doubt.PROOF
-        return not self._is_mine(item, held.claim_id, session)
+        return not is_ours
 
     def _disowned(self, state: State, session: int, now: Instant) -> Iterator[Settle]:
         """A forgotten claim that was applied after all: nothing was sent under it, so it is given back."""

@@ -104,8 +104,7 @@ def _blocks(message: Message) -> list[Json]:
     if message.sights:
         blocks.append(_section("\n".join(f"• {slack_text(line, 320)}" for line in _sight_lines(message))))
     if message.links:
-        links = [f"<{_slack_url(link.url)}|{slack_text(link.label, 80)}>" for link in message.links]
-        blocks.append(_section(" | ".join(links)[:SECTION_MAX]))
+        blocks.append(_section(_slack_links(message)))
     if message.footer:
         blocks.append(_context(slack_text(message.footer, 900)))
     return blocks
@@ -140,6 +139,16 @@ def slack_text(text: str, limit: int) -> str:
         shown.append(piece)
         left -= len(piece)
     return "".join(shown)
+
+
+def _slack_links(message: Message) -> str:
+    """As many links as fit; half a link would be shown as its raw text."""
+    shown = ""
+    for link in message.links:
+        piece = f"{' | ' if shown else ''}<{_slack_url(link.url)}|{slack_text(link.label, 80)}>"
+        if len(shown) + len(piece) <= SECTION_MAX:
+            shown += piece
+    return shown or "Links: too long for Slack"
 
 
 def _slack_url(url: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
 import socket
 import ssl
 import threading
@@ -28,6 +27,7 @@ import urllib3.exceptions
 from msgspec import Struct
 
 from watchtower.core.model import Outcome
+from watchtower.core.text import clean
 from watchtower.errors import DeliveryError
 
 BODY_MAX: Final = 65_536
@@ -263,13 +263,10 @@ def _hook_connection() -> None:
 
 # ---- words for what was seen
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
-
 
 def shown(body: bytes) -> str:
     """The beginning of a provider's answer as one harmless line."""
-    text = _CONTROL.sub(" ", body[: BODY_SHOWN * 4].decode("utf-8", "replace")).strip()
-    return text[:BODY_SHOWN]
+    return clean(body[: BODY_SHOWN * 4].decode("utf-8", "replace"), BODY_SHOWN)
 
 
 def retry_after_s(value: str, now_wall: float) -> float:

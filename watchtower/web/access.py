@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 from urllib.parse import urlsplit
@@ -46,7 +47,8 @@ class Denied(Exception):  # noqa: N818 - not a fault of the program: an answer o
 class Access:
     """The rules of one Settings; `reload` swaps them while requests go on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now_wall: Callable[[], float]) -> None:
+        self._now_wall = now_wall
         self._own_key = secrets.token_bytes(32)
         self.reload(settings)
 
@@ -83,12 +85,12 @@ class Access:
         """True when `presented` is the ping key; without one configured nothing is."""
         return _same(presented, self._ping_key) and bool(self._ping_key)
 
-    def log_in(self, presented: str, now_wall: float) -> str | None:
+    def log_in(self, presented: str) -> str | None:
         """A cookie value for whoever presents a token; None for an unknown one."""
         token = self._token_of(presented)
         if token is None:
             return None
-        expires = int(now_wall) + SESSION_S
+        expires = int(self._now_wall()) + SESSION_S
         return f"{token.name}.{expires}.{_sign(self._keys[0], token, expires)}"
 
     def set_cookie(self, request: web.Request, response: web.StreamResponse, value: str) -> None:
@@ -143,7 +145,7 @@ class Access:
             good = any(_same(signature, _sign(key, token, expires)) for key in self._keys)
             if good and token.name == name:
                 found = token
-        return found if expires > request["now_wall"] else None
+        return found if expires > self._now_wall() else None
 
 
 def _scope(token: Token) -> Scope:

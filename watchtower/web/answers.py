@@ -99,7 +99,6 @@ def cluster_headers(snapshot: Callable[[], Snapshot]) -> Callable[[web.Request, 
 
 
 def outermost(
-    snapshot: Callable[[], Snapshot],
     counters: Counters,
     denied_page: Callable[[web.Request, Denied], web.Response | None],
 ) -> Any:
@@ -113,7 +112,6 @@ def outermost(
         if in_flight >= IN_FLIGHT_MAX:
             counters.refused_total += 1
             return problem(503, "too busy", "too many requests at once; try again", {"Retry-After": "1"})
-        request["now_wall"] = snapshot().now.wall
         in_flight += 1
         try:
             return await _answer(request, handler, counters, denied_page)

@@ -83,7 +83,7 @@ def headline(status: StatusDoc, knowledge_age_s: float) -> Headline:
             tone="blind",
             text="Blind: no quorum",
             detail=f"Peer {status.peer} cannot reach a majority of the peers. What is below is "
-            f"{lasting(knowledge_age_s)} old, and nobody can be alerted from here until the quorum is back.",
+            f"{lasting(knowledge_age_s)} old, and no incident can be opened or told from here.",
             brief="BLIND",
         )
     counts = [(level, sum(doc.verdict is level for doc in status.services)) for level in _GRAVITY]

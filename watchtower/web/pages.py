@@ -120,7 +120,7 @@ class Pages:
         presented = (await request.post()).get("token", "")
         cookie = None
         if isinstance(presented, str) and len(presented) <= TOKEN_CHARS_MAX:
-            cookie = self._access.log_in(presented.strip(), request["now_wall"])
+            cookie = self._access.log_in(presented.strip())
         if cookie is None:
             return self._page("login.html", request, status=401, refused=True)
         response = web.Response(status=303, headers={"Location": self._base + "/"})

@@ -50,7 +50,7 @@ class WebServer:
         self._base_path = settings.http.base_path.rstrip("/")
         self._snapshot = snapshot
         self._ring = Ring()
-        self._access = Access(settings)
+        self._access = Access(settings, lambda: snapshot().now.wall)
         self._counters = Counters()
         picture = Picture(snapshot)
         stream = EventStream(self._ring)
@@ -84,7 +84,7 @@ class WebServer:
     async def start(self) -> None:
         """Listen. Raises ClusterError when the address cannot be had."""
         app = web.Application(
-            middlewares=[outermost(self._snapshot, self._counters, self._pages.denied)],
+            middlewares=[outermost(self._counters, self._pages.denied)],
             client_max_size=BODY_BYTES_MAX,
         )
         app.on_response_prepare.append(cluster_headers(self._snapshot))

@@ -311,3 +311,15 @@ def test_a_missing_vote_eases_nothing() -> None:
     book.report("b", {"web": None}, full=False)
     command = only(book)
     assert (type(command), command.level, command.drafts) == (c.Shift, Level.PARTIAL, ())
+
+
+def test_the_cluster_eases_without_votes() -> None:
+    """The cluster has no voters: fewer doubts ease its incident as soon as they stand."""
+    book = Book()
+    book.must("a", book.opening("cluster", ()))
+    for peer in ("a", "b"):
+        book.report(peer, default=Opinion.UNKNOWN)
+    looks = view(boot=500.0, standings=verdicts.observe(book.state, CONFIG, view(), instant(100.0)))
+    _, looks = book.decided(CONFIG, 500.0, looks)
+    assert looks.standings["cluster"].level is Level.DEGRADED
+    assert kinds(book, boot=506.0, looks=replace(looks, heard_boot=view(boot=506.0).heard_boot)) == ["Shift"]

@@ -12,7 +12,7 @@ from support.core_support import WALL, Book
 
 from watchtower.core import commands as c
 from watchtower.core import outbox
-from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, Stage
+from watchtower.core.model import Doubt, Level, NoticeKind, Notification, Outcome, Stage
 from watchtower.core.outbox import NextAttempt, next_attempt, notification_id
 
 
@@ -297,3 +297,11 @@ def test_ids_differ_in_every_part() -> None:
         for channel in ("1chat", "chat")
     }
     assert len(ids) == 2 * 2 * 3 * 2 * 2
+
+
+def test_a_known_id_is_enqueued_once() -> None:
+    """A transition that comes again with an id the outbox knows adds nothing and resets nothing."""
+    book, (item,) = firing()
+    book.claim(item)
+    book.must("a", book.shifting(Level.PARTIAL, drafts=(book.draft("chat", "web", "1"),)))
+    assert [x.stage for x in book.items(1)] == [Stage.CLAIMED]

@@ -1,0 +1,302 @@
+"""delivery/render.py and shapes.py: what people read, as golden files, and hostile text rendered inert.
+
+A golden file shows one message in every shape; WATCHTOWER_REWRITE=1 writes the files anew, and the
+difference is then read like code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from support import delivery_support as made
+
+from watchtower.core.model import (
+    Attempt,
+    Doubt,
+    Evidence,
+    Level,
+    NoticeKind,
+    Notification,
+    Opinion,
+    Outcome,
+    Stage,
+    State,
+)
+from watchtower.core.settings import Service, TcpTarget
+from watchtower.delivery import shapes
+from watchtower.delivery.message import Message, direct, span
+from watchtower.delivery.render import LOST_NOTE, STOPPED_NOTE, UNHEARD_NOTE, render
+
+GOLDEN = Path(__file__).parent / "golden"
+
+DEGRADED: dict[str, Any] = {
+    "notice_level": Level.DEGRADED,
+    "notice_reason": "2 of 3 peers see it degraded or down",
+    "notice_evidence": (
+        Evidence(peer="a", opinion=Opinion.DEGRADED, text="time < 800ms: was 2.31 s", latency_ms=2310),
+        Evidence(peer="b", opinion=Opinion.DEGRADED, text="time < 800ms: was 1.90 s", latency_ms=1900),
+        Evidence(peer="c", opinion=Opinion.UNKNOWN, text="no reference answers"),
+    ),
+}
+PARTIAL: dict[str, Any] = {
+    "notice_level": Level.PARTIAL,
+    "notice_reason": "1 of 3 peers see it failing, 2 see it up",
+    "notice_evidence": (
+        Evidence(peer="a", opinion=Opinion.UP, text="HTTP 200", latency_ms=30),
+        Evidence(peer="b", opinion=Opinion.UP, text="HTTP 200", latency_ms=31),
+        Evidence(peer="c", opinion=Opinion.DOWN, text="connection refused"),
+    ),
+}
+CASES: dict[str, Notification] = {
+    "down": made.notification(),
+    "down_with_dissent": made.notification(notice_evidence=made.DISSENT_EVIDENCE),
+    "degraded": made.notification(**DEGRADED),
+    "partial": made.notification(**PARTIAL),
+    "worse": made.notification(NoticeKind.WORSENED),
+    "recovered": made.notification(NoticeKind.RESOLVED, notice_at_wall=made.BEGAN_WALL + 252),
+    "peer_down": made.notification(service="peer/b", notice_evidence=made.DOWN_EVIDENCE[::2]),
+    "cluster": made.notification(
+        service="cluster", notice_evidence=(), notice_reason="cannot judge 40 services"
+    ),
+    "repeat": made.notification(attempt=2, doubt=Doubt.MAYBE),
+    "fallback": made.notification(channel="mail", notice_instead_of="chat"),
+}
+
+
+def shown(message: Message) -> str:
+    """The message in every shape, as one text."""
+    mail = shapes.mail_parts(message)
+    parts = {
+        "subject": message.subject,
+        "plain": shapes.plain(message),
+        "slack": json.dumps(shapes.slack_payload(message, is_bot=True), indent=1, ensure_ascii=False),
+        "slack, bare": json.dumps(shapes.slack_bare(message), indent=1, ensure_ascii=False),
+        "webhook": json.dumps(shapes.webhook_body(message), indent=1, ensure_ascii=False),
+        "mail, html": mail.html,
+    }
+    return "".join(f"======== {name}\n{text}\n" for name, text in parts.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_kind_of_message_reads_as_its_golden_file(name: str) -> None:
+    """Subject, plain text, Slack, webhook and mail of each kind, word for word."""
+    public_url = "https://status.example.com" if name in ("down", "recovered") else ""
+    message = render(CASES[name], made.state(), made.settings(public_url=public_url))
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("WATCHTOWER_REWRITE"):
+        path.write_text(shown(message), encoding="utf-8")
+    assert shown(message) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (12.4, "12 s"),
+        (252, "4 min 12 s"),
+        (3_605, "1 h"),
+        (7_800, "2 h 10 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_durations_are_told_in_their_two_largest_units(seconds: float, text: str) -> None:
+    """Nobody reads `0:04:12.348`."""
+    assert span(seconds) == text
+
+
+def test_a_repeat_says_why_it_may_be_one() -> None:
+    """A takeover names the stopped sender, a lost answer names the lost answer."""
+    stopped = made.notification(doubt=Doubt.MAYBE)
+    attempt = Attempt(number=1, peer="a", outcome=Outcome.AMBIGUOUS, detail="", at_wall=0.0)
+    assert render(stopped, made.state(), made.settings()).notes == (STOPPED_NOTE,)
+    lost = replace(stopped, attempts=(attempt,))
+    assert render(lost, made.state(), made.settings()).notes == (LOST_NOTE,)
+    assert render(made.notification(), made.state(), made.settings()).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("stage", "doubt", "notes"),
+    [
+        (Stage.DELIVERED, Doubt.PROOF, ()),
+        (Stage.SUPERSEDED, Doubt.MAYBE, (UNHEARD_NOTE,)),
+        (Stage.DEAD, Doubt.NO, (UNHEARD_NOTE,)),
+    ],
+)
+def test_a_recovery_says_when_its_alert_may_not_have_arrived(
+    stage: Stage, doubt: Doubt, notes: tuple[str, ...]
+) -> None:
+    """People who read "recovered" without ever having read "down" are told why."""
+    firing = replace(made.notification(stage=stage, doubt=doubt), id="feedfeedfeedfeed", order=6)
+    resolved = made.notification(NoticeKind.RESOLVED)
+    assert render(resolved, made.state(firing, resolved), made.settings()).notes == notes
+
+
+def test_the_subject_keeps_the_cluster_name_however_long_the_rest() -> None:
+    """The name of the cluster is what tells production from staging."""
+    settings = made.settings()
+    long = Service(name="shop", target=TcpTarget(host="h", port=1), voters=("a",), title="x" * 500)
+    settings = replace(settings, services={"shop": long})
+    subject = render(made.notification(), made.state(), settings).subject
+    assert len(subject) <= 150
+    assert subject.startswith("[DOWN] xxx")
+    assert subject.endswith(" - prod")
+
+
+def test_a_link_that_is_no_plain_web_address_is_left_out() -> None:
+    """A configured runbook may be any string; only http(s) without markup becomes a link."""
+    settings = made.settings(public_url="https://s.example.com")
+    for url in ("javascript:alert(1)", "https://x/>|<!channel>", 'https://x/"onclick', "ftp://x", ""):
+        bad = replace(settings.services["shop"], runbook=url, dashboard="")
+        message = render(made.notification(), made.state(), replace(settings, services={"shop": bad}))
+        assert [link.label for link in message.links] == ["Status"]
+
+
+# ---- hostile text
+
+HOSTILE = [
+    "<!channel> <!here> <!everyone> <@U123> <#C123> <!subteam^S1>",
+    "<https://evil.example|click here> &lt;!channel&gt;",
+    "@everyone @here @channel @all",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "</title><style>*{display:none}</style>",
+    "{{ 7 * 7 }} {% raw %} ${HOME}",
+    "line one\r\nBcc: victim@example.com\r\n\r\nbody",
+    "\x00\x1b[31mred\x07 \u202egnp.exe \u200bzero\u2066width\u2069",
+    '"; DROP TABLE incidents; -- " \' `backtick` *bold* _it_ ~no~',
+    "postgres://probe:hunter2@db.internal/orders refused",
+    "x" * 10_000,
+    "&" * 10_000,
+    "\ud83d\udd25" * 200,
+    "",
+]
+
+
+def hostile_message(text: str) -> Message:
+    """A message in which everything that could come from outside is `text`."""
+    evidence = tuple(
+        Evidence(peer=peer, opinion=opinion, text=text, latency_ms=3)
+        for peer, opinion in (("a", Opinion.DOWN), ("b", Opinion.DEGRADED), ("c", Opinion.UP))
+    )
+    item = made.notification(
+        notice_evidence=evidence, notice_reason=text, notice_instead_of=text, doubt=Doubt.MAYBE
+    )
+    settings = made.settings()
+    titled = replace(settings.services["shop"], title=text or "shop")
+    return render(item, made.state(), replace(settings, services={"shop": titled}))
+
+
+class _Tags(HTMLParser):
+    """Collects tags and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the tag."""
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+
+def assert_inert(message: Message) -> None:
+    """No shape of the message does anything that our own words do not."""
+    plain = shapes.plain(message)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", plain)
+    assert not re.search(r"@(everyone|here|channel|all)\b", plain + message.subject)
+    assert "hunter2" not in plain
+    assert "\n" not in message.subject
+    assert len(message.subject) <= 150
+    _assert_inert_slack(shapes.slack_payload(message, is_bot=True))
+    _assert_inert_slack(shapes.slack_bare(message))
+    tags = _Tags()
+    tags.feed(shapes.mail_parts(message).html)
+    assert set(tags.tags) <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "body",
+        "div",
+        "p",
+        "strong",
+        "em",
+        "ul",
+        "li",
+        "a",
+    }
+    assert set(tags.attributes) <= {"lang", "charset", "name", "content", "style", "href"}
+
+
+def _assert_inert_slack(payload: dict[str, Any]) -> None:
+    """Angle brackets only around our own links, within Slack's limits."""
+    texts = list(_texts(payload))
+    for text in texts:
+        for control in re.findall(r"<[^>]*>?", text):
+            assert re.fullmatch(r"<https?://[^|>\s]+\|[^<>|]+>", control), control
+        assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+    for block in payload.get("blocks", ()):
+        if block["type"] == "header":
+            assert 0 < len(block["text"]["text"]) <= 150
+        for field in block.get("fields", ()):
+            assert 0 < len(field["text"]) <= 2_000
+        if "text" in block:
+            assert 0 < len(block["text"]["text"]) <= 3_000
+        assert len(block.get("fields", ())) <= 10
+    assert len(payload.get("blocks", ())) <= 50
+
+
+def _texts(node: Any) -> Any:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "text" and isinstance(value, str):
+                yield value
+            else:
+                yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_inert_in_every_shape(text: str) -> None:
+    """Mentions, markup, header injection, control and direction characters, credentials, floods."""
+    assert_inert(hostile_message(text))
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_inert_in_every_shape(text: str) -> None:
+    """What a probed service says is never more than text."""
+    assert_inert(hostile_message(text))
+
+
+def test_a_direct_message_is_as_harmless() -> None:
+    """The blind notice names services, and names come from a file."""
+    for text in HOSTILE:
+        message = direct(
+            settings=made.settings(),
+            kind="notice",
+            title=text or "t",
+            lines=(text, text),
+            delivery_id="d",
+            at_wall=1.0,
+        )
+        _assert_inert_slack(shapes.slack_bare(message))
+        assert "\n" not in message.subject
+
+
+def test_an_unknown_incident_and_an_empty_state_still_render() -> None:
+    """Rendering is total: an alert must not die of missing context."""
+    for kind in NoticeKind:
+        item = made.notification(kind, service="gone", notice_evidence=())
+        assert "gone" in render(item, State(), made.settings()).subject

@@ -1,0 +1,44 @@
+"""The reference of paths is complete, in both directions, and so is the rule of who may."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from support.web_support import world
+
+from watchtower.web.access import Scope
+from watchtower.web.routes import NAME, Route
+from watchtower.web.server import WebServer
+
+DOC = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
+
+
+def _routes() -> list[Route]:
+    made = world()
+    return WebServer(made.snap.settings, made.look, made.submit, made.reload).routes()
+
+
+def test_every_path_is_documented_and_every_documented_path_exists() -> None:
+    """Method and path, as they stand in the tables."""
+    documented = set(re.findall(r"^\| (GET|POST) \| `([^`]+)`", DOC.read_text(), re.MULTILINE))
+    served = {
+        (
+            route.method,
+            route.path.replace(NAME, "{name}").replace(
+                "/ping/{ping_key}/{name}", "/ping/{ping_key}/{service}"
+            ),
+        )
+        for route in _routes()
+    }
+    assert documented == served
+
+
+def test_what_is_open_is_exactly_what_the_reference_says() -> None:
+    """Adding a path without a scope by mistake fails here."""
+    open_paths = {route.path.replace(NAME, "{name}") for route in _routes() if route.scope is None}
+    assert open_paths == {
+        "/livez", "/readyz", "/leader", "/alerter", "/quorum", "/ping/{ping_key}/{name}",
+        "/login", "/logout", "/static/{file}",
+    }  # fmt: skip
+    assert [route.path for route in _routes() if route.scope is Scope.WRITE] == ["/-/reload"]

@@ -1,0 +1,1 @@
+"""`watchtower demo`: a whole cluster on this machine, with services to break and alerts to read."""

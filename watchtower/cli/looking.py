@@ -1,0 +1,56 @@
+"""One look from the command line: a service out of a URL and conditions, and the prober that looks.
+
+Reaches past app.py to the prober on purpose: there is no peer here, and nothing to wire. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from watchtower.clock import SystemClock
+from watchtower.config.conditions import parse_condition
+from watchtower.config.loader import service_from_url
+from watchtower.config.problems import Wrong
+from watchtower.core.conditions import Condition
+from watchtower.core.model import Result
+from watchtower.core.settings import HttpTarget, Service, TlsTarget
+from watchtower.errors import ConfigError
+from watchtower.probes.prober import Prober
+
+
+def service_of(
+    url: str, *, expect: Sequence[str], warn: Sequence[str], timeout_s: float, verify: bool
+) -> Service:
+    """The service that the command line describes. Raises ConfigError; a URL without scheme is https."""
+    service = service_from_url(url if ":" in url else f"https://{url}")
+    target = service.target
+    if not verify and isinstance(target, HttpTarget | TlsTarget):
+        target = replace(target, verify=False)
+    return replace(
+        service,
+        target=target,
+        timeout_s=timeout_s,
+        expect=tuple(_condition(text, service.kind, "--expect") for text in expect),
+        warn=tuple(_condition(text, service.kind, "--warn") for text in warn),
+    )
+
+
+def _condition(text: str, kind: str, option: str) -> Condition:
+    try:
+        return parse_condition(text, kind)
+    except Wrong as wrong:
+        raise ConfigError(
+            f"{option} '{text}': {wrong.what}" + (f" ({wrong.fix})" if wrong.fix else "")
+        ) from None
+
+
+async def look_once(service: Service) -> Result:
+    """Look at `service` once, for at most its timeout."""
+    clock = SystemClock()
+    prober = Prober(clock, "cli", lambda _peer: False)
+    try:
+        return await prober.probe(service, clock.now().boot + service.timeout_s)
+    finally:
+        await prober.close()
