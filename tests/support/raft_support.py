@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from watchtower.clock import SystemClock
 from watchtower.cluster.raft import Cluster
@@ -124,7 +125,7 @@ class Trio:
         self.peers[name] = peer
         return peer
 
-    async def __aenter__(self) -> Trio:
+    async def __aenter__(self) -> Self:
         for name in self.ports:
             await self.make(name).cluster.start()
         await until(self.agreed, what="a leader that all know")

@@ -84,6 +84,7 @@ class HttpSink:
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.log = Log()
         self.mode = "ok"
+        self.redirect_to = ""
         self.port = port
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -128,7 +129,7 @@ class HttpSink:
         self._released = asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await self._open()
 
@@ -168,6 +169,8 @@ class HttpSink:
     async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
         assert self._released is not None
         is_bot = request.path.endswith("/chat.postMessage")
+        if self.redirect_to:
+            return web.Response(status=307, headers={"Location": self.redirect_to})
         if mode == "drip":
             return await self._drip(request)
         if mode == "reset":
@@ -415,7 +418,7 @@ def _control(http: HttpSink, mail: MailSink) -> web.Application:
 
 
 async def _serve(http: HttpSink, mail: MailSink, control_port: int) -> None:
-    runner = web.AppRunner(_control(http, mail), shutdown_timeout=0.1)
+    runner = web.AppRunner(_control(http, mail), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

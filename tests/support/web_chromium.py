@@ -121,7 +121,7 @@ async def chromium(size: tuple[int, int] = (1280, 1000)) -> AsyncIterator[Tab]:
 async def _port(file: Path) -> int:
     """The port that Chromium wrote down once it listened."""
     async with asyncio.timeout(30):
-        while (port := _written(file)) is None:
+        while (port := _written(file)) is None:  # noqa: ASYNC110 - the browser sends no event
             await asyncio.sleep(0.05)  # noqa: TID251 - paces the look at a condition with a deadline
     return port
 

@@ -23,7 +23,7 @@ def cluster() -> None:
 
 @cluster.command
 @asking_options
-def members(urls: tuple[str, ...], config_path: Path | None, token: str | None, as_json: bool) -> None:  # noqa: FBT001 - click hands flags over so
+def members(*, urls: tuple[str, ...], config_path: Path | None, token: str | None, as_json: bool) -> None:
     """List the peers: who leads, who alerts, whose votes count."""
     doc = ask_or_fail(peers_of(urls, config_path, token), "/api/v1/peers")
     if as_json:

@@ -15,7 +15,7 @@ from watchtower.core.settings import Settings
 
 
 def read_settings(path: Path, peer: str | None = None) -> Settings:
-    """Settings of the file at `path`, as `peer` or its first one. Raises ConfigError with every mistake."""
+    """Settings of the file at `path`, as `peer` or its first one. Raises ConfigError."""
     return load(path, peer=peer or _first_peer(path), environ=os.environ)
 
 

@@ -23,7 +23,7 @@ def heartbeat() -> None:
 @heartbeat.command("list")
 @config_option
 @json_option
-def list_calls(config_path: Path, as_json: bool) -> None:  # noqa: FBT001 - click hands flags over so
+def list_calls(*, config_path: Path, as_json: bool) -> None:
     """Print a ready curl line for each heartbeat service.
 
     The lines hold the ping key. They try one peer after the other, because any of them takes a beat.

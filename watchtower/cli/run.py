@@ -22,8 +22,13 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @click.option(
     "--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="What is logged."
 )
-@click.option("--log-format", type=click.Choice(("auto", "text", "logfmt")), default="auto", show_default=True,
-              help="How: text for people, logfmt (key=value) for programs, auto by where it goes.")  # fmt: skip
+@click.option(
+    "--log-format",
+    type=click.Choice(("auto", "text", "logfmt")),
+    default="auto",
+    show_default=True,
+    help="text for people, logfmt (key=value) for programs, auto by where it goes.",
+)
 @click.option("--end-with-parent", is_flag=True, hidden=True, help="Stop when the starting process dies.")
 def run(
     *,

@@ -158,13 +158,15 @@ class Cluster:
         """Tell of the latest state, then answer those who wait."""
         self._delivering = False
         state, index = self._applied
-        if index != self._told:
-            self._told = index
-            self._on_applied(state, index)
-        while self._settled:
-            fate, answer = self._settled.popleft()
-            if not fate.done():
-                fate.set_result(answer)
+        try:
+            if index != self._told:
+                self._told = index
+                self._on_applied(state, index)
+        finally:  # whoever waits is answered even when a listener fails
+            while self._settled:
+                fate, answer = self._settled.popleft()
+                if not fate.done():
+                    fate.set_result(answer)
 
     def _end(self, reason: str) -> None:
         if not self._fatal:

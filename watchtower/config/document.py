@@ -66,12 +66,13 @@ class Entry(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """A mapping. `refused` are keys and values that were dropped as wrong but still stand in the text."""
+    """A mapping. What was dropped as wrong still stands in the text: `refused`, and the keys of it."""
 
     entries: dict[str, Entry]
     span: Span
     flow: bool = False
     refused: tuple[Tree, ...] = ()
+    refused_keys: tuple[Span, ...] = ()
 
 
 Tree = Scalar | Sequence | Table
@@ -95,7 +96,7 @@ def problem_at(span: Span, path: Path, what: str, fix: str = "") -> Problem:
 def parse(text: str) -> tuple[Tree | None, list[Problem]]:
     """The tree of `text` and what is wrong with it as YAML. An empty file is an empty mapping."""
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        node = _composed(text)
     except RecursionError:
         return None, [problem_at(Span(1, 1, 1, 2), (), "nested too deeply", "flatten it")]
     except MarkedYAMLError as error:
@@ -109,6 +110,14 @@ def parse(text: str) -> tuple[Tree | None, list[Problem]]:
     if node is None:
         return Table({}, Span(1, 1, 1, 2)), []
     return reader.tree(node, ()), reader.problems
+
+
+def _composed(text: str) -> Node | None:
+    yaml = YAML(typ="safe", pure=True)
+    # The library would print the line with the anchor, and a line may hold a secret.
+    yaml.composer.warn_double_anchors = False
+    node: Node | None = yaml.compose(text)
+    return node
 
 
 def _first_forbidden(text: str) -> tuple[int, int]:
@@ -151,6 +160,7 @@ class _Reader:
     def _table(self, node: MappingNode, path: Path, span: Span) -> Table:
         entries: dict[str, Entry] = {}
         refused: list[Tree] = []
+        refused_keys: list[Span] = []
         for key_node, value_node in node.value:
             where = _span(key_node)
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else ""
@@ -158,11 +168,13 @@ class _Reader:
             if wrong:
                 self._wrong(where, (*path, key) if key else path, *wrong)
                 refused.append(self.tree(value_node, (*path, key)))
-                if not isinstance(key_node, ScalarNode):
+                if isinstance(key_node, ScalarNode):
+                    refused_keys.append(where)
+                else:
                     refused.append(self.tree(key_node, path))
                 continue
             entries[key] = Entry(where, self.tree(value_node, (*path, key)))
-        return Table(entries, span, bool(node.flow_style), tuple(refused))
+        return Table(entries, span, bool(node.flow_style), tuple(refused), tuple(refused_keys))
 
     def _wrong(self, span: Span, path: Path, what: str, fix: str) -> None:
         self.problems.append(problem_at(span, path, what, fix))

@@ -43,6 +43,7 @@ _REFERENCE: Final = re.compile(r"\$\{(?:file:[^{}]*|[A-Za-z0-9_]*)\}")
 _URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*://)(?P<user>.*@)?[^?#]*(?P<query>[?#].*)?", re.DOTALL)
 """Greedy on purpose: whatever stands before the last @ may be a password with odd characters in it."""
 _LEXEME: Final = re.compile(r"\$\{[^{}]*\}|[\s{}\[\],\"'$|>&*!%@`#]+|[^\s{}\[\],\"'$]+")
+_WORD: Final = re.compile(r"[^\s{}\[\],:?'\"-][^\s{}\[\],'\"]*")
 _LINE_KEY: Final = re.compile(r"\s*[A-Za-z0-9_][A-Za-z0-9._-]{0,62}:(?=\s|$)")
 
 
@@ -61,6 +62,7 @@ class Masks:
         self._lines = lines
         self._by_line: dict[int, list[Mask]] = {}
         self._content_end: dict[int, int] = {}
+        self._known: dict[int, list[tuple[int, int]]] = {}
         if tree is not None:
             self._walk(tree, ())
 
@@ -68,8 +70,8 @@ class Masks:
         """Line `number` (from 1) without secrets and comments, and where its caret goes (from 0)."""
         raw = self._lines[number - 1] if number <= len(self._lines) else ""
         if number in self._content_end:
-            text = raw[: self._content_end.get(number, 0)]
-            masks = sorted(set(self._by_line.get(number, [])))
+            text = raw[: self._content_end[number]]
+            masks = _merged([*self._by_line.get(number, []), *self._gaps(number, text)])
         else:
             text, masks = raw.rstrip(), _lexical(raw)
         start, end = column - 1, column - 1 + width
@@ -84,6 +86,8 @@ class Masks:
                 if "://" in name:
                     self._hide(entry.key)
                 self._walk(entry.value, (*path, name))
+            for key in tree.refused_keys:
+                self._content(key, with_colon=True)
             for refused in tree.refused:
                 # Nothing is known of these, so nothing of them is shown.
                 self._walk(refused, ())
@@ -129,8 +133,22 @@ class Masks:
         for number in range(span.line, span.end_line + 1):
             is_last = number == span.end_line
             length = len(self._lines[number - 1]) if number <= len(self._lines) else 0
-            end = span.end_column - 1 + with_colon if is_last else length
-            self._content_end[number] = max(self._content_end.get(number, 0), min(end, length))
+            start = span.column - 1 if number == span.line else 0
+            end = min(span.end_column - 1 + with_colon if is_last else length, length)
+            self._content_end[number] = max(self._content_end.get(number, 0), end)
+            self._known.setdefault(number, []).append((start, end))
+
+    def _gaps(self, number: int, text: str) -> list[Mask]:
+        """Masks for what is neither key nor value nor punctuation: anchors, aliases and tags.
+
+        `secret: !hunter2` is a tag to YAML, and a password without its quotes to whoever wrote it.
+        """
+        known = self._known.get(number, [])
+        return [
+            Mask(match.start(), match.end(), HIDDEN)
+            for match in _WORD.finditer(text)
+            if not any(start < match.end() and match.start() < end for start, end in known)
+        ]
 
 
 def _is_open(path: Path) -> bool:
@@ -212,6 +230,17 @@ def _lexical(line: str) -> list[Mask]:
     if comment:
         masks.append(Mask(stop, len(line), ""))
     return masks
+
+
+def _merged(masks: list[Mask]) -> list[Mask]:
+    """The masks in order, those that overlap as one."""
+    out: list[Mask] = []
+    for mask in sorted(masks):
+        if out and mask.start < out[-1].end:
+            out[-1] = Mask(out[-1].start, max(out[-1].end, mask.end), HIDDEN)
+        else:
+            out.append(mask)
+    return out
 
 
 def _applied(text: str, masks: list[Mask]) -> str:

@@ -249,7 +249,8 @@ def _is_pointless(state: State, item: Notification, told: set[tuple[int, str]]) 
     if not _is_waiting(item):
         return False
     if item.kind is NoticeKind.RESOLVED:
-        return item.attempt == 0 and (item.incident, item.channel) not in told
+        # What goes to a fallback stands for the channel that was told.
+        return item.attempt == 0 and (item.incident, item.notice.instead_of or item.channel) not in told
     return not _is_open(state, item)
 
 

@@ -24,6 +24,7 @@ IN_FLIGHT_MAX: Final = 500
 """Requests at once. Those that wait (event streams, heartbeats) have smaller limits of their own."""
 
 BODY_BYTES_MAX: Final = 16_384
+COMPRESS_APART_BYTES: Final = 32_768
 
 _encoder = msgspec.json.Encoder()
 
@@ -69,6 +70,17 @@ def json_answer(doc: Any, *, status: int = 200, content_type: str = "application
         content_type=content_type,
         headers={"Cache-Control": "no-store"},
     )
+
+
+def large_answer(body: bytes, content_type: str, headers: dict[str, str] | None = None) -> web.Response:
+    """A body that grows with the number of services: compressed, off the loop, for whoever takes that."""
+    answer = web.Response(
+        body=body,
+        headers={"Content-Type": content_type, **(headers or {"Cache-Control": "no-store"})},
+        zlib_executor_size=COMPRESS_APART_BYTES,
+    )
+    answer.enable_compression()
+    return answer
 
 
 def problem(status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -17,7 +17,7 @@ from aiohttp import web
 from watchtower.core.ports import Snapshot
 from watchtower.web import documents, incidents
 from watchtower.web.access import Scope
-from watchtower.web.answers import json_answer, not_modified, problem
+from watchtower.web.answers import json_answer, large_answer, not_modified, problem
 from watchtower.web.incidents import BadQuery
 from watchtower.web.routes import NAME, Handler, Route
 from watchtower.web.shapes import ServiceDoc, StatusDoc
@@ -178,9 +178,7 @@ def _with_freshness(snap: Snapshot, body: bytes) -> bytes:
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=body, content_type="application/json", headers=headers or {"Cache-Control": "no-store"}
-    )
+    return large_answer(body, "application/json; charset=utf-8", headers)
 
 
 def _matching(services: Iterable[ServiceDoc], wanted: list[str]) -> list[ServiceDoc]:

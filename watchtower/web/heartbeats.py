@@ -64,7 +64,7 @@ class Heartbeats:
         last = snap.state.beats.get(service)
         if last is not None and 0 <= snap.now.wall - last.at_wall < SAME_BEAT_S:
             return _taken()
-        answer = await asyncio.shield(self._commit(service, snap.now.wall))
+        answer = await self._commit(service, snap.now.wall)
         if answer is not None and answer.ok:
             return _taken()
         reason = answer.reason if answer else "it is not known whether the beat reached the log"

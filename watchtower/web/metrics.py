@@ -25,7 +25,7 @@ from watchtower.core.model import Level, Opinion, Result, Stage, State
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Service
 from watchtower.web.access import Scope
-from watchtower.web.answers import Counters
+from watchtower.web.answers import Counters, large_answer
 from watchtower.web.documents import ineligibility, instance
 from watchtower.web.exposition import CONTENT_TYPE, Sample, family, labels
 from watchtower.web.incidents import open_incidents
@@ -99,9 +99,7 @@ class Metrics:
 
     async def scrape(self, _request: web.Request) -> web.Response:
         """All families as text."""
-        return web.Response(
-            body=self.render(), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
-        )
+        return large_answer(self.render(), CONTENT_TYPE)
 
     def render(self) -> bytes:
         """The whole page."""

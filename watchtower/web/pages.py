@@ -18,6 +18,7 @@ from aiohttp import web
 from watchtower.core.ports import Snapshot
 from watchtower.web import documents, incidents
 from watchtower.web.access import Access, Denied, Scope
+from watchtower.web.answers import large_answer
 from watchtower.web.api import Picture
 from watchtower.web.overview import headline, overview
 from watchtower.web.routes import NAME, Route
@@ -199,9 +200,9 @@ def _told(item: NotificationDoc) -> tuple[NotificationDoc, str]:
 
 
 def _html(text: str, status: int = 200) -> web.Response:
-    return web.Response(
-        text=text, status=status, content_type="text/html", headers={"Cache-Control": "no-store"}
-    )
+    answer = large_answer(text.encode(), "text/html; charset=utf-8")
+    answer.set_status(status)
+    return answer
 
 
 def _utc(at: datetime) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from watchtower.config.loader import load
-from watchtower.config.schema import SERVICE_MODELS, ClusterModel, FileModel, HttpServerModel
+from watchtower.config.schema import SERVICE_MODELS, ClusterModel, FileModel, HttpServerModel, Model
 from watchtower.errors import ConfigError
 
+MODELS: list[type[Model]] = [FileModel, ClusterModel, HttpServerModel, *SERVICE_MODELS.values()]
 WORDS = [
-    *{name for model in (FileModel, ClusterModel, HttpServerModel, *SERVICE_MODELS.values()) for name in model.model_fields},
-    *("a", "b", "raft", "failures", "scope", "token", "https://h", "tcp://h:1", "30s", "true", "1d", "status == 200"),
-    *("${HOME}", "${file:/dev/null}", "${", "${X:-y}", "peer/a", "json.a ~ (", "10.0.0.1:1", "slack://x"),
-]  # fmt: skip
+    *sorted({name for model in MODELS for name in model.model_fields}),
+    *("a", "b", "raft", "failures", "scope", "token", "https://h", "tcp://h:1", "30s", "true", "1d"),
+    *("status == 200", "${HOME}", "${file:/dev/null}", "${", "${X:-y}", "peer/a", "json.a ~ ("),
+    *("10.0.0.1:1", "slack://x"),
+]
 CONTENT = st.recursive(
     st.sampled_from(WORDS) | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
@@ -38,21 +41,24 @@ PLACES = [
     "cluster: {name: a, secret: %s, peers: {a: {}}}",
     "cluster:\n  secrt: %s\n  secret: [%s, %s]",
     "notify: {a: %s}",
-    "notify:\n  a: slack://%s/x?retry=1\n  b: {url: \"json://u:%s@h/?wait=1\", fallback: nobody}\n  c: [%s]",
+    "notify:\n  a: slack://%s/x?retry=1\n  b: {url: 'json://u:%s@h/?wait=1', fallback: nobody}\n  c: [%s]",
     "http:\n  ping_key: %s!\n  ping_key: %s\n  tokens: {a: %s, b: {scope: x, token: %s, tokn: %s}}",
     "services:\n  a: https://u:%s@h:99999\n  b: {url: htps://%s@h, body: [%s]}\n  b: postgres://u:%s@h/x",
-    "services:\n  a:\n    url: ftp://%s/@h\n    headers:\n      A: [%s]\n      B: {c: %s}\n    body:\n      x: %s",
-    "services:\n  a:\n    url: https://h/?key=%s&x=1\n    headers: {Authorization: Bearer %s}\n    bogus: 1 # %s",
-    "%s: %s\nnotify:\n  a: b: %s",
+    "services:\n  a:\n    url: ftp://%s/@h\n    headers:\n      A: [%s]\n      B: {c: %s}",
+    "services:\n  a:\n    url: https://h/?key=%s&x=1\n    headers: {A: Bearer %s}\n    bogus: 1 # %s",
+    "services:\n  a: https://u:p?%s@h /%s@x\n  b: {url: 'ftp://u:p#%s@h', expect: x}",
+    "notify:\n  a: b: %s",
     "notify:\n  a: %s\n b: %s",
     "notify:\n  a: [%s\n  b: '%s'",
-    "notify:\n  a: \"%s\n  b: %s",
+    "notify:\n  a: '%s\n  b: %s",
     "http: {ping_key: &%s x, tokens: !%s {}}",
+    "http:\n  ping_key: &%s x\n  tokens: *%s\n  bogus: 1",
+    "http:\n  ping_key: &%s\n  tokens: !%s\n    a: b\n",
     "http:\n  ping_key: |\n    %s\n    %s\n  tokens: >-\n    %s",
     "http:\n  ping_key: @%s",
     "http:\n  ping_key: %%%s",
     "http:\n  ping_key: 'x' %s",
-]  # fmt: skip
+]
 
 
 def _load(text: str, environ: dict[str, str]) -> str:
@@ -95,22 +101,17 @@ def test_any_text_is_settings_or_a_config_error(text: str) -> None:
     assert not report or report.endswith(("error", "errors"))
 
 
-@settings(deadline=None)
-@given(st.sampled_from(PLACES))
+@pytest.mark.parametrize("template", PLACES)
 def test_secrets_never_reach_a_report(template: str) -> None:
     """Wherever a secret was written, under right and wrong keys, in YAML and what is none."""
     report = _load(template.replace("%s", SECRET).replace("%%", "%"), {})
     assert report
-    # A key is shown, because people must find it; a secret as a key at the start of a line is not one.
-    shown = report if not template.startswith("%s") else report.replace(f"\n    1 | {SECRET}:", "")
-    assert SECRET not in shown
+    assert SECRET not in report
 
 
-@settings(deadline=None)
-@given(st.sampled_from(PLACES))
+@pytest.mark.parametrize("template", PLACES)
 def test_expanded_values_never_reach_a_report(template: str) -> None:
     """The same places with the secret in the environment: the report has the variable's name at most."""
-    report = _load(template.replace("%s", '"${V}"').replace("%%", "%"), {"V": SECRET})
-    assert SECRET not in report
-    report = _load(template.replace("%s", "${V}").replace("%%", "%"), {"V": SECRET})
-    assert SECRET not in report
+    for reference in ("${V}", '"${V}"'):
+        report = _load(template.replace("%s", reference).replace("%%", "%"), {"V": SECRET})
+        assert SECRET not in report

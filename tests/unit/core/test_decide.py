@@ -64,7 +64,11 @@ def test_only_the_holder_decides() -> None:
     assert kinds(book) == ["Open"]
     assert kinds(book, settings(service("web"), *peer_services(), me="b"), looks=None) == []
     book.join("a")
+    book.report("a")
+    book.fails()
     assert kinds(book) == []
+    book.lease("a")
+    assert kinds(book) == ["Open"]
 
 
 # ---- activation

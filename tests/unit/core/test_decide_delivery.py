@@ -168,6 +168,11 @@ def test_the_end_falls_back_too() -> None:
     assert only(book, WITH_FALLBACK).draft.kind is NoticeKind.RESOLVED
     do_all(book, WITH_FALLBACK)
     assert kinds(book, WITH_FALLBACK) == []
+    book.fails("api")
+    (other,) = book.opened("api")
+    book.claim(other)
+    book.settle(other, Outcome.ACCEPTED)
+    assert (book.items(1)[-1].channel, book.items(1)[-1].stage) == ("mail", Stage.PENDING)
 
 
 def test_a_full_outbox_gets_no_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -305,3 +305,16 @@ def test_a_known_id_is_enqueued_once() -> None:
     book.claim(item)
     book.must("a", book.shifting(Level.PARTIAL, drafts=(book.draft("chat", "web", "1"),)))
     assert [x.stage for x in book.items(1)] == [Stage.CLAIMED]
+
+
+def test_what_was_told_is_kept_until_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pruning never takes an announcement away from a resolved notice that still waits."""
+    monkeypatch.setattr(outbox, "FINISHED_KEPT", 0)
+    book, (item,) = firing()
+    book.claim(item)
+    book.settle(item, Outcome.ACCEPTED)
+    book.closed()
+    (other,) = book.opened("api")
+    book.claim(other)
+    book.settle(other, Outcome.ACCEPTED)
+    assert stages(book.items(1)) == [("firing", "chat", "delivered"), ("resolved", "chat", "pending")]

@@ -37,7 +37,7 @@ def channel(url: str) -> Channel:
         "mailto://u:pw12345@127.0.0.1:2525?from=a@example.com&to=b@example.com",
         "json://hooks.example.com/in?+Authorization=Bearer%20abc&method=PUT&:team=ops",
         "jsons://user:pw@hooks.example.com:8443/in",
-        "pagerduty://0123456789abcdef0123456789abcdef",
+        "pagerduty://0123456789abcdef0123456789abcdef@apikey0123456789",
         "ntfys://ntfy.example.com/alerts",
         "tgram://123456789:abcdefg_hijklmnop/1234/",
         "rockets://user:password@chat.example.com/#ops",
