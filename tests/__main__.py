@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def run_stage(stage: Stage) -> Outcome:
-    """Run the commands of a stage, then pytest over those of its folders that exist."""
+    """Run the commands of a stage, then pytest over those of its folders that hold code."""
     print(f"\n=== {stage.name} (budget {stage.budget_s} s)", flush=True)
     outcome = Outcome()
     began = time.monotonic()
@@ -103,7 +103,7 @@ def run_stage(stage: Stage) -> Outcome:
             outcome.fail(f"{program} is not installed: apt-get install {PACKAGE_OF[program]}")
     for command in stage.commands:
         run_command(command, stage, began, outcome)
-    if folders := [f"tests/{name}" for name in stage.folders if (ROOT / "tests" / name).is_dir()]:
+    if folders := [f"tests/{name}" for name in stage.folders if any((ROOT / "tests" / name).rglob("*.py"))]:
         run_pytest(folders, stage, began, outcome)
     outcome.took_s = time.monotonic() - began
     return outcome

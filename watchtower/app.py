@@ -17,12 +17,8 @@ from watchtower.clock import SystemClock
 from watchtower.cluster.lease import Lease
 from watchtower.cluster.raft import Cluster
 from watchtower.config.loader import load
-from watchtower.core.commands import Answer, Command
-from watchtower.core.model import Result
-from watchtower.core.settings import Service, Settings
-from watchtower.delivery.channels import validate
+from watchtower.core.settings import Settings
 from watchtower.delivery.courier import Courier
-from watchtower.errors import DeliveryError
 from watchtower.peer import Parts, Peer
 from watchtower.probes.prober import Prober
 from watchtower.probes.reference import Reference
@@ -90,42 +86,6 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
         )
     )
     return peer, prober
-
-
-async def probe_once(service: Service) -> Result:
-    """One look at one service, outside any peer."""
-    clock = SystemClock()
-    prober = Prober(clock, "nobody", lambda _peer: True)
-    try:
-        return await prober.probe(service, clock.now().boot + service.timeout_s)
-    finally:
-        await prober.close()
-
-
-def channel_faults(settings: Settings) -> dict[str, str]:
-    """Channel -> why it cannot be used as configured; only those with a fault. Sends nothing."""
-    faults = {}
-    for channel in settings.channels.values():
-        try:
-            validate(channel)
-        except DeliveryError as error:
-            faults[channel.name] = str(error)
-    return faults
-
-
-async def send_test(settings: Settings, channel: str) -> str:
-    """Send a message marked as a test through one channel; "" when it was accepted, else why not."""
-    courier = Courier(settings, me=settings.me, clock=SystemClock(), submit=_submit_nowhere, new_id=_new_id)
-    return await courier.tell(
-        channel,
-        f"[TEST] watchtower {settings.cluster.name} can reach this channel",
-        (f"Sent by hand, as peer {settings.me}. Nothing is wrong.",),
-    )
-
-
-async def _submit_nowhere(command: Command, *, timeout_s: float = 2.0) -> Answer | None:  # noqa: ARG001 - the shape of Submit
-    """There is no log outside a peer."""
-    return None
 
 
 def _new_id() -> str:

@@ -34,17 +34,13 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A cluster that watches one target of each kind and tells Slack and mail."""
     folder: Path = tmp_path_factory.mktemp("kinds")
     with HttpSink() as chat, MailSink() as post:
-        targets = {
-            "web": Target(),
-            "port": TcpTarget(),
-            "cert": TlsTarget(folder),
-            "name": DnsTarget("www.example.test."),
-        }
+        web, port, cert, name = Target(), TcpTarget(), TlsTarget(folder), DnsTarget("www.example.test.")
+        targets: dict[str, Any] = {"web": web, "port": port, "cert": cert, "name": name}
         services = (
-            f"web: {{url: {targets['web'].url}, interval: 2s}}\n"
-            f"port: {{url: tcp://127.0.0.1:{targets['port'].port}, interval: 2s}}\n"
-            f"cert: {{url: tls://127.0.0.1:{targets['cert'].port}, interval: 2s, verify: false}}\n"
-            f"name: {{dns: www.example.test, servers: ['127.0.0.1:{targets['name'].port}'], "
+            f"web: {{url: {web.url}, interval: 2s}}\n"
+            f"port: {{url: tcp://127.0.0.1:{port.port}, interval: 2s}}\n"
+            f"cert: {{url: tls://127.0.0.1:{cert.port}, interval: 2s, verify: false}}\n"
+            f"name: {{dns: www.example.test, servers: ['127.0.0.1:{name.port}'], "
             "interval: 2s, timeout: 1s}"
         )
         cluster = Cluster(
@@ -58,8 +54,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         )
         try:
             with running(cluster):
-                for name in targets:
-                    cluster.wait_verdict(name, "up")
+                for watched in targets:
+                    cluster.wait_verdict(watched, "up")
                 yield cluster, targets, chat, post
         finally:
             for target in targets.values():

@@ -1,4 +1,7 @@
-"""Who may do what: every kind of path against every kind of caller, the cookie, and what leaks."""
+"""Who may do what: every kind of path against every kind of caller, the cookie, and what leaks.
+
+Real requests over loopback; nothing stands in for the server, and no secret may come back.
+"""
 
 from __future__ import annotations
 

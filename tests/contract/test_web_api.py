@@ -1,4 +1,7 @@
-"""The JSON API of the real server on loopback."""
+"""The JSON API of the real server on loopback.
+
+The cluster behind it is made up (support.web_support); paths, shapes and status codes are the contract.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Server-sent events over a real connection: what comes, in which order, and how to come back."""
+"""Server-sent events over a real connection: what comes, in which order, and how to come back.
+
+Slow, late and lost listeners are real connections; only the waiting times are shortened.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +68,24 @@ def test_what_is_applied_becomes_events_with_the_index_as_id() -> None:
         assert events[0][2]["verdict"] == "down"
         assert events[1][2]["change"] == "opened"
         assert events[2][2]["stage"] == "delivered"
+
+    asyncio.run(main())
+
+
+def test_entries_that_change_nothing_are_silent() -> None:
+    """A report every five seconds from each peer must not become traffic to every listener."""
+
+    async def main() -> None:
+        made = world()
+        async with serving(made) as (server, http), http.get("/api/v1/events") as answer:
+            await _listening(server)
+            for index in range(4712, 4722):
+                _apply(server, made, index)
+            made.open("shop", 17)
+            _apply(server, made, 4722)
+            async with asyncio.timeout(5):
+                said = await answer.content.readuntil(b"event: incident")
+        assert said == b"retry: 2000\nid: 4711\n\nid: 4722\nevent: incident"
 
     asyncio.run(main())
 

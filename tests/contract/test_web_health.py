@@ -1,4 +1,7 @@
-"""Health paths: one status code each, for GET and HEAD, open to everybody."""
+"""Health paths: one status code each, for GET and HEAD, open to everybody.
+
+Load balancers and orchestrators read nothing but the code, so each is checked in both directions.
+"""
 
 from __future__ import annotations
 

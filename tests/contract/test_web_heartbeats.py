@@ -1,4 +1,7 @@
-"""Heartbeats in: 200 only once the beat is in the log, and nothing is learned by trying."""
+"""Heartbeats in: 200 only once the beat is in the log, and nothing is learned by trying.
+
+The log is a stand-in that answers, refuses or keeps silent as the test wishes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Overload is visible and bounded: many services, many requests at once, a slow log."""
+"""Overload is visible and bounded: many services, many requests at once, a slow log.
+
+Limits are lowered to be reached at once; what counts is how the server behaves at them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The overview in a real Chromium: it shows what is down, and turns over by itself when events come."""
+"""The overview in a real Chromium: it shows what is down, and turns over by itself when events come.
+
+The server is real, the cluster behind it made up; skipped on machines without Chromium.
+"""
 
 from __future__ import annotations
 

@@ -83,6 +83,6 @@ def test_every_decision_is_listed() -> None:
 def test_ci_runs_the_command_of_the_readme() -> None:
     """The README's test command is the one that .ci/run calls, so what people run is what is checked."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    command = script[-1].replace(" --quiet", "").replace(' "$@"', "")
+    command = script[-1].removesuffix(' "$@"')
     assert command.endswith("-m tests"), command
     assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()

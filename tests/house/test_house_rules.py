@@ -43,7 +43,7 @@ FUNCTION_LINES = 60
 NESTING_P95 = 3
 NESTING = 4
 
-UNFINISHED = re.compile(r"TO[D]O|FIX[M]E|XX[X]|NotImplemented[E]rror")
+UNFINISHED = re.compile(r"TO[D]O|FIX[M]E|\bXX[X]\b|NotImplemented[E]rror")
 MACHINE = re.compile(
     r"/wor[k]/|/far[m]/|/tmp/ven[v]|/roo[t]/|pypi\.or[g]|pythonhosted\.or[g]|deb\.debian\.or[g]"
 )

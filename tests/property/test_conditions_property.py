@@ -1,4 +1,7 @@
-"""Conditions under arbitrary text and facts: no exception, one clean line, `not` is the opposite."""
+"""Conditions under arbitrary text and facts: no exception, one clean line, `not` is the opposite.
+
+Lines are built from real fields and ops as often as from nonsense; facts are anything JSON can hold.
+"""
 
 from __future__ import annotations
 

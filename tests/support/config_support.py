@@ -1,4 +1,7 @@
-"""A file on disk and what the loader makes of it, for tests of the configuration."""
+"""A file on disk and what the loader makes of it, for tests of the configuration.
+
+No defaults are hidden here: what a test needs, it writes into its file.
+"""
 
 from __future__ import annotations
 

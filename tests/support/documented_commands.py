@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import click
 
 FENCE = re.compile(r"^```(?:console|sh|bash|shell)?\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
-CALL = re.compile(r"(?:^|[\s/])watchtower (?P<rest>(?:[a-z-]|--).*)$")
+CALL = re.compile(r"(?:^|\s|bin/)watchtower (?P<rest>(?:[a-z-]|--).*)$")
 ENDS = re.compile(r"\s(?:[|&;#>].*|\\)$")
 
 

@@ -80,10 +80,20 @@ def is_vague(name: str) -> bool:
 
 
 def defined_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every name that a file itself gives: classes, functions, parameters, variables."""
+    """Every name that a file itself gives: classes, functions, parameters, variables.
+
+    Methods of an HTMLParser are left out: that library looks for `handle_data` and its like.
+    """
+    named_by_library = {
+        id(method)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and "HTMLParser" in map(ast.unparse, node.bases)
+        for method in node.body
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name, node.lineno
+            if id(node) not in named_by_library:
+                yield node.name, node.lineno
         elif isinstance(node, ast.arg):
             yield node.arg, node.lineno
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):

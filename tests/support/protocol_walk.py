@@ -3,8 +3,7 @@
 The abstraction is that of the protocol's model: each peer applies a prefix of the log at its own pace;
 what is submitted is late, lost or duplicated and its answer is never trusted; a crash loses all that is
 volatile; a claim may run out at any instant, and a rival waits until the claim it sees has run out. Time
-does not exist beyond that. `switches` turns rules of the sender off; rules of the ledger are replaced by
-the tests. A broken invariant raises Violation.
+does not exist beyond that. `switches` turns rules of the sender off. A broken invariant raises Violation.
 """
 
 from __future__ import annotations

@@ -138,6 +138,7 @@ class HttpSink:
         assert self._released is not None
         self._released.set()
         await self._runner.cleanup()
+        await _settled()
 
     async def _open(self) -> None:
         assert self._runner is not None
@@ -212,6 +213,16 @@ def _refusal(mode: str, body: str) -> tuple[int, str, str] | None:
     return refusals.get(mode)
 
 
+async def _settled() -> None:
+    """End every other task of the loop and let closed connections go, so that none is left open."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
+
+
 async def _until(event: asyncio.Event, timeout_s: float) -> bool:
     try:
         await asyncio.wait_for(event.wait(), timeout_s)
@@ -240,6 +251,7 @@ class MailSink:
         self._tls = tls
         self._controller: Controller | None = None
         self._released: asyncio.Event | None = None
+        self._transports: set[asyncio.BaseTransport] = set()
 
     @property
     def received(self) -> list[Received]:
@@ -285,17 +297,28 @@ class MailSink:
 
     def _close(self) -> None:
         if self._controller is not None:
-            if self._released is not None:
-                self._controller.loop.call_soon_threadsafe(self._released.set)
+            asyncio.run_coroutine_threadsafe(self._hang_up(), self._controller.loop).result(5)
             self._controller.stop()
             self._controller = None
+
+    async def _hang_up(self) -> None:
+        if self._released is not None:
+            self._released.set()
+        for transport in self._transports:
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+        self._transports.clear()
+        for _ in range(3):
+            await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
 
     # ---- the hooks of aiosmtpd
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd finds its hooks by these names
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Refuse every mailbox in mode 550."""
+        if server.transport is not None:
+            self._transports.add(server.transport)
         if self.mode == "550":
             return "550 no such user"
         envelope.rcpt_tos.append(address)

@@ -1,4 +1,7 @@
-"""A real Chromium, driven over its DevTools protocol: open a page, evaluate, wait, take a picture."""
+"""A real Chromium, driven over its DevTools protocol: open a page, evaluate, wait, take a picture.
+
+Speaks the protocol over a WebSocket, so that tests need no driver program and no further package.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,10 @@ def chromium_path() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+class RefusedError(AssertionError):
+    """The browser could not do what it was told, as while it goes from one page to the next."""
+
+
 class Tab:
     """One page of the browser."""
 
@@ -52,7 +59,7 @@ class Tab:
                 said = await self._socket.receive_json()
                 if said.get("id") == self._sent:
                     if "error" in said:
-                        raise AssertionError(f"{method}: {said['error']}")
+                        raise RefusedError(f"{method}: {said['error']}")
                     return dict(said.get("result", {}))
                 if said.get("method") == "Log.entryAdded":
                     self.complaints.append(said["params"]["entry"]["text"])
@@ -69,14 +76,21 @@ class Tab:
         answer = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        if "exceptionDetails" in answer:
+            raise RefusedError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
     async def wait(self, expression: str, within_s: float = 15.0) -> None:
         """Wait until the expression is true."""
         async with asyncio.timeout(within_s):
-            while not await self.evaluate(expression):  # noqa: ASYNC110 - the page sends no event
+            while not await self._holds(expression):  # noqa: ASYNC110 - the page sends no event
                 await asyncio.sleep(0.05)  # noqa: TID251 - paces the look at a condition with a deadline
+
+    async def _holds(self, expression: str) -> bool:
+        try:
+            return bool(await self.evaluate(expression))
+        except RefusedError:
+            return False  # between two pages there is nothing to ask; the deadline decides
 
     async def picture(self) -> bytes:
         """The visible part of the page as PNG."""

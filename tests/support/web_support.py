@@ -1,4 +1,7 @@
-"""A made-up cluster for tests of the web shell: settings, ledger and standings that can be changed live."""
+"""A made-up cluster for tests of the web shell: settings, ledger and standings that can be changed live.
+
+It decides nothing: tests say what each peer sees, and the server under test makes of it what it makes.
+"""
 
 from __future__ import annotations
 

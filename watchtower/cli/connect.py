@@ -143,7 +143,13 @@ def _channel(settings: Settings, name: str) -> Finding:
 
 async def _messages(settings: Settings, names: Iterable[str]) -> list[Finding]:
     """A labelled test message on each channel, sent the way notices are."""
-    courier = Courier(settings, settings.me, SystemClock(), _no_log, lambda: secrets.token_hex(8))
+    courier = Courier(
+        settings,
+        me=settings.me,
+        clock=SystemClock(),
+        submit=_no_log,
+        new_id=lambda: secrets.token_hex(8),
+    )
     findings = []
     for name in names:
         lines = ("This is a test of the channel. Nothing is wrong, and nothing needs to be done.",)
@@ -154,7 +160,7 @@ async def _messages(settings: Settings, names: Iterable[str]) -> list[Finding]:
     return findings
 
 
-async def _no_log(_command: Command, *, timeout_s: float = 2.0) -> Answer | None:  # noqa: ARG001 - the shape of Submit
+async def _no_log(command: Command, *, timeout_s: float = 2.0) -> Answer | None:  # noqa: ARG001 - the shape of Submit
     """There is no replicated log here."""
     return None
 

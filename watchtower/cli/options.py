@@ -63,6 +63,12 @@ def asking_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
+class UnknownUsageError(click.UsageError):
+    """A wrong call of a verb that Nagios may run."""
+
+    exit_code = 3
+
+
 class NagiosCommand(click.Command):
     """A verb whose exit codes Nagios reads: calling it wrongly is UNKNOWN (3), not CRITICAL (2)."""
 
@@ -71,5 +77,4 @@ class NagiosCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.exit_code = 3
-            raise
+            raise UnknownUsageError(error.message, ctx) from None

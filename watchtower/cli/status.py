@@ -1,7 +1,7 @@
 """`watchtower status`: the whole picture from any peer, as one Nagios line and a table.
 
 Decides which Nagios state a picture is. A dead peer is a WARNING: the services are still watched, but
-the next failure may not be. Without a quorum nobody watches, which is UNKNOWN unless worse is known.
+the next failure may not be. Without a quorum nobody watches: UNKNOWN, unless something was down last.
 """
 
 from __future__ import annotations
@@ -73,15 +73,16 @@ def judge(doc: dict[str, Any]) -> tuple[Health, str]:
     healths = [_HEALTH_OF.get(service["verdict"], Health.UNKNOWN) for service in watched]
     if away or sick:
         healths.append(Health.WARNING)
-    if not doc["quorum"]:
-        healths.append(Health.UNKNOWN)
     if doc["cluster_verdict"] in ("down", "degraded"):
         healths.append(_HEALTH_OF[doc["cluster_verdict"]])
+    health = worst(healths)
+    if not doc["quorum"] and health is not Health.CRITICAL:
+        health = Health.UNKNOWN
     blind = "" if doc["quorum"] else "no quorum, nobody watches; last known: "
     parts = [_bad_ones(watched), _peers_text(len(peers), away)]
     if doc["cluster_verdict"] in ("down", "degraded"):
         parts.append(str(doc["cluster_reason"]))
-    return worst(healths), blind + ", ".join(parts)
+    return health, blind + ", ".join(parts)
 
 
 def measures(doc: dict[str, Any]) -> list[Measure]:

@@ -58,7 +58,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell | str]
     if is_watched():
         _draw(title, columns, cleaned)
     else:
-        _align(columns, cleaned)
+        _align(title, columns, cleaned)
 
 
 def _draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
@@ -77,7 +77,8 @@ def _draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     Console(highlight=False).print(table)
 
 
-def _align(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def _align(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    click.echo(f"\n{clean(title)}")
     texts = [[name.upper() for name in columns], *([cell.text for cell in row] for row in rows)]
     widths = [max(len(row[at]) for row in texts) for at in range(len(columns))]
     for row in texts:

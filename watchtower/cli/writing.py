@@ -13,7 +13,9 @@ import os
 import re
 import secrets
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -69,10 +71,20 @@ def write(answers: Answers, path: Path, *, force: bool) -> Written:
         raise ConfigError(
             f"{', '.join(existing)}: already there; say --force to overwrite, or another --output"
         )
-    for file, content in contents.items():
-        _write_private(file, content + "\n")
-    path.write_text(file_text(answers, hosts), encoding="utf-8")
+    text = file_text(answers, hosts)
+    with TemporaryDirectory(prefix="watchtower-init-") as rehearsal:
+        _write_all(Path(rehearsal) / path.name, text, contents)
+        read_settings(Path(rehearsal) / path.name)
+    _write_all(path, text, contents)
     return Written(config=path, secret_files=tuple(contents), settings=read_settings(path))
+
+
+def _write_all(path: Path, text: str, contents: dict[Path, str]) -> None:
+    """The file and, beside it, its secrets."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for file, content in contents.items():
+        _write_private(path.with_name(file.name), content + "\n")
+    path.write_text(text, encoding="utf-8")
 
 
 def _check_channel(url: str) -> None:
@@ -111,17 +123,30 @@ def file_text(answers: Answers, hosts: list[tuple[str, int]]) -> str:
     """The text of watchtower.yaml. Values that people typed are quoted."""
     return _FILE.format(
         name=_quoted(answers.name),
-        peers="\n".join(_peer_line(_NAMES[at], *host) for at, host in enumerate(hosts)),
-        host_port=HTTP_PORT,
+        peers="\n".join(
+            _peer_line(_NAMES[at], host, raft, http)
+            for at, ((host, raft), http) in enumerate(zip(hosts, _http_ports(hosts), strict=True))
+        ),
+        listen_port=f"${{HTTP_PORT:-{HTTP_PORT}}}" if _share_a_host(hosts) else HTTP_PORT,
         notify=_NOTIFY if answers.alert else _NO_NOTIFY,
         service=_service_name(answers.watch),
         watch=_quoted(answers.watch),
     )
 
 
-def _peer_line(name: str, host: str, port: int) -> str:
+def _peer_line(name: str, host: str, raft: int, http: int) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f'    {name}: {{raft: "{shown}:{port}", http: "http://{shown}:{HTTP_PORT}", zone: ""}}'
+    return f'    {name}: {{raft: "{shown}:{raft}", http: "http://{shown}:{http}", zone: ""}}'
+
+
+def _http_ports(hosts: list[tuple[str, int]]) -> list[int]:
+    """The usual port for each peer; peers that share a host, for trying things out, count up from it."""
+    names = [host for host, _ in hosts]
+    return [HTTP_PORT + names[:at].count(name) for at, name in enumerate(names)]
+
+
+def _share_a_host(hosts: list[tuple[str, int]]) -> bool:
+    return len({host for host, _ in hosts}) < len(hosts)
 
 
 def _service_name(url: str) -> str:
@@ -165,12 +190,20 @@ def explain(written: Written, tested: list[Finding] | None, *, as_json: bool, te
     lines += [
         "",
         "Next:",
-        f"  1. Copy all these files to {'each of the hosts' if len(peers) > 1 else 'the host'}.",
-        f"  2. Start {'one peer on each' if len(peers) > 1 else 'the peer'}:",
+        f"  1. Copy all these files to {'each host' if len(peers) > 1 else 'the host'}.",
+        f"  2. Start {'the peers' if len(peers) > 1 else 'the peer'}:",
     ]
-    lines += [f"       watchtower run --config {written.config.name} --peer {name}" for name in peers]
+    lines += [f"       {_start_line(written, name)}" for name in peers]
     lines.append(f"  3. Look: watchtower status --config {written.config.name}")
     return "\n".join(lines)
+
+
+def _start_line(written: Written, name: str) -> str:
+    cluster = written.settings.cluster
+    hosts = [(peer.raft_host, peer.raft_port) for peer in cluster.peers]
+    port = urlsplit(cluster.peer(name).http_url).port
+    where = f"HTTP_PORT={port} " if _share_a_host(hosts) else ""
+    return f"{where}watchtower run --config {written.config.name} --peer {name}"
 
 
 _NOTIFY: Final = """\
@@ -195,7 +228,7 @@ cluster:
 
 http:
   # Dashboard, API, metrics. Whoever reaches this port may read.
-  listen: 0.0.0.0:{host_port}
+  listen: 0.0.0.0:{listen_port}
   # The key in the addresses that heartbeats call: watchtower heartbeat list
   ping_key: ${{file:watchtower.ping-key}}
 

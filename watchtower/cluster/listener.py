@@ -50,7 +50,7 @@ class Listener:
     async def start(self) -> None:
         """Bind and accept. Raises ClusterError when the address is taken or not allowed."""
         self._sockets = _bind(self._host, self._port)
-        self._server = web.Server(self._answer, access_log=None, keepalive_timeout=HELLO_S)
+        self._server = web.Server(self._answer, access_log=None)
         self._tasks = [asyncio.create_task(self._accept(listening)) for listening in self._sockets]
 
     async def stop(self) -> None:

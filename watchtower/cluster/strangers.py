@@ -14,6 +14,9 @@ from typing import Final
 _log = logging.getLogger(__name__)
 _QUIET_S: Final = 10.0
 _CALLERS_MAX: Final = 256
+_BROKE_OFF: Final = (
+    "it broke off the TLS handshake: no peer at all, or one with another cluster secret or cluster name"
+)
 _REASONS: Final = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate does not come from our cluster secret and cluster name",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
@@ -54,4 +57,4 @@ def handshake_reason(error: Exception) -> str:
         return _REASONS.get(error.reason or "", f"no TLS of our kind ({error.reason or 'broken off'})")
     if isinstance(error, ConnectionAbortedError | TimeoutError):
         return "it did not finish the TLS handshake in time"
-    return "it broke off during the TLS handshake"
+    return _BROKE_OFF

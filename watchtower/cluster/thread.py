@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -96,8 +97,9 @@ class RaftThread:
 
     def stop(self, timeout_s: float) -> None:
         """Hand leadership over, close everything and wait for the thread. Blocks; call it in an executor."""
-        if self._thread.is_alive() and self._started.done():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._started.done():
+            with suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout_s)
 
     def _run(self) -> None:

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+import aiohappyeyeballs
+
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Settings
+from watchtower.probes.resolver import Resolver
 
 EVERY_S: Final = 5.0
 AT_MOST_EVERY_S: Final = 0.5
@@ -31,6 +34,7 @@ class Reference:
         self._clock = clock
         self._note = note
         self._wake = asyncio.Event()
+        self._resolver = Resolver()
         self.reload(settings)
 
     def reload(self, settings: Settings) -> None:
@@ -44,7 +48,13 @@ class Reference:
         self._wake.set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled, once in a life."""
+        try:
+            await self._look_on()
+        finally:
+            await self._resolver.close()
+
+    async def _look_on(self) -> None:
         while True:
             if self._targets:
                 await self._check()
@@ -59,7 +69,7 @@ class Reference:
     async def _check(self) -> None:
         began_boot = self._clock.now().boot
         looks = [
-            asyncio.create_task(_answers(host, port, refusal_counts=self._are_peers))
+            asyncio.create_task(_answers(self._resolver, host, port, refusal_counts=self._are_peers))
             for host, port in self._targets
         ]
         holds = False
@@ -84,14 +94,14 @@ def targets(settings: Settings) -> tuple[tuple[str, int], ...]:
     return tuple((part.hostname or "", part.port or _PORTS.get(part.scheme, 0)) for part in parts)
 
 
-async def _answers(host: str, port: int, *, refusal_counts: bool) -> bool:
+async def _answers(resolver: Resolver, host: str, port: int, *, refusal_counts: bool) -> bool:
     """Whether a TCP connect succeeds, or is at least refused where that counts."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host, port)
-        writer.close()
+            connected = await aiohappyeyeballs.start_connection(await resolver.lookup(host, port))
+        connected.close()
     except ConnectionRefusedError:
         return refusal_counts
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return True

@@ -1,7 +1,8 @@
 """When each service is due: a heap, phases that differ from peer to peer, and no drift.
 
 Pure: time is handed in. A service is due at a fixed phase of its interval, so restarts do not bunch
-probes and the peers look one after another; peer k of n looks k/n of an interval later. After a start
+probes and the peers look one after another; peer k of n looks k/n of an interval later. The phase is
+one of the wall clock, which peers share, carried on by the boot clock, which never jumps. After a start
 everything is looked at once soon. Extra looks (rechecks, suspicions) are one-shots beside the rhythm.
 """
 
@@ -14,6 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchtower.core.model import Instant
 from watchtower.core.settings import HeartbeatTarget, Service, Settings
 
 FIRST_LOOK_WITHIN_S: Final = 20.0
@@ -32,29 +34,37 @@ class Due(Struct, frozen=True, order=True):
 class Schedule:
     """What is due when, for one peer's share of the services."""
 
-    def __init__(self, settings: Settings, now_boot: float) -> None:
+    def __init__(self, settings: Settings, now: Instant) -> None:
+        self._wall_minus_boot = now.wall - now.boot
         self._heap: list[Due] = []
         self._number = 0
         self._services: dict[str, Service] = {}
         self._extra: dict[str, float] = {}
-        self.reload(settings, now_boot)
+        self.reload(settings, now.boot)
 
     def service(self, name: str) -> Service | None:
         """The service as configured now; None when this peer does not look at it (any more)."""
         return self._services.get(name)
 
-    def reload(self, settings: Settings, now_boot: float) -> None:
-        """Take new settings. Services whose definition is unchanged keep their rhythm."""
+    def reload(self, settings: Settings, now_boot: float) -> tuple[str, ...]:
+        """Take new settings. Services whose definition is unchanged keep their rhythm.
+
+        Returns the names of those that are gone or changed: looks planned or running for them are void.
+        """
         names = settings.cluster.peer_names
         self._me, self._share = settings.me, names.index(settings.me) / len(names)
         old, self._services = self._services, {s.name: s for s in probed(settings)}
-        self._heap = [due for due in self._heap if self._services.get(due.name) == old.get(due.name)]
+        void = {name for name, service in old.items() if self._services.get(name) != service}
+        self._heap = [due for due in self._heap if due.name not in void]
         heapq.heapify(self._heap)
+        for name in void:
+            self._extra.pop(name, None)
         fresh = [name for name, service in self._services.items() if old.get(name) != service]
         spread_s = min(FIRST_LOOK_WITHIN_S, len(fresh) / FIRST_LOOKS_PER_S)
         for name in fresh:
             interval_s = self._services[name].interval_s
             self._push(now_boot + _fraction(name, self._me) * min(spread_s, interval_s), name, is_extra=False)
+        return tuple(sorted(void))
 
     def look_soon(self, names: Iterable[str], at_boot: float) -> None:
         """An extra look at each of `names`; an earlier one that is planned already stands for both."""
@@ -84,7 +94,7 @@ class Schedule:
     def _next_regular(self, service: Service, now_boot: float) -> float:
         """The next point of the service's own rhythm, a little jittered, always the same for one peer."""
         interval_s = service.interval_s
-        phase_s = (_fraction(service.name, "") + self._share) % 1.0 * interval_s
+        phase_s = (_fraction(service.name, "") + self._share) % 1.0 * interval_s - self._wall_minus_boot
         beat = int((now_boot - phase_s) // interval_s) + 1
         jitter = (_fraction(service.name, f"{self._me} {beat}") - 0.5) * min(service.jitter, 0.5)
         at_boot = phase_s + (beat + jitter) * interval_s

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock, Probe, ProbeStats
 from watchtower.core.settings import Service, Settings
@@ -37,18 +39,24 @@ class Scheduler:
         self._probe = probe
         self._clock = clock
         self._on_result = on_result
-        self._schedule = Schedule(settings, clock.now().boot)
+        self._schedule = Schedule(settings, clock.now())
         self._bound = settings.probe.concurrency
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._waiting: deque[Due] = deque()
         self._wake = asyncio.Event()
         self._lags: deque[tuple[float, float]] = deque(maxlen=64)
+        self._wakes_boot = float("inf")
+        self._excused: set[str] = set()
         self.stats = ProbeStats()
 
     def reload(self, settings: Settings) -> None:
         """Take new settings; phases of unchanged services stay."""
         self._bound = settings.probe.concurrency
-        self._schedule.reload(settings, self._clock.now().boot)
+        for name in self._schedule.reload(settings, self._clock.now().boot):
+            self._excused.discard(name)
+            task = self._in_flight.pop(name, None)
+            if task is not None:
+                task.cancel()
         self._wake.set()
 
     def probe_now(self, names: tuple[str, ...], in_s: float = 0.0) -> None:
@@ -73,12 +81,15 @@ class Scheduler:
         now_boot = self._clock.now().boot
         until_boot = min(self._schedule.next_boot(), now_boot + WAKE_AT_LEAST_S)
         until_boot = max(until_boot, now_boot + SLOT_S)
+        self._wakes_boot = until_boot
         try:
             async with asyncio.timeout(until_boot - now_boot):
                 await self._wake.wait()
         except TimeoutError:
             woke_boot = self._clock.now().boot
-            self._lags.append((woke_boot, woke_boot - until_boot))
+            if woke_boot - until_boot > LAG_MAX_S:
+                self._lags.append((woke_boot, woke_boot - until_boot))
+        self._wakes_boot = float("inf")
         self._wake.clear()
 
     def _start_due(self) -> None:
@@ -117,9 +128,6 @@ class Scheduler:
     async def _look(self, service: Service, started_boot: float) -> None:
         try:
             result = await self._probe(service, started_boot + service.timeout_s)
-            if self._was_late(result, service, started_boot):
-                self.probe_now((service.name,), service.confirm.recheck_s)
-                result = _inconclusive(result, "timed out while this peer itself was late")
         except Exception as error:  # task root: a bug in a probe is not the service's trouble
             log.exception("The probe of %s failed.", service.name)
             result = Result(
@@ -131,29 +139,27 @@ class Scheduler:
                 duration_ms=0.0,
             )
         finally:
-            self._in_flight.pop(service.name, None)
+            # After a reload this name may stand for another look.
+            if self._in_flight.get(service.name) is asyncio.current_task():
+                del self._in_flight[service.name]
             self.stats.in_flight = len(self._in_flight)
             if self._waiting:
                 self._wake.set()
-        # A service that left the configuration meanwhile has no result any more.
-        if self._schedule.service(service.name) == service:
-            self._on_result(result)
+        self._on_result(self._weighed(result, service, started_boot))
 
-    def _was_late(self, result: Result, service: Service, started_boot: float) -> bool:
-        if result.kind is not Kind.TIMEOUT:
-            return False
-        worst_s = max((lag for woke, lag in self._lags if woke >= started_boot), default=0.0)
-        return worst_s > max(LAG_MAX_S, LAG_MAX_SHARE * service.timeout_s)
+    def _weighed(self, result: Result, service: Service, started_boot: float) -> Result:
+        """The result, unless it is a timeout that may be our own: that one proves nothing."""
+        lag_s = self._lag_since(started_boot)
+        if result.kind is not Kind.TIMEOUT or lag_s <= max(LAG_MAX_S, LAG_MAX_SHARE * service.timeout_s):
+            self._excused.discard(service.name)
+            return result
+        if service.name not in self._excused:
+            self._excused.add(service.name)
+            self.probe_now((service.name,), service.confirm.recheck_s)
+        text = f"timed out while this peer itself was {lag_s:.1f} s late"
+        return replace(result, opinion=Opinion.UNKNOWN, kind=Kind.INCONCLUSIVE, text=text)
 
-
-def _inconclusive(result: Result, why: str) -> Result:
-    return Result(
-        service=result.service,
-        opinion=Opinion.UNKNOWN,
-        kind=Kind.INCONCLUSIVE,
-        text=why,
-        at_wall=result.at_wall,
-        duration_ms=result.duration_ms,
-        phases_ms=result.phases_ms,
-        facts=result.facts,
-    )
+    def _lag_since(self, boot: float) -> float:
+        """How late the loop was at worst since `boot`; a wake that is overdue just now counts as well."""
+        overdue_s = self._clock.now().boot - self._wakes_boot
+        return max(overdue_s, 0.0, *(lag for woke, lag in self._lags if woke >= boot))

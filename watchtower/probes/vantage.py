@@ -13,15 +13,25 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core.commands import Report
-from watchtower.core.model import Instant, Kind, Opinion, PeerRow, Result, State, Vote
+from watchtower.core.model import (
+    EVIDENCE_TEXT_MAX,
+    Instant,
+    Kind,
+    Opinion,
+    PeerRow,
+    Result,
+    State,
+    Vote,
+)
 from watchtower.core.ports import Recheck
 from watchtower.core.settings import Settings
+from watchtower.probes import reporting
 from watchtower.probes.opinions import Track
 from watchtower.probes.schedule import probed
 from watchtower.probes.selfdoubt import SelfDoubt
 
 REPORT_EVERY_S: Final = 5.0
-VOTES_PER_REPORT: Final = 200
+BLIND_LOOK_EVERY_S: Final = 5.0
 REFERENCE_WAIT_S: Final = 3.0
 SUSPECTS_PER_S: Final = 50
 DISSENT_AT_LEAST: Final = 3
@@ -33,6 +43,9 @@ class Vantage:
     def __init__(self, settings: Settings, now: Instant) -> None:
         self._doubts = SelfDoubt(now)
         self._tracks: dict[str, Track] = {}
+        # Names of the tracks that may have something to tell, in order of trouble: all work is on these.
+        self._odd: dict[str, None] = {}
+        self._blind_look_boot = now.boot
         self._row_mark: tuple[int, int] = (0, 0)
         self._reported_boot = 0.0
         self._known_suspects: set[tuple[str, str]] = set()
@@ -41,7 +54,7 @@ class Vantage:
         self.note_loop_lag = self._doubts.note_loop_lag
         self.reload(settings, now)
 
-    def reload(self, settings: Settings, _now: Instant) -> None:
+    def reload(self, settings: Settings, now: Instant) -> None:
         """Take new settings; opinions of services whose definition is unchanged stay."""
         self._settings = settings
         self._has_reference = bool(settings.cluster.reference) or len(settings.cluster.peers) > 1
@@ -49,14 +62,19 @@ class Vantage:
         self._tracks = {
             service.name: old[service.name]
             if service.name in old and old[service.name].service == service
-            else Track(service)
+            else Track(service, now.boot)
             for service in probed(settings)
         }
+        self._odd = {name: None for name, track in self._tracks.items() if not track.is_plain}
 
     def take(self, result: Result, now: Instant) -> Recheck | None:
         """Weigh a result; what to look at again out of turn."""
         track = self._tracks.get(result.service)
-        in_s = track.take(result, now.boot) if track is not None else None
+        if track is None:
+            return None
+        in_s = track.take(result, now.boot)
+        if not track.is_plain:
+            self._odd[result.service] = None
         return None if in_s is None else Recheck(service=result.service, in_s=in_s)
 
     def doubt(self, now: Instant) -> str:
@@ -78,7 +96,7 @@ class Vantage:
         is_full = (
             row.report_seq == 0 or row.config_hash != self._settings.config_hash or row.default is not default
         )
-        changes = _first(dict(votes)) if is_full else _difference(row.votes, votes)
+        changes = reporting.first(votes if is_full else reporting.difference(row.votes, votes))
         is_due = now.boot - self._reported_boot >= REPORT_EVERY_S
         if not (is_full or changes or told != row.doubt or is_due):
             return None
@@ -119,37 +137,52 @@ class Vantage:
 
     def _truth(self, state: State, row: PeerRow, now: Instant) -> tuple[Opinion, dict[str, Vote]]:
         """What our row should be: the default, and every vote that differs from it."""
-        votes = {name: self._vote(track, now) for name, track in self._tracks.items()}
-        exceptions = {name: vote for name, vote in votes.items() if _is_trouble(vote) or not _is_up(vote)}
+        exceptions = self._exceptions(now)
         # A full row must fit one entry; until then everything not named is unknown, which is always safe.
-        fits = len(exceptions) <= VOTES_PER_REPORT or (
-            row.default is Opinion.UP and row.config_hash == self._settings.config_hash
-        )
+        is_up_already = row.default is Opinion.UP and row.config_hash == self._settings.config_hash
         pending = sum(vote.kind is Kind.PENDING for vote in exceptions.values())
-        if not fits or pending * 2 > len(votes):
-            return Opinion.UNKNOWN, {
-                name: vote for name, vote in votes.items() if vote.kind is not Kind.PENDING
-            }
+        if pending * 2 > len(self._tracks) or not (is_up_already or reporting.fits(exceptions)):
+            votes = {name: self._vote(track, now) for name, track in self._tracks.items()}
+            return Opinion.UNKNOWN, {n: vote for n, vote in votes.items() if vote.kind is not Kind.PENDING}
         for name in self._in_trouble(state):
-            if name in votes and name not in exceptions:
+            if name in self._tracks and name not in exceptions:
                 exceptions[name] = self._tracks[name].latest_good()
         return Opinion.UP, exceptions
 
+    def _exceptions(self, now: Instant) -> dict[str, Vote]:
+        """Every vote that is more than a plain up."""
+        if now.boot - self._blind_look_boot >= BLIND_LOOK_EVERY_S:
+            self._blind_look_boot = now.boot
+            self._odd.update((name, None) for name, track in self._tracks.items() if track.is_blind(now.boot))
+        exceptions = {}
+        for name in tuple(self._odd):
+            track = self._tracks[name]
+            vote = self._vote(track, now)
+            if vote.opinion is not Opinion.UP or vote.suspect:
+                exceptions[name] = vote
+            elif track.is_plain:
+                del self._odd[name]
+        return exceptions
+
     def _vote(self, track: Track, now: Instant) -> Vote:
-        """The track's vote as far as this peer trusts itself."""
-        vote = track.vote()
-        if vote.opinion not in (Opinion.DOWN, Opinion.DEGRADED):
-            return vote
+        """The track's vote as far as this peer trusts itself; a success always counts."""
+        vote = track.vote(now.boot)
+        is_answer = vote.opinion is Opinion.DEGRADED and vote.kind is Kind.CONDITION
+        is_failure = vote.opinion in (Opinion.DOWN, Opinion.DEGRADED) and not is_answer
         doubt = self._doubts.reason(now)
-        if doubt:
-            return replace(
-                vote, opinion=Opinion.UNKNOWN, kind=Kind.INCONCLUSIVE, text=f"in doubt: {doubt}"[:160]
-            )
-        since_boot = track.failing_since_boot
-        is_waiting = now.boot - since_boot < REFERENCE_WAIT_S and self._has_reference
-        if is_waiting and not self._doubts.was_checked_since(since_boot):
-            return replace(vote, opinion=Opinion.UNKNOWN, suspect=True)
+        if doubt and is_failure:
+            text = f"in doubt: {doubt}"[:EVIDENCE_TEXT_MAX]
+            return replace(vote, opinion=Opinion.UNKNOWN, kind=Kind.INCONCLUSIVE, text=text, suspect=False)
+        if doubt and vote.suspect:
+            return replace(vote, suspect=False)
+        if is_failure and track.got_worse and self._is_unchecked(track.failing_since_boot, now):
+            return replace(vote, opinion=track.before, suspect=True)
         return vote
+
+    def _is_unchecked(self, since_boot: float, now: Instant) -> bool:
+        """True while a look at the reference targets that began after a first failure is still to come."""
+        is_waiting = self._has_reference and now.boot - since_boot < REFERENCE_WAIT_S
+        return is_waiting and not self._doubts.was_checked_since(since_boot)
 
     def _in_trouble(self, state: State) -> set[str]:
         """Services in which others see trouble or that have an open incident."""
@@ -169,35 +202,22 @@ class Vantage:
             and not row.leaving_until_wall
             and row.config_hash == self._settings.config_hash
         ]
-        down = [name for name, track in self._tracks.items() if track.opinion is Opinion.DOWN]
-        if not others or len(down) < max(DISSENT_AT_LEAST, len(self._tracks) / 2):
+        half = max(DISSENT_AT_LEAST, len(self._tracks) / 2)
+        down = [name for name in self._odd if self._tracks[name].opinion is Opinion.DOWN]
+        if not others or len(down) < half:
             return ""
-        alone = [name for name in down if 2 * sum(_is_up(row.vote(name)) for row in others) > len(others)]
-        if len(alone) < max(DISSENT_AT_LEAST, len(self._tracks) / 2):
+        alone = [
+            name for name in down if 2 * sum(_is_plainly_up(row.vote(name)) for row in others) > len(others)
+        ]
+        if len(alone) < half:
             return ""
         return f"it alone sees {len(alone)} of {len(self._tracks)} services down"
 
 
-def _is_up(vote: Vote) -> bool:
-    return vote.opinion is Opinion.UP
+def _is_plainly_up(vote: Vote) -> bool:
+    """Up, and not in doubt: a peer that is just about to find out does not contradict us."""
+    return vote.opinion is Opinion.UP and not vote.suspect
 
 
 def _is_trouble(vote: Vote) -> bool:
     return vote.suspect or vote.opinion in (Opinion.DOWN, Opinion.DEGRADED)
-
-
-def _first(changes: dict[str, Vote | None]) -> dict[str, Vote | None]:
-    return dict(list(changes.items())[:VOTES_PER_REPORT])
-
-
-def _difference(old: dict[str, Vote], new: dict[str, Vote]) -> dict[str, Vote | None]:
-    """What turns `old` into `new`, as far as one report holds. Latency and wording alone do not count."""
-    changes: dict[str, Vote | None] = {
-        name: vote for name, vote in new.items() if name not in old or _essence(old[name]) != _essence(vote)
-    }
-    changes.update((name, None) for name in old if name not in new)
-    return _first(changes)
-
-
-def _essence(vote: Vote) -> tuple[Opinion, Kind, bool]:
-    return vote.opinion, vote.kind, vote.suspect

@@ -129,9 +129,6 @@ class WebServer:
         if before is None:
             self._ring.start(index)
             return
-        if before is state:
-            self._ring.index = max(self._ring.index, index)
-            return
         self._metrics.latencies.observe(before, state)
         self._ring.publish(index, state_changes(before, state))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -64,15 +65,15 @@ class Ring:
             self._make_room()
             self._frames.append(_Frame(self._next, self.index, _wire(self.index, event)))
             self._next += 1
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+            news, self._news = self._news, asyncio.Event()
+            news.set()
 
     def since(self, place: int) -> bytes | None:
         """Frames from `place` on, joined; None when the ring has passed `place` by."""
         first = self._frames[0].place if self._frames else self._next
         if place < first:
             return None
-        return b"".join(frame.wire for frame in self._frames if frame.place >= place)
+        return b"".join(frame.wire for frame in islice(self._frames, place - first, None))
 
     def resume(self, last_id: int) -> int | None:
         """The place from which a listener that last saw index `last_id` goes on; None when too much is lost.
@@ -83,13 +84,14 @@ class Ring:
             return None
         return next((frame.place for frame in self._frames if frame.index >= last_id), self._next)
 
-    async def news(self, timeout_s: float) -> None:
-        """Return when something was published or the ring was closed, at the latest after `timeout_s`."""
+    async def news(self, timeout_s: float) -> bool:
+        """Wait until something was published or the ring was closed; False when `timeout_s` went by first."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._news.wait()
         except TimeoutError:
-            return
+            return False
+        return True
 
     def close(self) -> None:
         """Let every listener go."""
@@ -147,9 +149,7 @@ class EventStream:
                 place = self._ring.end
                 await _write(response, frames)
                 continue
-            before = self._ring.end
-            await self._ring.news(KEEP_ALIVE_S)
-            if self._ring.end == before and not self._ring.is_closed:
+            if not await self._ring.news(KEEP_ALIVE_S):
                 await _write(response, b": still here\n\n")
 
     def _greet(self, request: web.Request) -> tuple[int, bytes]:

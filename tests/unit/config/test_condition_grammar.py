@@ -1,4 +1,7 @@
-"""The grammar of conditions: what a line becomes, and where a mistake is."""
+"""The grammar of conditions: what a line becomes, and where a mistake is.
+
+What a condition means against facts is tests/unit/core/test_conditions.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Files of any kind: Settings or a ConfigError, never another exception, never a secret in it."""
+"""Files of any kind: Settings or a ConfigError, never another exception, never a secret in it.
+
+Content is made of known words, so that the deep checks are reached, and of text that is no YAML at all.
+"""
 
 from __future__ import annotations
 

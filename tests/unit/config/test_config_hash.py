@@ -1,4 +1,7 @@
-"""The config hash: equal for files that mean the same, different for those that do not."""
+"""The config hash: equal for files that mean the same, different for those that do not.
+
+Peers compare nothing else to know whether they run the same config.
+"""
 
 from __future__ import annotations
 

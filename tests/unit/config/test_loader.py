@@ -1,4 +1,7 @@
-"""Good files: what each shape of the format becomes in Settings."""
+"""Good files: what each shape of the format becomes in Settings.
+
+Files that are wrong are test_broken_files.py.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def test_the_peer_is_the_argument_then_the_variable(tmp_path: Path) -> None:
 
 def test_a_cluster_of_one_needs_no_peer_said(tmp_path: Path) -> None:
     """With one peer under `cluster:` nobody must say which it is, and nobody watches it."""
-    text = "cluster: {name: x, secret: '%s', peers: {z: {raft: z:1, http: http://z}}}" % SECRET  # noqa: UP031
+    text = "cluster: {name: x, secret: '${SECRET}', peers: {z: {raft: z:1, http: http://z}}}"
     settings = load_text(tmp_path, text, peer=None)
     assert settings.me == "z"
     assert settings.services == {}

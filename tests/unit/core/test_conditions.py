@@ -1,4 +1,7 @@
-"""Judging conditions against facts: what holds, and what is said when it does not."""
+"""Judging conditions against facts: what holds, and what is said when it does not.
+
+Conditions are written in the grammar of config/conditions.py, as people write them.
+"""
 
 from __future__ import annotations
 

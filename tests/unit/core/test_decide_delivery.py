@@ -236,7 +236,7 @@ def test_a_new_alerter_sends_what_nobody_has_claimed() -> None:
     item = waiting(book)
     book.lease("b")
     config = settings(service("web"), *peer_services(), me="b")
-    assert [(x.id, x.sender) for x in book.decided(config, BOOT)[0]] == [(item.id, "b")]  # type: ignore[union-attr] # Assigns
+    assert [(x.id, x.sender) for x in book.decided(config, BOOT)[0]] == [(item.id, "b")]  # type: ignore[union-attr] # both commands are Assigns
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.AMBIGUOUS])

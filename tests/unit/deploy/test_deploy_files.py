@@ -10,6 +10,7 @@ import configparser
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from support.documented_commands import unknown_words
 from support.house_source import ROOT
 
 from watchtower.cli.main import main
+from watchtower.config.loader import load
 
 DEPLOY = ROOT / "deploy"
 DATA = "/var/lib/watchtower"
 CONFIG = "/etc/watchtower/watchtower.yaml"
+CONFIGS = ("watchtower.example.yaml", "watchtower.compose.yaml")
 RAFT_PORT = "7700"
 HTTP_PORT = "8080"
 
@@ -100,7 +103,7 @@ def test_ports_agree() -> None:
     assert f"http://127.0.0.1:{HTTP_PORT}/livez" in healthcheck
     for service in peers_of_compose().values():
         assert [port.rpartition(":")[2] for port in service["ports"]] == [HTTP_PORT]
-    for name in ("watchtower.example.yaml", "watchtower.compose.yaml"):
+    for name in CONFIGS:
         config = yaml_of(name)
         assert config["http"]["listen"].endswith(f":{HTTP_PORT}")
         for peer in config["cluster"]["peers"].values():
@@ -138,7 +141,23 @@ def test_compose_peers_have_limits_and_no_privilege() -> None:
         assert {"mem_limit", "pids_limit", "logging", "stop_grace_period"} <= set(service)
 
 
-@pytest.mark.parametrize("name", ["watchtower.example.yaml", "watchtower.compose.yaml"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_loads_for_each_of_its_peers(name: str, tmp_path: Path) -> None:
+    """Both example files are valid as they stand, once their secret and variables exist."""
+    secret = tmp_path / "secret"
+    secret.write_text("0f9b7c52d1a84e63b5f0c6e2a7d91834\n", encoding="utf-8")
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    filled = tmp_path / name
+    filled.write_text(re.sub(r"\$\{file:[^}]+\}", f"${{file:{secret}}}", text), encoding="utf-8")
+    environ = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "T0/B0/x") | {"PING_KEY": "q" * 32}
+    for peer in yaml_of(name)["cluster"]["peers"]:
+        settings = load(filled, peer=peer, environ=environ)
+        assert settings.me == peer
+        assert settings.storage_path == DATA
+        assert set(yaml_of(name)["services"]) < set(settings.services)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_data_goes_where_the_host_keeps_it(name: str) -> None:
     """The configured data folder is the image's volume and the unit's state directory."""
     assert yaml_of(name)["storage"]["path"] == DATA

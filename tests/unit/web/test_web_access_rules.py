@@ -1,4 +1,7 @@
-"""The ping key and the tokens, where no request is needed to ask."""
+"""The ping key and the tokens, where no request is needed to ask.
+
+Whole requests, cookies and scopes are tested against the running server.
+"""
 
 from __future__ import annotations
 

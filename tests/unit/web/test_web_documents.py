@@ -1,4 +1,7 @@
-"""What a Snapshot becomes: votes that count, since when, and addresses without secrets."""
+"""What a Snapshot becomes: votes that count, since when, and addresses without secrets.
+
+Pure functions over a made-up snapshot; the JSON itself is tested against the running server.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Events out of two states, out of two sets of standings, and out of what no log entry tells."""
+"""Events out of two states, out of two sets of standings, and out of what no log entry tells.
+
+Pure: no server and no stream; what reaches a listener is tested over real connections.
+"""
 
 from __future__ import annotations
 

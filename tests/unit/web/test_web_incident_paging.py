@@ -1,4 +1,7 @@
-"""Pages of incidents and notifications: order, filters, cursors that skip nothing."""
+"""Pages of incidents and notifications: order, filters, cursors that skip nothing.
+
+Checked for all sizes and for lists that change between two pages.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,11 @@ def test_filters_and_bad_queries() -> None:
     state = _state({3, 4}, {1, 2})
     assert [found.number for found in incident_page(state, wanted="open")[0]] == [4, 3]
     assert [found.number for found in incident_page(state, wanted="closed", service="shop")[0]] == [1]
-    for query in ({"wanted": "opne"}, {"cursor": "x1"}, {"cursor": "o"}, {"cursor": "o-1"}, {"cursor": "c٣"}):
+    with pytest.raises(BadQuery):
+        incident_page(state, wanted="opne")
+    for cursor in ("x1", "o", "o-1", "c٣"):
         with pytest.raises(BadQuery):
-            incident_page(state, **query)  # type: ignore[arg-type]
+            incident_page(state, cursor=cursor)
     assert page_size("") == 50
     assert page_size("9999") == 200
     for text in ("0", "-1", "many", "1e3"):

@@ -1,4 +1,7 @@
-"""The metrics page as text: parsed by prometheus-client's own parser, complete, bounded and clean."""
+"""The metrics page as text: parsed by prometheus-client's own parser, complete, bounded and clean.
+
+Names are a contract with dashboards, so the reference page is compared with what is really shown.
+"""
 
 from __future__ import annotations
 

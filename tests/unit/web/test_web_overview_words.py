@@ -1,4 +1,7 @@
-"""What the overview says first, and in which order."""
+"""What the overview says first, and in which order.
+
+The words are what somebody reads at three in the morning; the look is tested in a browser.
+"""
 
 from __future__ import annotations
 

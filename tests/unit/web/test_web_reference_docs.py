@@ -1,4 +1,7 @@
-"""The reference of paths is complete, in both directions, and so is the rule of who may."""
+"""The reference of paths is complete, in both directions, and so is the rule of who may.
+
+Compares the tables of docs/reference/http.md with the table of routes.
+"""
 
 from __future__ import annotations
 

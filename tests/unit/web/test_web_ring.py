@@ -1,4 +1,7 @@
-"""The ring of events: places, resuming by log index, and what is lost when it overflows."""
+"""The ring of events: places, resuming by log index, and what is lost when it overflows.
+
+No connection here; listeners on the wire are tested against the running server.
+"""
 
 from __future__ import annotations
 

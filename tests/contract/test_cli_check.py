@@ -1,0 +1,104 @@
+"""`watchtower init` and `watchtower check` as processes: from four answers to a file that is good.
+
+What makes a file good is tested with config/; here stands what a person sees and the exit codes.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from support.cli_support import watchtower
+from support.sinks import HttpSink
+
+ANSWERS = ("--name", "prod", "--watch", "http://127.0.0.1:1/healthz")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a good file for three peers and a channel on loopback that nobody serves."""
+    peers = "127.0.0.1:7701,127.0.0.1:7702,127.0.0.1:7703"
+    done = watchtower(
+        "init", *ANSWERS, "--peers", peers, "--alert", "json://127.0.0.1:1/", "--no-test", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_a_good_file_is_described(folder: Path) -> None:
+    """Peers, channels, and how soon the service would be found down."""
+    done = watchtower("check", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "good. Cluster prod" in done.stdout
+    assert "127.0.0.1:7703" in done.stdout
+    doc = json.loads(watchtower("check", "--json", cwd=folder).stdout)
+    services = {service["name"]: service for service in doc["services"]}
+    assert services["127-0-0-1"]["alert"] == ["chat"]
+    assert services["127-0-0-1"]["detection_s"] > 30
+    assert set(services) == {"127-0-0-1", "peer/a", "peer/b", "peer/c"}
+
+
+def test_all_mistakes_are_told_with_their_lines(folder: Path) -> None:
+    """Two mistakes, two places, exit code 1; `check` and `run` tell them alike."""
+    file = folder / "watchtower.yaml"
+    wrong = (
+        file.read_text(encoding="utf-8")
+        .replace("storage:", "storge:")
+        .replace("cluster:", "cluster:\n  nme: x")
+    )
+    file.write_text(wrong, encoding="utf-8")
+    done = watchtower("check", cwd=folder)
+    assert done.returncode == 1
+    assert "did you mean `storage`?" in done.stderr
+    assert "did you mean `name`?" in done.stderr
+    assert done.stderr.rstrip().endswith("watchtower.yaml: 2 errors")
+    started = watchtower("run", "--peer", "a", cwd=folder)
+    assert (started.returncode, started.stderr) == (1, done.stderr)
+    assert json.loads(watchtower("check", "--json", cwd=folder).stdout)["ok"] is False
+
+
+def test_connecting_tells_ports_names_and_channels_apart(folder: Path) -> None:
+    """Our own ports are bound, the others tried, and a name that does not exist makes the exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as running:
+        port = running.getsockname()[1]
+        file = folder / "watchtower.yaml"
+        text = file.read_text(encoding="utf-8").replace("127.0.0.1:7702", f"127.0.0.1:{port}")
+        file.write_text(
+            text.replace("listen: 0.0.0.0:${HTTP_PORT:-8080}", f"listen: 127.0.0.1:{port}"), encoding="utf-8"
+        )
+        done = watchtower("check", "--connect", "--peer", "a", "--json", cwd=folder)
+        found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+        assert found["peer b raft"]["ok"] is True
+        assert "in use" in found["peer a http (this machine)"]["text"]
+        assert found["channel chat"]["ok"] is True
+        file.write_text(text.replace("http://127.0.0.1:1/", "http://nowhere.invalid/"), encoding="utf-8")
+        done = watchtower("check", "--connect", "--json", cwd=folder)
+    assert done.returncode == 1
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["name nowhere.invalid"]["ok"] is False
+
+
+def test_a_test_message_arrives_and_says_that_it_is_one(tmp_path: Path) -> None:
+    """The verb init sends it by itself, check when asked to."""
+    with HttpSink() as sink:
+        alert = f"json://127.0.0.1:{sink.port}/"
+        done = watchtower("init", *ANSWERS, "--peers", "127.0.0.1", "--alert", alert, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "A test message was accepted" in done.stdout
+        assert watchtower("check", "--send", cwd=tmp_path).returncode == 0
+        assert len(sink.received) == 2
+        assert all("Test message" in received.json["title"] for received in sink.received)
+
+
+def test_a_test_message_that_fails_is_explained(tmp_path: Path) -> None:
+    """The files are good all the same, so the exit code is 0; check --send then says 1."""
+    done = watchtower(
+        "init", *ANSWERS, "--peers", "127.0.0.1", "--alert", "json://127.0.0.1:1/secret-path", cwd=tmp_path
+    )
+    assert done.returncode == 0
+    assert "did NOT arrive" in done.stdout
+    assert "connection refused" in done.stdout
+    assert "secret-path" not in done.stdout + done.stderr
+    assert watchtower("check", "--send", cwd=tmp_path).returncode == 1

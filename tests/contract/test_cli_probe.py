@@ -1,0 +1,107 @@
+"""`watchtower probe` as a process against a real server: the line, the exit code, the JSON.
+
+The server is the standard library's, on loopback.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from support.cli_support import watchtower
+
+LINE = re.compile(
+    r"HTTP (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| time=[\d.]+s;;;0;10( time_\w+=[\d.]+s;;;0)+"
+)
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    """Answers `/ok` well, everything else with 503."""
+
+    def do_GET(self) -> None:
+        """One answer."""
+        body = b'{"db": "up"}'
+        self.send_response(200 if self.path == "/ok" else 503)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The address of a running server."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "code", "says"),
+    [
+        ("/ok", (), 0, "HTTP OK - HTTP 200 in"),
+        ("/ok", ("--expect", "json.db == up", "--warn", "time < 30s"), 0, "HTTP OK"),
+        ("/ok", ("--warn", "time < 1ms or time < 0ms"), 1, "HTTP WARNING - time < 1ms or time < 0ms: was"),
+        ("/broken", (), 2, "HTTP CRITICAL - HTTP 503"),
+        ("/ok", ("--expect", "json.db == down"), 2, 'HTTP CRITICAL - json.db == down: was "up"'),
+    ],
+)
+def test_a_look_is_a_line_and_an_exit_code(
+    url: str, path: str, options: tuple[str, ...], code: int, says: str
+) -> None:
+    """The first line has the form of Nagios with the phases as performance data."""
+    done = watchtower("probe", url + path, *options)
+    first = done.stdout.splitlines()[0]
+    assert (done.returncode, done.stderr) == (code, ""), done.stdout + done.stderr
+    assert first.startswith(says)
+    assert LINE.fullmatch(first), first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ftp://127.0.0.1",), "no probe knows this scheme"),
+        (("http://127.0.0.1", "--expect", "staus == 200"), "did you mean `status`?"),
+    ],
+)
+def test_a_wrong_call_is_unknown(arguments: tuple[str, ...], says: str) -> None:
+    """What cannot be looked at is neither up nor down: 3, with one line that says why."""
+    done = watchtower("probe", *arguments)
+    assert done.returncode == 3
+    assert done.stdout.startswith("PROBE UNKNOWN - ")
+    assert says in done.stdout
+
+
+def test_a_wrong_option_is_unknown_too() -> None:
+    """Nagios would read the usual 2 of wrong usage as CRITICAL."""
+    assert watchtower("probe", "--nonsense").returncode == 3
+
+
+def test_json_holds_phases_and_facts(url: str) -> None:
+    """One document for programs, with the same exit code."""
+    done = watchtower("probe", f"{url}/broken", "--json")
+    doc = json.loads(done.stdout)
+    assert (done.returncode, doc["state"], doc["opinion"]) == (2, "CRITICAL", "down")
+    assert doc["facts"]["status"] == 503
+    assert {"connect", "first_byte"} <= set(doc["phases_ms"])
+
+
+def test_a_refused_port_is_critical_and_names_the_address() -> None:
+    """The evidence is the one that a peer would give."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Health)
+    port = server.server_port
+    server.server_close()
+    done = watchtower("probe", f"tcp://127.0.0.1:{port}")
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"TCP CRITICAL - connection refused by 127.0.0.1:{port} | time=")

@@ -1,0 +1,113 @@
+"""TCP looks and looks at peers, at real listeners on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support.looking import look
+from support.targets import HttpServer, Listener, closed_port, full_backlog, hang, http
+
+from watchtower.core.model import Kind, Opinion, Result
+from watchtower.core.settings import PeerTarget, TcpTarget
+
+
+def test_an_open_port_is_up() -> None:
+    """A listener that accepts is up, whether it says anything or not; the name was resolved on the way."""
+
+    async def run() -> Result:
+        async with Listener(hang) as server:
+            return await look(TcpTarget(host="localhost", port=server.port))
+
+    result = asyncio.run(run())
+    assert (result.opinion, result.kind) == (Opinion.UP, Kind.OK)
+    assert result.text.startswith("connected in ")
+    assert set(result.phases_ms) == {"resolve", "connect"}
+    assert result.facts["ip"] in ("127.0.0.1", "::1")
+
+
+def test_a_closed_port_is_refused() -> None:
+    """Nobody listens: down at once, with who refused."""
+    port = closed_port()
+    result = asyncio.run(look(TcpTarget(host="127.0.0.1", port=port)))
+    assert (result.kind, result.text) == (Kind.REFUSED, f"connection refused by 127.0.0.1:{port}")
+    assert result.duration_ms < 1000
+
+
+def test_a_name_with_a_dead_and_a_live_address_is_up() -> None:
+    """Localhost may also be ::1, where nobody listens: the address that answers counts."""
+
+    async def run() -> Result:
+        async with Listener(hang) as server:
+            return await look(TcpTarget(host="localhost", port=server.port))
+
+    assert asyncio.run(run()).opinion is Opinion.UP
+
+
+def test_silence_times_out_while_connecting() -> None:
+    """A port that answers nothing is a timeout, at the deadline and not later."""
+
+    async def run() -> Result:
+        with full_backlog() as port:
+            return await look(TcpTarget(host="127.0.0.1", port=port), timeout_s=0.3)
+
+    result = asyncio.run(run())
+    assert (result.kind, result.text) == (Kind.TIMEOUT, "timeout after 0.3 s while connecting")
+    assert 290 < result.duration_ms < 1500
+
+
+def see_peer(answer: bytes, *, is_linked: bool) -> Result:
+    """One look at peer b, whose `/readyz` gives `answer`."""
+
+    async def run() -> Result:
+        async with HttpServer({"/base/readyz": answer}) as server:
+            target = PeerTarget(peer="b", url=server.url("/base/"))
+            return await look(target, links=("b",) if is_linked else ())
+
+    return asyncio.run(run())
+
+
+def test_a_ready_and_linked_peer_is_up() -> None:
+    """Ready by HTTP and linked by Raft: up."""
+    result = see_peer(http(200, b'{"status": "pass"}'), is_linked=True)
+    assert (result.opinion, result.kind) == (Opinion.UP, Kind.OK)
+    assert result.text.startswith("ready in ")
+
+
+def test_a_ready_peer_without_link_is_degraded() -> None:
+    """The app answers, but our cluster link to it is down: degraded, and it says so."""
+    result = see_peer(http(200), is_linked=False)
+    assert (result.opinion, result.text) == (Opinion.DEGRADED, "cluster link to b is down")
+
+
+def test_a_peer_that_says_it_is_not_ready_settles_nothing() -> None:
+    """A health document that says `fail` comes from a live app: unknown, with its own words, cleaned."""
+    body = b'{"status": "fail", "output": "no\\u001b[31m quorum\\u202e"}'
+    result = see_peer(http(503, body), is_linked=True)
+    assert (result.opinion, result.kind) == (Opinion.UNKNOWN, Kind.INCONCLUSIVE)
+    assert result.text == "app is not ready: no[31m quorum"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(500, b'{"status": "fail"}'),
+        http(503, b"<html>"),
+        http(503, b"[]"),
+        http(503, b"[" * 60_000),
+        http(404),
+    ],
+)
+def test_a_peer_that_answers_nonsense_is_down(answer: bytes) -> None:
+    """Anything but ready or a health document is not the app that should be there."""
+    result = see_peer(answer, is_linked=True)
+    assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.STATUS)
+    assert result.text.startswith("app answers HTTP ")
+
+
+def test_a_dead_peer_is_down_and_says_how() -> None:
+    """A peer whose app cannot be asked is down, with the reason behind the words."""
+    url = f"http://127.0.0.1:{closed_port()}"
+    result = asyncio.run(look(PeerTarget(peer="b", url=url), links=("b",)))
+    assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.REFUSED)
+    assert result.text.startswith("app does not answer: connection refused by 127.0.0.1:")
