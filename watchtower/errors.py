@@ -1,4 +1,7 @@
-"""Errors by whose fault they are. Outcomes of probes and deliveries are values, not errors."""
+"""Errors by whose fault they are; their texts are meant for people.
+
+Outcomes of probes and deliveries are values, not errors.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_restarted_peer_is_back_within_three_seconds(tmp_path: Path) -> None:
                 await trio.leader.cluster.submit(beat(time.time()))
                 peer = trio.make(follower.name, "boot2")
                 await peer.cluster.start()
-                await until(lambda peer=peer: peer.knows_leader and trio.equal(), within_s=3.0)  # type: ignore[misc]
+                await until(lambda peer=peer: peer.knows_leader and trio.equal(), within_s=3.0)  # type: ignore[misc] # the default binds the name
                 assert trio.leader.cluster.status().term == term, "its return must not cost an election"
 
     asyncio.run(scenario())
@@ -109,7 +109,7 @@ def test_a_peer_that_fell_far_behind_gets_a_snapshot(tmp_path: Path) -> None:
             for peer in (trio.leader, next(each for each in trio.followers if each is not behind)):
                 consensus = peer.cluster._thread._consensus
                 consensus._object.forceLogCompaction()
-                await until(lambda log=consensus.log: len(log) < 10, what="compaction")  # type: ignore[misc]
+                await until(lambda log=consensus.log: len(log) < 10, what="compaction")  # type: ignore[misc] # the default binds the name
             for boot in ("boot2", "boot3"):
                 peer = trio.make(behind.name, boot)
                 await peer.cluster.start()
@@ -243,7 +243,7 @@ def test_a_tick_that_fails_is_counted_and_does_not_end_the_thread(
                 raise OSError(f"planned {left.pop()}")
             good()
 
-        consensus.tick = bad  # type: ignore[method-assign]
+        consensus.tick = bad  # type: ignore[method-assign] # a hook is put in on purpose
         await until(lambda: peer.cluster.status().tick_errors == 3)
         await peer.found()
         await peer.cluster.stop()

@@ -93,7 +93,7 @@ def test_a_set_without_order_passes(code: str) -> None:
         ("# task root: logs and counts", True),
     ],
 )
-def test_a_reason_is_more_than_codes(comment: str, enough: bool) -> None:  # noqa: FBT001 - a table's column
+def test_a_reason_is_more_than_codes(comment: str, enough: bool) -> None:
     """Codes alone are no reason."""
     assert has_reason(comment) is enough
 
@@ -107,7 +107,7 @@ def test_a_reason_is_more_than_codes(comment: str, enough: bool) -> None:  # noq
         ("except OSError:", False),
     ],
 )
-def test_a_broad_handler_is_known(caught: str, broad: bool) -> None:  # noqa: FBT001 - a table's column
+def test_a_broad_handler_is_known(caught: str, broad: bool) -> None:
     """Catching everything is seen in each of its spellings."""
     tree = ast.parse(f"try:\n  pass\n{caught}\n  pass")
     (handler,) = (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))

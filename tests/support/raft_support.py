@@ -98,7 +98,7 @@ class Peer:
     async def commit(self, submit: Callable[[], object], within_s: float = 15.0) -> None:
         """Call `submit` until it is answered: a new leader may have to be found first."""
         deadline = asyncio.get_running_loop().time() + within_s
-        while await submit() is None:  # type: ignore[misc]
+        while await submit() is None:  # type: ignore[misc] # the default binds the name
             assert asyncio.get_running_loop().time() < deadline, f"{self.name} could not commit"
             await asyncio.sleep(0.02)  # noqa: TID251 - polling with a deadline
 

@@ -92,6 +92,7 @@ class HttpSink:
         self._site: web.TCPSite | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._released: asyncio.Event | None = None
+        self._transports: set[asyncio.BaseTransport] = set()
 
     @property
     def received(self) -> list[Received]:
@@ -138,7 +139,7 @@ class HttpSink:
         assert self._released is not None
         self._released.set()
         await self._runner.cleanup()
-        await _settled()
+        await _hung_up(self._transports)
 
     async def _open(self) -> None:
         assert self._runner is not None
@@ -146,7 +147,7 @@ class HttpSink:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        self._site = web.SockSite(self._runner, listener, ssl_context=self._tls)  # type: ignore[assignment]
+        self._site = web.SockSite(self._runner, listener, ssl_context=self._tls)  # type: ignore[assignment] # the library declares it too narrowly
         assert self._site is not None
         await self._site.start()
 
@@ -159,6 +160,8 @@ class HttpSink:
             await self._open()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._transports.add(request.transport)
         body = (await request.read()).decode("utf-8", "replace")
         mode = self.mode
         item = Received(
@@ -213,13 +216,13 @@ def _refusal(mode: str, body: str) -> tuple[int, str, str] | None:
     return refusals.get(mode)
 
 
-async def _settled() -> None:
-    """End every other task of the loop and let closed connections go, so that none is left open."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    for _ in range(3):
+async def _hung_up(transports: set[asyncio.BaseTransport]) -> None:
+    """Abort the connections and give the loop the turns it needs to let go of them."""
+    for transport in transports:
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+    transports.clear()
+    for _ in range(5):
         await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
 
 
@@ -304,12 +307,7 @@ class MailSink:
     async def _hang_up(self) -> None:
         if self._released is not None:
             self._released.set()
-        for transport in self._transports:
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
-        self._transports.clear()
-        for _ in range(3):
-            await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
+        await _hung_up(self._transports)
 
     # ---- the hooks of aiosmtpd
 

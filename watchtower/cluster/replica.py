@@ -40,7 +40,7 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
         super().__init__()
         self.state = State()
 
-    @replicated  # type: ignore[untyped-decorator]
+    @replicated  # type: ignore[untyped-decorator] # pysyncobj is untyped
     def apply_entry(self, text: str) -> Answer:
         """Apply one entry of the log. Raises HaltedError when this peer must stop."""
         if self.halted:

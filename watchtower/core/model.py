@@ -72,11 +72,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Vote(Struct, frozen=True, kw_only=True):
-    """One peer's settled opinion of a service with its evidence.
-
-    `suspect` marks an opinion that a first failed look has just put in doubt, published so that the
-    other peers look at once.
-    """
+    """One peer's settled opinion with its evidence; `suspect` when a first failed look puts it in doubt."""
 
     opinion: Opinion
     kind: Kind = Kind.OK
@@ -111,7 +107,7 @@ class PeerRow(Struct, frozen=True, kw_only=True):
 
 
 class Lease(Struct, frozen=True, kw_only=True):
-    """The alerting lease. `entry_id` names the very claim or renewal that set it (protocol.md, rule 2)."""
+    """The alerting lease. `entry_id` names the very claim or renewal that set it."""
 
     epoch: int = 0
     holder: str = ""
@@ -158,8 +154,7 @@ class Step(Struct, frozen=True, kw_only=True):
 class Incident(Struct, frozen=True, kw_only=True):
     """A numbered interval of degraded, partial or down for one subject (a service, `peer/x`, `cluster`).
 
-    `since_wall` is when the trouble was first seen, `opened_wall` when the quorum agreed on it;
-    `closed_wall` 0 means open.
+    `since_wall`: trouble first seen; `opened_wall`: the quorum agreed; `closed_wall` 0: still open.
     """
 
     number: int
@@ -240,7 +235,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """The facts one notification tells, fixed at the transition. Rendering adds only names and links."""
+    """The facts one notification tells, fixed at the transition."""
 
     level: Level
     reason: str
@@ -282,17 +277,14 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 class Beat(Struct, frozen=True, kw_only=True):
-    """The last signal a heartbeat service sent; `previous_wall` is the one before it."""
+    """The last signal a heartbeat service sent, and the one before it."""
 
     at_wall: float
     previous_wall: float = 0.0
 
 
 class Watch(Struct, frozen=True, kw_only=True):
-    """Since when the cluster has been watching without a gap, by the reports in the log.
-
-    A gap of more than 30 s between reports means that nobody could have recorded a heartbeat.
-    """
+    """Since when the cluster has been watching without a gap of 30 s, by the reports in the log."""
 
     last_wall: float = 0.0
     since_wall: float = 0.0

@@ -49,7 +49,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer of the server, not a f
         self.text = text
 
 
-class Mail(NotifyEmail):  # type: ignore[no-untyped-call]
+class Mail(NotifyEmail):  # type: ignore[no-untyped-call] # apprise is untyped
     """One mailbox that receives one Message."""
 
     request_rate_per_sec = 0
@@ -87,7 +87,7 @@ class Mail(NotifyEmail):  # type: ignore[no-untyped-call]
             user=self.user,
             password=self.password,
             verify_certificate=self.verify_certificate,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,  # type: ignore[arg-type]
+            socket_connect_timeout=CONNECT_TIMEOUT_S,  # type: ignore[arg-type] # apprise declares it too narrowly
         )
         with session as entered:
             smtp: Any = entered._socket  # noqa: SLF001 - the controller offers only a True or False of its own

@@ -72,12 +72,12 @@ def _load(scheme: str) -> type[NotifyBase]:
 
 def _looked_up(url: str, scheme: str) -> tuple[type[NotifyBase], dict[str, Any]] | None:
     """What apprise itself does, without its logging of half the URL."""
-    plugins = NotificationManager()  # type: ignore[no-untyped-call]
+    plugins = NotificationManager()  # type: ignore[no-untyped-call] # apprise is untyped
     if scheme in plugins:
         plugin: type[NotifyBase] = plugins[scheme]
         arguments = plugin.parse_url(url)
         return (plugin, arguments) if arguments else None
-    for candidate in plugins.plugins():  # type: ignore[no-untyped-call]
+    for candidate in plugins.plugins():  # type: ignore[no-untyped-call] # apprise is untyped
         arguments = candidate.parse_native_url(url)
         if arguments:
             return plugins[arguments["schema"]], arguments

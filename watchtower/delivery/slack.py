@@ -38,7 +38,7 @@ _TEMPORARY: Final = ("ratelimited", "rate_limited", "internal_error", "fatal_err
 """Errors of chat.postMessage that pass: https://docs.slack.dev/reference/methods/chat.postMessage"""
 
 
-class Slack(NotifySlack):  # type: ignore[no-untyped-call]
+class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
     """One Slack webhook or bot channel that posts one Message.
 
     The first post carries blocks; a refusal of their form is answered with bare text.
@@ -71,7 +71,7 @@ class Slack(NotifySlack):  # type: ignore[no-untyped-call]
         return self.answer
 
     def _post(self, *args: Any, **kwargs: Any) -> Any:
-        return super()._send(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._send(*args, **kwargs)  # type: ignore[no-untyped-call] # apprise is untyped
 
     def _is_post(self, url: str) -> bool:
         if self.mode in (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV):

@@ -16,7 +16,7 @@ from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import webhook_body
 
 
-class Webhook(NotifyJSON):  # type: ignore[no-untyped-call]
+class Webhook(NotifyJSON):  # type: ignore[no-untyped-call] # apprise is untyped
     """One HTTP endpoint that receives one Message as JSON."""
 
     request_rate_per_sec = 0

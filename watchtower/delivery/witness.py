@@ -230,7 +230,7 @@ def _hook_adapter() -> None:
             raise
         return response
 
-    requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign]
+    requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign] # a hook is put in on purpose
 
 
 def _read(response: requests.Response) -> bytes:
@@ -242,7 +242,7 @@ def _read(response: requests.Response) -> bytes:
             response.close()
             break
     response._content = body[:BODY_MAX]  # noqa: SLF001 - requests has no public way to bound a body
-    response._content_consumed = True  # noqa: SLF001
+    response._content_consumed = True  # noqa: SLF001 - the hook point is private
     return body
 
 
@@ -258,7 +258,7 @@ def _hook_connection() -> None:
             recorder.pass_fence(self.sock)
         original(self, *args, **kwargs)
 
-    urllib3.connection.HTTPConnection.request = request  # type: ignore[method-assign]
+    urllib3.connection.HTTPConnection.request = request  # type: ignore[method-assign] # a hook is put in on purpose
 
 
 # ---- words for what was seen

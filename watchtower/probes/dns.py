@@ -149,7 +149,7 @@ def _shown(rdata: dns.rdata.Rdata) -> str:
 def host_and_port(server: str) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` or a bare v6 address; the port is 53 when none is named."""
     host, colon, port = server.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon or server.endswith("]") or (":" in host and not host.startswith("[")):
         return server.strip("[]"), 53
     return host.strip("[]"), int(port)
 

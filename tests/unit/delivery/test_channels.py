@@ -95,7 +95,7 @@ def test_unusable_urls_are_refused_in_words_without_their_secrets(url: str, word
 
 def test_the_table_of_schemes_agrees_with_apprise() -> None:
     """Every scheme that is loaded alone leads to the very class that apprise itself would take."""
-    plugins = NotificationManager()  # type: ignore[no-untyped-call]
+    plugins = NotificationManager()  # type: ignore[no-untyped-call] # apprise is untyped
     for scheme, (module, name) in schemes.known_schemes().items():
         plugin = plugins[scheme]
         assert (plugin.__module__.split(".")[2], plugin.__name__) == (module, name), scheme
