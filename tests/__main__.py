@@ -55,6 +55,7 @@ class Outcome:
     took_s: float = 0.0
     problems: list[str] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
 
     def fail(self, why: str) -> None:
         """Count one failure and keep its reason for the summary."""
@@ -122,7 +123,8 @@ def run_pytest(folders: list[str], stage: Stage, began: float, outcome: Outcome)
     """Run pytest and count its tests one by one from the report it writes."""
     with tempfile.TemporaryDirectory() as scratch:
         record = Path(scratch) / "junit.xml"
-        options = (*stage.pytest_options, f"--junitxml={record}")
+        # Of the two families only xunit1 keeps what a test measured.
+        options = (*stage.pytest_options, "-o", "junit_family=xunit1", f"--junitxml={record}")
         code = in_time((sys.executable, "-m", "pytest", *options, *folders), stage, began)
         failed_before = outcome.failed
         if record.exists():
@@ -138,6 +140,7 @@ def count_tests(record: ET.Element, outcome: Outcome) -> None:
     for case in record.iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
         skipped = case.find("skipped")
+        outcome.measured.extend(f"{p.get('name')}: {p.get('value')}" for p in case.iter("property"))
         if case.find("failure") is not None or case.find("error") is not None:
             outcome.fail(name)
         elif skipped is None:
@@ -184,13 +187,15 @@ def homeless_folders() -> Iterator[str]:
 
 
 def report(outcomes: dict[str, Outcome], homeless: Iterator[str]) -> int:
-    """Print every failure, the time of every stage, what the kernel forbade, and the total."""
+    """Print every figure and failure, the time of every stage, what the kernel forbade, and the total."""
     nowhere = Outcome()
     for folder in homeless:
         nowhere.fail(f"tests/{folder} belongs to no stage of tests/__main__.py")
     everything = [*outcomes.items(), ("folders", nowhere)]
     print("\n=== summary")
     for name, outcome in everything:
+        for figure in outcome.measured:
+            print(f"measured in {name}: {figure}")
         for problem in outcome.problems:
             print(f"FAILED {name}: {problem}")
     for stage in STAGES:

@@ -90,9 +90,7 @@ def _state(subject: str) -> str:
     return subject.partition("[")[2].partition("]")[0]
 
 
-def test_detection_is_fast(
-    tmp_path: Path, full: bool, record_property: Callable[[str, object], None]
-) -> None:
+def test_detection_is_fast(tmp_path: Path, full: bool, measured: Callable[[str], None]) -> None:
     """At an interval of 10 s the median from failure to message is under 5 s, the worst under 12 s."""
     rounds, count = (5, 10) if full else (1, 8)
     targets = [Target() for _ in range(count)]
@@ -118,7 +116,7 @@ def test_detection_is_fast(
     for target in targets:
         target.close()
     shown = f"median {statistics.median(delays):.2f} s, worst {max(delays):.2f} s over {len(delays)}"
-    record_property("failure to message", shown)
+    measured(f"failure to message: {shown}")
     assert statistics.median(delays) < 5, shown
     assert max(delays) < 12, shown
 

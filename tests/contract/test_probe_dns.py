@@ -121,16 +121,26 @@ def test_the_next_server_answers_for_a_sick_one() -> None:
     assert asyncio.run(run()).opinion is Opinion.UP
 
 
+def test_a_sick_answer_says_more_than_silence() -> None:
+    """When one server fails and the other is silent, the one that spoke is quoted."""
+
+    async def run() -> Result:
+        async with DnsServer(ZONE) as server, DnsServer({"sick.example": None}) as silent:
+            target = DnsTarget(name="sick.example", servers=(server.address, silent.address))
+            return await look(target, timeout_s=0.6)
+
+    assert asyncio.run(run()).text == "SERVFAIL from 127.0.0.1"
+
+
 def test_nonsense_is_not_dns() -> None:
     """A server that sends what is no DNS is told as such."""
 
     class Babbler(asyncio.DatagramProtocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override] # UDP
             self._transport = transport
 
         def datagram_received(self, _data: bytes, addr: tuple[str, int]) -> None:
-            assert isinstance(self._transport, asyncio.DatagramTransport)
-            self._transport.sendto(b"\xff" * 40, addr)
+            self._transport.sendto(b"no DNS", addr)
 
     async def run() -> Result:
         loop = asyncio.get_running_loop()

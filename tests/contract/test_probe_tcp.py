@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
+from support.core_support import service
 from support.looking import look
 from support.targets import HttpServer, Listener, closed_port, full_backlog, hang, http
 
+from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.settings import PeerTarget, TcpTarget
+from watchtower.probes.prober import Prober
+from watchtower.probes.resolver import AddressInfo, Resolver
 
 
 def test_an_open_port_is_up() -> None:
@@ -35,13 +40,27 @@ def test_a_closed_port_is_refused() -> None:
 
 
 def test_a_name_with_a_dead_and_a_live_address_is_up() -> None:
-    """Localhost may also be ::1, where nobody listens: the address that answers counts."""
+    """An address that stays silent is given a quarter of a second before the next one is tried."""
+
+    class TwoAddresses(Resolver):
+        async def lookup(self, host: str, port: int, family: int = socket.AF_INET) -> list[AddressInfo]:
+            found = [await Resolver.lookup(self, ip, port, family) for ip in ("127.0.0.1", "127.0.0.2")]
+            return [info for infos in found for info in infos]
 
     async def run() -> Result:
-        async with Listener(hang) as server:
-            return await look(TcpTarget(host="localhost", port=server.port))
+        clock = SystemClock()
+        prober = Prober(clock, "a", lambda _peer: True)
+        prober._tools.resolver = TwoAddresses()
+        with full_backlog() as port:
+            async with Listener(hang, host="127.0.0.2", port=port):
+                target = TcpTarget(host="two.example", port=port)
+                result = await prober.probe(service("web", target), clock.now().boot + 3.0)
+        await prober.close()
+        return result
 
-    assert asyncio.run(run()).opinion is Opinion.UP
+    result = asyncio.run(run())
+    assert (result.opinion, result.facts["ip"]) == (Opinion.UP, "127.0.0.2")
+    assert 240 < result.duration_ms < 1500
 
 
 def test_silence_times_out_while_connecting() -> None:
@@ -94,6 +113,7 @@ def test_a_peer_that_says_it_is_not_ready_settles_nothing() -> None:
         http(500, b'{"status": "fail"}'),
         http(503, b"<html>"),
         http(503, b"[]"),
+        http(503, b'{"error": "busy"}'),
         http(503, b"[" * 60_000),
         http(404),
     ],

@@ -87,7 +87,7 @@ def test_an_unknown_issuer_is_named(
 ) -> None:
     """A certificate of an authority that this peer does not trust tells which authority that is."""
     (tmp_path / "other").mkdir()
-    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "other").ca_file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "other", "Other").ca_file))
     result = see(authority.context("localhost"), kind=kind)
     assert (result.kind, result.text) == (Kind.TLS, "certificate has an unknown issuer: CN=Test Authority")
 
@@ -129,6 +129,12 @@ def test_server_name_is_asked_for_and_checked(authority: Authority) -> None:
     default.sni_callback = choose
     assert see(default, host="127.0.0.1", name="shop.example").opinion is Opinion.UP
     assert asked == ["shop.example"]
+
+
+def test_a_wrong_server_name_is_told_by_that_name(authority: Authority) -> None:
+    """When the certificate is not for the configured `server_name`, that is the name in the text."""
+    text = see(authority.context("localhost"), host="localhost", name="shop.example").text
+    assert text == "certificate is not for shop.example but for localhost"
 
 
 def test_an_address_is_checked_as_an_address(authority: Authority) -> None:

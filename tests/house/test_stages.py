@@ -30,7 +30,9 @@ def runner() -> ModuleType:
 
 RECORD = """
 <testsuites><testsuite>
-  <testcase classname="t" name="good"/>
+  <testcase classname="t" name="good">
+    <properties><property name="failure to message" value="3.1 s"/></properties>
+  </testcase>
   <testcase classname="t" name="bad"><failure message="no"/></testcase>
   <testcase classname="t" name="broken"><error message="no"/></testcase>
   <testcase classname="t" name="netns"><skipped message="the kernel forbids network namespaces"/></testcase>
@@ -44,6 +46,7 @@ def test_only_what_the_kernel_forbids_may_be_skipped(runner: ModuleType) -> None
     outcome = runner.Outcome()
     runner.count_tests(ET.fromstring(RECORD), outcome)  # noqa: S314 - the text above
     assert (outcome.passed, outcome.failed) == (1, 3)
+    assert outcome.measured == ["failure to message: 3.1 s"]
     assert outcome.forbidden == ["t::netns: the kernel forbids network namespaces"]
 
 

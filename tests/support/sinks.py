@@ -138,6 +138,8 @@ class HttpSink:
         assert self._runner is not None
         assert self._released is not None
         self._released.set()
+        # A connection that was just accepted must be known to the runner before it closes them all.
+        await _turns()
         await self._runner.cleanup()
         await _hung_up(self._transports)
 
@@ -222,7 +224,11 @@ async def _hung_up(transports: set[asyncio.BaseTransport]) -> None:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
     transports.clear()
-    for _ in range(5):
+    await _turns()
+
+
+async def _turns() -> None:
+    for _ in range(10):
         await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
 
 

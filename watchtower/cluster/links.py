@@ -234,6 +234,9 @@ class _Link:
         writer = asyncio.create_task(self._write())
         try:
             async for message in self._answer:
+                if message.type is WSMsgType.ERROR:
+                    # The connection broke or the other side fell silent: no fault of its frames.
+                    return
                 if message.type is not WSMsgType.BINARY:
                     raise FrameError("not a binary message")
                 on_frame(message.data)

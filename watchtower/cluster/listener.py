@@ -13,7 +13,7 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from aiohttp import web
@@ -55,9 +55,11 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop accepting and close what is open."""
-        for task in [*self._tasks, *self._handshakes]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._handshakes, return_exceptions=True)
+        await _cancelled(self._tasks)
+        if self._handshakes:
+            # One cancelled in its first moments would leak its socket; the older ones are cut off.
+            await asyncio.wait(self._handshakes, timeout=_PAUSE_S)
+        await _cancelled(self._handshakes)
         for listening in self._sockets:
             listening.close()
         if self._sockets:
@@ -122,6 +124,14 @@ class Listener:
         elif not transport.is_closing():
             self._strangers.turn_away(f"a caller from {address}", "it did not say what it wants in time")
             transport.abort()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel and wait."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

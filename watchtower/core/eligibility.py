@@ -45,8 +45,12 @@ def ineligible(state: State, peer: str, view: View, now: Instant) -> Ineligible 
 
 
 def silent_s(peer: str, view: View, now: Instant) -> float:
-    """Seconds since the last report of `peer` was applied here; counted from our own start at most."""
-    return now.boot - max(view.heard_boot.get(peer, 0.0), view.started_boot)
+    """Seconds since the last sign of `peer` in the log: a report, a new session, or our own start.
+
+    A session just begun has not had time to report; to call it silent would end it before it can.
+    """
+    joined_boot = view.joined_boot.get(peer, 0.0)
+    return now.boot - max(view.heard_boot.get(peer, 0.0), joined_boot, view.started_boot)
 
 
 def clock_error_s(peer: str, view: View) -> float:

@@ -359,15 +359,15 @@ class Standing(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """The unreplicated facts of the peer that decides.
 
-    `heard_boot`: when each peer's latest report was applied here; no entry when none arrived since
-    this process started. `started_boot`: when this process began to listen. `report_marks` are the
-    (session, sequence) of the latest report seen of each peer, `clock_samples_s` the latest
-    differences between each peer's wall clock and ours. `standings`: verdicts of the latest pass.
+    `heard_boot`: when each peer's latest report was applied here since this process started to listen
+    at `started_boot`; `joined_boot`: when a new session was. `report_marks`: (session, sequence) of each
+    peer's latest report. `clock_samples_s`: each peer's wall clock minus ours. `standings`: latest verdicts.
     """
 
     me: str
     started_boot: float
     heard_boot: dict[str, float] = {}
+    joined_boot: dict[str, float] = {}
     report_marks: dict[str, tuple[int, int]] | None = None
     clock_samples_s: dict[str, tuple[float, ...]] = {}
     standings: dict[str, Standing] = {}

@@ -20,12 +20,14 @@ def listen(view: View, state: State, now: Instant) -> View:
     marks = {peer: (row.session, row.report_seq) for peer, row in state.peers.items()}
     if view.report_marks is None:
         return replace(view, report_marks=marks)
-    heard, samples = dict(view.heard_boot), dict(view.clock_samples_s)
+    heard, samples, joined = dict(view.heard_boot), dict(view.clock_samples_s), dict(view.joined_boot)
     for peer, mark in marks.items():
+        if mark[0] != view.report_marks.get(peer, (0, 0))[0]:
+            joined[peer] = now.boot
         if mark == view.report_marks.get(peer, (0, 0)) or mark[1] == 0:
             continue
         heard[peer] = now.boot
         if peer != view.me:
             sample_s = state.row(peer).reported_wall - now.wall
             samples[peer] = (*samples.get(peer, ()), sample_s)[-CLOCK_SAMPLES:]
-    return replace(view, report_marks=marks, heard_boot=heard, clock_samples_s=samples)
+    return replace(view, report_marks=marks, heard_boot=heard, joined_boot=joined, clock_samples_s=samples)

@@ -96,10 +96,14 @@ class Schedule:
         interval_s = service.interval_s
         phase_s = (_fraction(service.name, "") + self._share) % 1.0 * interval_s - self._wall_minus_boot
         beat = int((now_boot - phase_s) // interval_s) + 1
-        jitter = (_fraction(service.name, f"{self._me} {beat}") - 0.5) * min(service.jitter, 0.5)
-        at_boot = phase_s + (beat + jitter) * interval_s
-        # A jittered point may lie just behind us: then the next one, so that nothing runs twice.
-        return at_boot if at_boot > now_boot + 0.3 * interval_s else at_boot + interval_s
+        at_boot = phase_s + self._jittered(service, beat) * interval_s
+        # A point close ahead may be the one just taken, which its jitter had moved: then the one after it.
+        if at_boot <= now_boot + 0.3 * interval_s:
+            at_boot = phase_s + self._jittered(service, beat + 1) * interval_s
+        return at_boot
+
+    def _jittered(self, service: Service, beat: int) -> float:
+        return beat + (_fraction(service.name, f"{self._me} {beat}") - 0.5) * min(service.jitter, 0.5)
 
     def _push(self, at_boot: float, name: str, *, is_extra: bool) -> None:
         self._number += 1

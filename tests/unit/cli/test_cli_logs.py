@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from watchtower.cli.logs import MESSAGE_MAX, TRACE_MAX, Logfmt, Text
@@ -32,6 +32,8 @@ def record(message: str, *, failed: bool = False, level: int = logging.INFO) -> 
 
 
 @given(st.text(max_size=3 * MESSAGE_MAX))
+@example('a backslash \\" before a quote')
+@example("at the end \\")
 def test_a_logfmt_line_is_one_line_of_pairs(message: str) -> None:
     """No text can begin a line, end its quotes, or be endless."""
     shown = Logfmt().format(record(message))

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
-from watchtower.core.eligibility import Ineligible, clock_error_s, ineligible, silent_s
-from watchtower.core.model import Instant, View
+from watchtower.core.eligibility import FRESH_S, Ineligible, clock_error_s, ineligible, silent_s
+from watchtower.core.model import Instant, PeerRow, State, View
+from watchtower.core.view import listen
 
 
 def reason(book: Book, looks: View | None = None, now: Instant | None = None) -> Ineligible | None:
@@ -104,3 +105,15 @@ def test_silence_is_counted_from_ones_own_start() -> None:
     """A peer that was never heard is silent for as long as this process listens."""
     looks = View(me="a", started_boot=40.0, heard_boot={"b": 30.0, "c": 90.0})
     assert [silent_s(name, looks, instant(100.0)) for name in ("b", "c", "z")] == [60.0, 10.0, 60.0]
+
+
+def test_a_session_just_begun_is_not_silent() -> None:
+    """A peer that rejoins after a long silence is given time for its first report."""
+    old, rejoined = (
+        State(peers={"b": PeerRow(session=2)}),
+        State(peers={"b": PeerRow(session=3, boot_id="x")}),
+    )
+    seen = listen(View(me="a", started_boot=10.0), old, Instant(wall=10.0, boot=10.0))
+    seen = listen(seen, rejoined, Instant(wall=100.0, boot=100.0))
+    assert silent_s("b", seen, Instant(wall=101.0, boot=101.0)) == 1.0
+    assert silent_s("b", seen, Instant(wall=120.0, boot=120.0)) > FRESH_S
