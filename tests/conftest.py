@@ -1,6 +1,7 @@
 """What every folder shares: the switch `--full`, and figures that a run measured and prints at its end.
 
-Without `--full` the long rounds run short; they are never left out.
+Without `--full` long rounds run short, and tests marked `full`, which only repeat a short one at length,
+are deselected; pytest counts them in its last line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ MEASURED: list[str] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --full."""
     parser.addoption("--full", action="store_true", help="run the long rounds at full length")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is marked `full`, unless it is asked for."""
+    if config.getoption("--full"):
+        return
+    long = [item for item in items if item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_killing_the_alerter_never_silences_and_never_doubles(
     dice = random.Random(20261123)  # noqa: S311 - a repeatable choice of moments
     late_s, in_flight_s = [], []
     with watched(tmp_path, ("first", "other")) as (cluster, targets, sink):
-        for _ in range(20 if full else 3):
+        for _ in range(20 if full else 2):
             since = time.time()
             targets["first"].close()
             time.sleep(dice.uniform(0.0, 4.0))

@@ -63,7 +63,9 @@ class Watch:
         fields.setdefault("voters", peers)
         self.settings = watching(*(service(name, **fields) for name in names), peers=peers)
         self.book = Book(peers=peers)
-        self.book.join("a", "boot")
+        self.boot_id = "boot"
+        self.book.join("a", self.boot_id)
+        self.book.lease("a")
         self.vantage = Vantage(self.settings, self.now)
         self.reports: list[c.Report] = []
 
@@ -75,6 +77,11 @@ class Watch:
     def pass_s(self, seconds: float) -> None:
         """Time passes."""
         self.boot += seconds
+
+    def rejoin(self) -> None:
+        """The ledger gives peer a a new session, as if it knew nothing of it."""
+        self.boot_id += "'"
+        self.book.join("a", self.boot_id)
 
     def see(self, name: str, *opinions: Opinion, **fields: Any) -> Recheck | None:
         """Looks at `name`, one after another; what is to be looked at again after the last."""
@@ -95,7 +102,7 @@ class Watch:
 
     def report(self) -> c.Report | None:
         """The report that is due now; the log takes it."""
-        report = self.vantage.report(self.book.state, self.now, "boot")
+        report = self.vantage.report(self.book.state, self.now, self.boot_id)
         if report is not None:
             c.decode(c.encode(self.book.entry("a", report)))
             self.book.must("a", report)

@@ -193,6 +193,8 @@ class Links:
             await link.serve(lambda frame: self._receiver.received(peer, frames.decode(frame)))
         except FrameError as error:
             self._strangers.turn_away(f"a frame of peer {peer}", str(error))
+        except aiohttp.ClientConnectionResetError:
+            _log.info("Link to peer %s broke.", peer)
         except Exception:  # noqa: BLE001 - the root of a link: one bad message ends the link, not the peer
             _log.exception("Link to peer %s failed.", peer)
         finally:
@@ -235,13 +237,11 @@ class _Link:
         try:
             async for message in self._answer:
                 if message.type is WSMsgType.ERROR:
-                    # The connection broke or the other side fell silent: no fault of its frames.
+                    _judge(message.data)
                     return
                 if message.type is not WSMsgType.BINARY:
                     raise FrameError("not a binary message")
                 on_frame(message.data)
-            if self._answer.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-                raise FrameError(f"longer than {FRAME_BYTES_MAX} bytes")
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
@@ -265,3 +265,12 @@ class _Link:
             self._wake.clear()
             await self._wake.wait()
         await self._answer.close()
+
+
+def _judge(error: object) -> None:
+    """Raise FrameError when a link ended by what the other side sent, not because the connection broke."""
+    if not isinstance(error, aiohttp.WebSocketError):
+        return
+    if error.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+        raise FrameError(f"longer than {FRAME_BYTES_MAX} bytes")
+    raise FrameError("broken WebSocket framing")

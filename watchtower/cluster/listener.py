@@ -13,8 +13,10 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -42,7 +44,9 @@ class Listener:
         self._tls = tls
         self._answer = answer
         self._strangers = strangers
-        self._handshakes: dict[asyncio.Task[None], None] = {}
+        self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._open: WeakSet[asyncio.Transport] = WeakSet()
         self._welcome: set[asyncio.BaseTransport] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: list[socket.socket] = []
@@ -55,15 +59,18 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop accepting and close what is open."""
-        await _cancelled(self._tasks)
-        if self._handshakes:
-            # One cancelled in its first moments would leak its socket; the older ones are cut off.
-            await asyncio.wait(self._handshakes, timeout=_PAUSE_S)
-        await _cancelled(self._handshakes)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
+        while self._handshakes:
+            self._give_up_oldest()
+        await asyncio.gather(*self._ending, return_exceptions=True)
         if self._sockets:
             await self._server.shutdown(timeout=1.0)
+        for transport in self._open:
+            transport.abort()
 
     def welcome(self, transport: asyncio.BaseTransport | None) -> None:
         """This caller has said who it is; it may stay."""
@@ -85,19 +92,31 @@ class Listener:
                 continue
             caller.setblocking(False)
             task = asyncio.create_task(self._admit(caller, str(address[0])))
-            self._handshakes[task] = None
-            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+            self._handshakes[task] = caller
+            task.add_done_callback(self._handshake_done)
 
     def _make_room(self) -> bool:
         """Keep the number of connections in its limit; False when nothing can give way."""
         if len(self._handshakes) + len(self._server.connections) < CONNECTIONS_MAX:
             return True
-        oldest = next(iter(self._handshakes), None)
-        if oldest is None:
+        if not self._handshakes:
             return False
-        oldest.cancel()
-        self._handshakes.pop(oldest, None)
+        self._give_up_oldest()
         return True
+
+    def _give_up_oldest(self) -> None:
+        """Hang up on the oldest unfinished handshake. It then fails by itself, which closes everything;
+        a cancelled one could leak its socket.
+        """
+        task, caller = next(iter(self._handshakes.items()))
+        del self._handshakes[task]
+        self._ending.add(task)
+        with suppress(OSError):
+            caller.shutdown(socket.SHUT_RDWR)
+
+    def _handshake_done(self, task: asyncio.Task[None]) -> None:
+        self._handshakes.pop(task, None)
+        self._ending.discard(task)
 
     async def _admit(self, caller: socket.socket, address: str) -> None:
         """Authenticate one caller. Not a byte is parsed before that, and none at all if it fails."""
@@ -112,10 +131,8 @@ class Listener:
             )
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             self._strangers.turn_away(f"a caller from {address}", handshake_reason(error))
-        except asyncio.CancelledError:
-            self._strangers.turn_away(f"a caller from {address}", "it made way for a newer connection")
-            raise
         else:
+            self._open.add(transport)
             loop.call_later(HELLO_S, self._cut_off_silent, transport, address)
 
     def _cut_off_silent(self, transport: asyncio.Transport, address: str) -> None:
@@ -124,14 +141,6 @@ class Listener:
         elif not transport.is_closing():
             self._strangers.turn_away(f"a caller from {address}", "it did not say what it wants in time")
             transport.abort()
-
-
-async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel and wait."""
-    ending = list(tasks)
-    for task in ending:
-        task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

@@ -74,7 +74,7 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
 
     @property
     def peer_names(self) -> tuple[str, ...]:
-        """Names of all peers in the order of the file."""
+        """Names of all peers, sorted: equal files give equal Settings."""
         return tuple(peer.name for peer in self.peers)
 
     def peer(self, name: str) -> PeerSettings:

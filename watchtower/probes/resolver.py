@@ -76,12 +76,13 @@ def is_address(host: str) -> bool:
 
 
 def _ask(host: str, port: int, family: int, flags: int = 0) -> list[AddressInfo]:
-    return [
-        (int(af), int(kind), proto, name, address)
-        for af, kind, proto, name, address in socket.getaddrinfo(
-            host, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags
-        )
-    ]
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
+    except OSError:
+        # Without a free descriptor getaddrinfo claims that the name does not exist. This tells the truth.
+        socket.socket().close()
+        raise
+    return [(int(af), int(kind), proto, name, address) for af, kind, proto, name, address in found]
 
 
 def _blame_self(look: Look | None, *, was_waiting: bool) -> None:

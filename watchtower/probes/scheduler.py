@@ -23,7 +23,8 @@ from watchtower.probes.schedule import Due, Schedule
 log = logging.getLogger(__name__)
 
 SLOT_S: Final = 0.05
-WAKE_AT_LEAST_S: Final = 0.5
+WAKE_AT_LEAST_S: Final = 0.1
+"""The pump is also the gauge of lateness: it must look at its watch more often than LAG_MAX_S."""
 LAG_MAX_S: Final = 0.25
 LAG_MAX_SHARE: Final = 0.1
 EXTRA_SHARE: Final = 1.25

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Final
 
@@ -35,15 +34,11 @@ class Tools:
         self.link_up = link_up
         self.user_agent = f"watchtower/{__version__} (peer={me})"
         self.resolver = Resolver()
+        # Read now: OpenSSL passes over a bundle that it cannot open, and a context made in a moment
+        # without free descriptors would distrust everybody from then on.
+        self._verified = trust(verify=True)
+        self._unverified = trust(verify=False)
         self._session: aiohttp.ClientSession | None = None
-
-    @cached_property
-    def _verified(self) -> Trust:
-        return trust(verify=True)
-
-    @cached_property
-    def _unverified(self) -> Trust:
-        return trust(verify=False)
 
     def trust(self, *, verify: bool) -> Trust:
         """The shared context for this trust setting."""

@@ -157,11 +157,11 @@ def test_a_changed_service_can_be_asked_for_again() -> None:
     st.floats(0.0, 0.5),
 )
 def test_no_look_is_lost_or_doubled(pauses: list[float], interval_s: float, jitter: float) -> None:
-    """However late the loop comes, there is always exactly one next look, at most 1.6 intervals away."""
+    """However late the loop comes, there is always exactly one next look, and it is not far."""
     begun = schedule(settings(service("web", interval_s=interval_s, jitter=jitter)))
     now = 1000.0
     for pause in pauses:
         now += pause
         assert len(begun.take_due(now)) <= 1
         assert len(begun._heap) == 1
-        assert now < begun.next_boot() <= now + 1.6 * interval_s
+        assert now < begun.next_boot() <= now + (1.3 + jitter) * interval_s + 1e-6

@@ -7,6 +7,7 @@ tour found a difference.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -34,6 +35,9 @@ def demo(*, with_tour: bool, live: bool | None, keep: bool, port_base: int | Non
     """
     from watchtower.cli.demo.stage import Stage  # noqa: PLC0415 - only the demo needs servers
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Whatever ends the demo ends it in order: peers first, then their folder.
+        signal.signal(number, signal.default_int_handler)
     is_live = sys.stdout.isatty() and not as_json if live is None else live and not as_json
     with _folder(keep=keep) as folder, suppress(KeyboardInterrupt), Stage(folder, port_base) as stage:
         teller = Teller(stage, as_json=as_json)
