@@ -69,6 +69,10 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     cluster = Cluster(settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
+    courier = Courier(settings, me=settings.me, clock=clock, submit=cluster.submit, new_id=_new_id)
+    for handler in logging.getLogger().handlers:
+        # Whoever logs whatever: what the channels' URLs hold does not leave through a log.
+        handler.addFilter(courier.redactor)
     peer.attach(
         Parts(
             settings=settings,
@@ -81,7 +85,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             vantage=vantage,
             scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
             reference=Reference(settings, clock, vantage.note_reference),
-            courier=Courier(settings, me=settings.me, clock=clock, submit=cluster.submit, new_id=_new_id),
+            courier=courier,
             web=WebServer(settings, peer.snapshot, cluster.submit, peer.reload),
         )
     )

@@ -136,7 +136,7 @@ def test_nonsense_is_not_dns() -> None:
     """A server that sends what is no DNS is told as such."""
 
     class Babbler(asyncio.DatagramProtocol):
-        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override] # UDP
+        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override] # a datagram transport is what UDP gets
             self._transport = transport
 
         def datagram_received(self, _data: bytes, addr: tuple[str, int]) -> None:

@@ -253,6 +253,35 @@ def test_a_reload_ends_looks_of_what_changed() -> None:
     asyncio.run(run())
 
 
+def test_a_void_look_that_lingers_is_not_mistaken_for_the_new_one() -> None:
+    """While a cancelled look still tidies up, the new one counts as in flight, and goes on to count."""
+
+    async def run() -> None:
+        tidy, gate = asyncio.Event(), asyncio.Event()
+
+        async def look(looked_at: Service) -> Result:
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                await tidy.wait()
+                raise
+            return result(looked_at.name, UP)
+
+        async with Rig(look, service("web")).running() as rig:
+            await rig.until(lambda: len(rig.looks) == 1)
+            rig.scheduler.reload(rig.settings(service("web", timeout_s=7.0)))
+            await rig.until(lambda: len(rig.looks) == 2)
+            tidy.set()
+            await rig.until(lambda: rig.at_once == 1)
+            rig.scheduler.probe_now(("web",))
+            await rig.until(lambda: rig.scheduler.stats.skipped_total == 1)
+            assert len(rig.looks) == 2
+            gate.set()
+            await rig.until(lambda: len(rig.results) == 1)
+
+    asyncio.run(run())
+
+
 def test_its_end_ends_every_look() -> None:
     """Cancelled, it leaves nothing in flight and reports nothing more."""
 

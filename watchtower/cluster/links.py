@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 import aiohttp
@@ -30,6 +32,7 @@ PROTOCOL: Final = "watchtower-raft-1"
 PATH: Final = "/raft"
 _DIAL_S: Final = 2.0
 _REDIAL_S: Final = 0.5
+_LAST_LOOK_S: Final = 0.02
 _HEARTBEAT_S: Final = 1.3
 """A silent link is asked after this, and dead after half as much again: 2 s in all."""
 _BACKLOG_BYTES_MAX: Final = 64 * 2**20
@@ -94,6 +97,7 @@ class Links:
         await self._listener.stop()
         if self._session is not None:
             await self._session.close()
+            await asyncio.sleep(_LAST_LOOK_S)  # noqa: TID251 - the loop must still see the sockets end
 
     def send(self, peer: str, message: Message) -> bool:
         """Queue `message` for `peer`; False when there is no link."""
@@ -213,6 +217,7 @@ class _Link:
 
     def __init__(self, answer: Socket) -> None:
         self._answer = answer
+        self._socket = answer.get_extra_info("socket")
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -252,9 +257,12 @@ class _Link:
         self._wake.set()
 
     async def close(self) -> None:
-        """End the link politely, within half a second."""
+        """End the link: politely within half a second, then for certain."""
         self._closed = True
         await self._answer.close()
+        # TLS would wait half a minute for the other side to say goodbye.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     async def _write(self) -> None:
         while not self._closed:

@@ -105,9 +105,8 @@ class Listener:
         return True
 
     def _give_up_oldest(self) -> None:
-        """Hang up on the oldest unfinished handshake. It then fails by itself, which closes everything;
-        a cancelled one could leak its socket.
-        """
+        """Hang up on the oldest unfinished handshake: it then fails by itself and closes everything."""
+        # Cancelling its task instead could leak the socket.
         task, caller = next(iter(self._handshakes.items()))
         del self._handshakes[task]
         self._ending.add(task)

@@ -58,7 +58,7 @@ def failure(error: BaseException, look: Look) -> Shortfall:
             text = _DNS.get(cause.errno or 0) or f"name not resolved: {cause.strerror or cause}"
             found = _down(Kind.DNS, text)
         case ssl.SSLError():
-            found = _down(Kind.TLS, f"TLS failed: {cause.reason or cause.strerror or cause}")
+            found = _down(Kind.TLS, f"TLS failed: {getattr(cause, 'reason', '') or cause.strerror or cause}")
         case OSError():
             found = _from_errno(cause, look)
         case ProtocolError():

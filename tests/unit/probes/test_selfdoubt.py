@@ -79,7 +79,10 @@ def test_doubt_is_told_when_it_lasts() -> None:
     watch.checked(holds=False)
     watch.settle()
     assert watch.book.state.row("a").doubt == ""
-    watch.pass_s(5.1)
+    watch.pass_s(2.0)
+    watch.others_see({"db": SUSPECT}, "b")
+    assert watch.report() is not None
+    watch.pass_s(3.1)
     watch.settle()
     assert watch.book.state.row("a").doubt.startswith("cannot reach any reference target")
     watch.checked()
@@ -195,6 +198,29 @@ def test_others_that_cannot_vote_do_not_contradict() -> None:
     watch.settle()
     assert watch.vantage.doubt(watch.now) == ""
     assert watch.votes()["web"] == (DOWN, False)
+
+
+def test_a_peer_that_is_gone_is_not_among_the_others() -> None:
+    """Of two others one is gone: the one that is left and sees everything up is their majority."""
+    watch = Watch("web", "db", "mail", "shop")
+    watch.all_up()
+    watch.book.must("a", _gone(watch, "c"))
+    for name in ("web", "db", "mail"):
+        watch.see(name, DOWN)
+    watch.checked()
+    for name in ("web", "db", "mail"):
+        watch.see(name, DOWN)
+    watch.settle()
+    assert watch.vantage.doubt(watch.now) == "it alone sees 3 of 4 services down"
+
+
+def test_what_gets_better_waits_for_nobody() -> None:
+    """From down to degraded is good news: it needs no look at the references."""
+    watch = failing("shop")
+    watch.pass_s(10.0)
+    watch.see("shop", DEGRADED, DEGRADED, kind=Kind.UNREACHABLE)
+    watch.settle()
+    assert watch.votes()["shop"] == (DEGRADED, False)
 
 
 def _gone(watch: Watch, peer: str) -> Gone:
