@@ -24,7 +24,7 @@ from watchtower.core import verdicts
 from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.commands import Command, Found, Join, Leaving
 from watchtower.core.decide import decide
-from watchtower.core.model import COMMAND_VERSION, Instant, Opinion, Result, State, View
+from watchtower.core.model import COMMAND_VERSION, Instant, Kind, Opinion, Result, State, View
 from watchtower.core.office import may_claim
 from watchtower.core.ports import (
     Clock,
@@ -120,7 +120,7 @@ class Peer:
         recheck = self._parts.vantage.take(result, self._clock.now())
         if recheck is not None:
             self._parts.scheduler.probe_now((recheck.service,), recheck.in_s)
-        if result.opinion is Opinion.DOWN:
+        if result.opinion in (Opinion.DOWN, Opinion.DEGRADED) and result.kind is not Kind.CONDITION:
             self._parts.reference.check_soon()
         self._wake_report.set()
 

@@ -65,14 +65,14 @@ def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) 
     return settings
 
 
-def service_from_url(url: str, name: str = "probe", options: Mapping[str, Any] | None = None) -> Service:
-    """A service for one look without a file: the URL, and `options` as the file would spell them.
+def service_from_url(url: str, name: str = "probe") -> Service:
+    """A service with nothing but defaults, for one look without a file.
 
     Takes http, https, tcp, tls and dns (`dns:name`, `dns://server/name?type=AAAA`) URLs. Raises ConfigError.
     """
     try:
         read_service_name(name)
-        kind, content = _kind_of({"url": url, **(options or {})})
+        kind, content = _kind_of({"url": url})
         model, faults = validate(SERVICE_MODELS[kind], content)
         if model is None:
             raise faults[0].wrong
