@@ -45,7 +45,12 @@ async def run_peer(config_path: Path, peer: str | None, environ: Mapping[str, st
     def on_hangup() -> None:
         task = asyncio.create_task(running.reload())
         reloads.add(task)
-        task.add_done_callback(reloads.discard)
+        task.add_done_callback(on_reloaded)
+
+    def on_reloaded(task: asyncio.Task[str]) -> None:
+        reloads.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            running.on_fatal(f"a reload failed half-way: {task.exception()!r}")
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, running.stop)

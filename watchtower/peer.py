@@ -4,9 +4,9 @@
                                                           |--> courier (claims, sends, settles)
                                                           |--> web (API, events)
 
-app.py wires the parts and hands them in. Each loop below owns one arrow; a loop that fails says so
-and goes on, except that an alerter whose pass fails does not renew its lease, so that another peer
-takes over from one that cannot decide.
+app.py wires the parts and hands them in. Each loop below owns one arrow. A pass that fails is logged and
+does not renew the lease, so that another peer takes over from one that cannot decide; any other loop
+that fails ends the peer loudly, for whoever supervises it to start again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from watchtower.core import verdicts
 from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.commands import Command, Found, Join, Leaving
 from watchtower.core.decide import decide
+from watchtower.core.membership import foreign_ledger, other_cluster
 from watchtower.core.model import COMMAND_VERSION, Instant, Kind, Opinion, Result, State, View
 from watchtower.core.office import may_claim
 from watchtower.core.ports import (
@@ -159,7 +160,8 @@ class Peer:
         """Read the configuration again; "" or why the old one stays in use."""
         try:
             settings = await asyncio.to_thread(self._parts.load)
-            self._refuse_other_cluster(settings)
+            if reason := other_cluster(self._settings.cluster, settings.cluster):
+                raise ConfigError(reason)
         except ConfigError as error:
             self._reload_error = str(error)
             log.error("reload refused, the old configuration stays in use: %s", error)  # noqa: TRY400 - a wrong file needs no traceback
@@ -251,7 +253,8 @@ class Peer:
                 return None
             names = settings.cluster.peer_names
             return Found(cluster=settings.cluster.name, members=names, at_wall=now.wall)
-        self._refuse_foreign_ledger(state)
+        if reason := foreign_ledger(state, settings.cluster):
+            raise ClusterError(reason)
         if self._is_leaving:
             return None
         if state.row(settings.me).boot_id != parts.boot_id:
@@ -286,11 +289,20 @@ class Peer:
         self._spawn(self._step_lease(state, now))
 
     async def _submit_all(self, commands: tuple[Command, ...]) -> None:
-        """One pass's commands; nothing new is decided until they are applied or given up."""
+        """One pass's commands; nothing new is decided until they are applied or given up.
+
+        The first one whose fate is not known ends the pass: the next one derives what is missing.
+        """
         for command in commands:
-            answer = await self._parts.cluster.submit(command)
+            try:
+                answer = await self._parts.cluster.submit(command)
+            except ValueError:
+                log.exception("decided %s, which does not fit into one entry", describe(command))
+                continue
             outcome = "unknown" if answer is None else answer.reason or "applied"
             log.info("decided %s: %s", describe(command), outcome)
+            if answer is None:
+                return
 
     async def _step_lease(self, state: State, now: Instant) -> None:
         parts = self._parts
@@ -307,13 +319,14 @@ class Peer:
 
     async def _blind_loop(self) -> None:
         """Without a majority somebody must say that nobody is watching."""
-        blindness = Blindness(self._settings.me, self._settings.cluster.without_quorum.after_s)
+        blindness = Blindness(self._settings.me)
         while True:
             await asyncio.sleep(BLIND_LOOK_EVERY_S)  # noqa: TID251 - a look every second
-            status = self._parts.cluster.status()
-            word = blindness.step(status, self._clock.now())
+            after_s = self._settings.cluster.without_quorum.after_s
+            word = blindness.step(self._parts.cluster.status(), self._clock.now(), after_s)
             if word is not None:
-                self._spawn(self._say(word))
+                accepted = await self._say(word)
+                blindness.said(word, self._clock.now(), accepted=accepted)
 
     async def _lag_loop(self) -> None:
         """How late this loop is, which is how late everything on it is."""
@@ -329,8 +342,13 @@ class Peer:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._submissions.add(task)
-        task.add_done_callback(self._submissions.discard)
+        task.add_done_callback(self._on_submission_end)
         return task
+
+    def _on_submission_end(self, task: asyncio.Task[None]) -> None:
+        self._submissions.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a submission failed", exc_info=task.exception())
 
     def _session(self, state: State) -> int:
         """Our session number; 0 while this boot has not joined."""
@@ -348,36 +366,19 @@ class Peer:
             return "no quorum"
         return "" if self._session(state) else "joining"
 
-    def _refuse_other_cluster(self, settings: Settings) -> None:
-        """A reload changes what is watched and who is told, never who the cluster is."""
-        old, new = self._settings.cluster, settings.cluster
-        if (old.name, set(old.peer_names)) != (new.name, set(new.peer_names)):
-            raise ConfigError(
-                f"the file now names cluster {new.name} with peers {', '.join(new.peer_names)}, but this "
-                f"peer runs {old.name} with {', '.join(old.peer_names)}: a reload cannot change the cluster"
-            )
-
-    def _refuse_foreign_ledger(self, state: State) -> None:
-        cluster = self._settings.cluster
-        if state.cluster != cluster.name or set(state.members) != set(cluster.peer_names):
-            raise ClusterError(
-                f"the ledger belongs to cluster {state.cluster} with peers {', '.join(state.members)}, but "
-                f"the file names {cluster.name} with {', '.join(cluster.peer_names)}: correct the file, or "
-                "give this peer another storage path"
-            )
-
-    async def _say(self, word: Word) -> None:
+    async def _say(self, word: Word) -> bool:
         """The blind notice or its all-clear, past the ledger: there is no majority to write it."""
         settings, parts = self._settings, self._parts
         channel = settings.cluster.without_quorum.notify or next(iter(settings.channels), "")
         if not channel:
             log.warning("monitoring: %s, and no channel is configured to say so", word.value)
-            return
+            return True
         failing = [name for name, result in self._results.items() if result.opinion is Opinion.DOWN]
         links = parts.cluster.status().links
         title, lines = words(word, settings.cluster.name, settings.me, links, failing)
         error = await parts.courier.tell(channel, title, lines)
         log.warning("said on %s that monitoring is %s: %s", channel, word.value, error or "accepted")
+        return not error
 
 
 def describe(command: Command) -> str:

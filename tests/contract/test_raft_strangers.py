@@ -83,7 +83,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
     """Everything the other side still says until it closes."""
     try:
         return await asyncio.wait_for(reader.read(), 10)
-    except OSError:
+    except (ConnectionError, ssl.SSLError):
         return b""
 
 
@@ -156,8 +156,12 @@ def test_a_crowd_of_idle_strangers_keeps_no_peer_out(tmp_path: Path) -> None:
     against(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("name", ["a", "z", "b.c", ""])
-def test_a_caller_of_our_own_or_an_unknown_name_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"), [("a", "our own name"), ("z", "no peer"), ("b.c", "no peer"), ("", "no peer")]
+)
+def test_a_caller_of_our_own_or_an_unknown_name_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, why: str
+) -> None:
     """Knowing the secret is not enough: the name must be that of another configured peer."""
 
     async def scenario(target: Target) -> None:
@@ -167,7 +171,9 @@ def test_a_caller_of_our_own_or_an_unknown_name_is_refused(tmp_path: Path, name:
         await until(lambda: target.rejected == 1)
         assert not any(target.peer.cluster.status().links.values())
 
-    against(tmp_path, scenario)
+    with caplog.at_level(logging.WARNING):
+        against(tmp_path, scenario)
+    assert why in caplog.text
 
 
 @pytest.mark.parametrize("call", [{"protocol": "watchtower-raft-0"}, {"path": "/other"}], ids=str)
@@ -184,16 +190,21 @@ def test_another_protocol_version_is_refused(tmp_path: Path, call: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "frame",
+    ("frame", "why"),
     [
-        b"x" * (FRAME_BYTES_MAX + 1),
-        b"not json",
-        b'{"type":"status"}',
-        frames.encode({**HEARTBEAT, "entries": [(b"\2xx", 1, 1)], "prevLogIdx": 0, "prevLogTerm": 0}),
+        (frames.encode(HEARTBEAT) + b" " * FRAME_BYTES_MAX, "longer than"),
+        (b"not json", "malformed"),
+        (b'{"type":"status"}', "unknown type"),
+        (
+            frames.encode({**HEARTBEAT, "entries": [(b"\2xx", 1, 1)], "prevLogIdx": 0, "prevLogTerm": 0}),
+            "none of ours",
+        ),
     ],
     ids=["too long", "no JSON", "unknown type", "membership command"],
 )
-def test_a_bad_frame_ends_the_link_and_is_counted(tmp_path: Path, frame: bytes) -> None:
+def test_a_bad_frame_ends_the_link_and_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, frame: bytes, why: str
+) -> None:
     """An authenticated peer that sends what no peer sends loses its link; nothing reaches pysyncobj."""
 
     async def scenario(target: Target) -> None:
@@ -204,7 +215,9 @@ def test_a_bad_frame_ends_the_link_and_is_counted(tmp_path: Path, frame: bytes) 
         await until(lambda: target.rejected == 1)
         assert target.peer.cluster.status().commit_index == 1
 
-    against(tmp_path, scenario)
+    with caplog.at_level(logging.WARNING):
+        against(tmp_path, scenario)
+    assert why in caplog.text
 
 
 def test_text_instead_of_bytes_ends_the_link(tmp_path: Path) -> None:

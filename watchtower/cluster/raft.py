@@ -114,7 +114,8 @@ class Cluster:
         if not self._thread.propose(text, partial(self._settle, fate)):
             return None
         try:
-            return await asyncio.wait_for(fate, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await fate
         except TimeoutError:
             return None
 

@@ -173,7 +173,8 @@ class RaftThread:
 
     async def _pause(self, timeout_s: float) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._stopping.wait()
         except TimeoutError:
             return
 

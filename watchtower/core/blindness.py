@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 from watchtower.core.model import ClusterStatus, Instant
 
@@ -20,34 +21,45 @@ class Word(StrEnum):
     ALL_CLEAR = "all clear"
 
 
+RETRY_S: Final = 5.0
+
+
 class Blindness:
-    """Remembers since when there is no quorum and whether this peer has said so."""
+    """Remembers since when there is no quorum, what people know of it, and what is being said just now.
 
-    def __init__(self, me: str, after_s: float) -> None:
+    A word that was not accepted is said again after RETRY_S; the all-clear only follows a notice that was.
+    """
+
+    def __init__(self, me: str) -> None:
         self._me = me
-        self._after_s = after_s
         self._since_boot = 0.0
-        self._has_said = False
+        self._is_told = False
+        self._is_speaking = False
+        self._not_before_boot = 0.0
 
-    def since_boot(self) -> float:
-        """When the quorum was lost; 0.0 while there is one."""
-        return self._since_boot
-
-    def step(self, status: ClusterStatus, now: Instant) -> Word | None:
-        """What to say now, if anything."""
-        if status.has_quorum:
-            return self._sees_again()
-        if not self._since_boot:
-            self._since_boot = now.boot
-        is_due = status.had_quorum and now.boot - self._since_boot >= self._after_s
-        if not is_due or self._has_said or not self._speaks(status):
+    def step(self, status: ClusterStatus, now: Instant, after_s: float) -> Word | None:
+        """What to say now, if anything; then `said` must follow."""
+        word = self._word(status, now, after_s)
+        if word is None or self._is_speaking or now.boot < self._not_before_boot:
             return None
-        self._has_said = True
-        return Word.BLIND
+        self._is_speaking = True
+        return word
 
-    def _sees_again(self) -> Word | None:
-        had_said, self._has_said, self._since_boot = self._has_said, False, 0.0
-        return Word.ALL_CLEAR if had_said else None
+    def said(self, word: Word, now: Instant, *, accepted: bool) -> None:
+        """The word was said, and the channel took it or did not."""
+        self._is_speaking = False
+        if accepted:
+            self._is_told = word is Word.BLIND
+        else:
+            self._not_before_boot = now.boot + RETRY_S
+
+    def _word(self, status: ClusterStatus, now: Instant, after_s: float) -> Word | None:
+        if status.has_quorum:
+            self._since_boot = 0.0
+            return Word.ALL_CLEAR if self._is_told else None
+        self._since_boot = self._since_boot or now.boot
+        is_due = status.had_quorum and now.boot - self._since_boot >= after_s
+        return Word.BLIND if is_due and not self._is_told and self._speaks(status) else None
 
     def _speaks(self, status: ClusterStatus) -> bool:
         """True when no lower peer is reachable that would say it."""

@@ -9,16 +9,21 @@ that takes over after a gap is blind itself until its first report shows that it
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from watchtower.core.ledger import BLIND_GAP_S
 from watchtower.core.model import Beat, Level, Verdict, Watch
 from watchtower.core.settings import HeartbeatTarget
+
+FUTURE_MAX_S: Final = 10.0
 
 
 def judge(beat: Beat | None, target: HeartbeatTarget, watch: Watch, now_wall: float) -> Verdict:
     """The verdict on a heartbeat service; `since_wall` of a missing one is when the beat was due."""
     if beat is None:
         return Verdict(level=None, reason="no beat was ever received")
+    if beat.at_wall > now_wall + FUTURE_MAX_S:
+        return Verdict(level=None, reason="the last beat lies in the future: a clock was wrong")
     first_due = beat.at_wall + target.period_s
     if now_wall <= first_due:
         return Verdict(level=Level.UP, reason=f"last beat {_ago(now_wall - beat.at_wall)} ago")

@@ -127,7 +127,7 @@ class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"
 
 
 class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
-    """A TCP connect, optionally one line sent and one answer matched."""
+    """A TCP connect."""
 
     host: str
     port: int

@@ -124,11 +124,14 @@ def _resolved(notification: Notification, incident: Incident | None, settings: S
         ("Last error", _cause(incident.evidence) if incident else ""),
         ("Why", clean(notice.reason, LINE_MAX)),
     ]
+    # A service that left the configuration has not recovered; nobody looks at it any more.
+    is_watched = notification.service in settings.services or notification.service == CLUSTER_SUBJECT
+    state, said = ("RECOVERED", "is up again") if is_watched else ("CLOSED", "is no longer watched")
     return Message(
-        state="RECOVERED",
+        state=state,
         severity=Severity.SUCCESS,
-        subject=_subject([f"[RECOVERED] {name} after {lasted}"], settings),
-        summary=clean(f"{_sentence(name)} is up again after {lasted}.", LINE_MAX),
+        subject=_subject([f"[{state}] {name} after {lasted}"], settings),
+        summary=clean(f"{_sentence(name)} {said} after {lasted}.", LINE_MAX),
         facts=tuple(fact for fact in facts if fact[1]),
         sights=_sights(notice.evidence, settings),
         since_wall=began_wall,

@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from watchtower.core.commands import Answer, BeatSeen
+from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s
 from watchtower.core.ports import Snapshot, Submit
 from watchtower.core.settings import HeartbeatTarget
 from watchtower.web.access import Access
@@ -61,6 +62,8 @@ class Heartbeats:
 
     async def _take(self, service: str) -> web.Response:
         snap = self._snapshot()
+        if abs(clock_error_s(snap.view.me, snap.view)) > CLOCK_OFFSET_MAX_S:
+            return problem(503, "not recorded", "this peer's clock is off; send it to another peer")
         last = snap.state.beats.get(service)
         if last is not None and 0 <= snap.now.wall - last.at_wall < SAME_BEAT_S:
             return _taken()
