@@ -160,12 +160,10 @@ class Peer:
         """Read the configuration again; "" or why the old one stays in use."""
         try:
             settings = await asyncio.to_thread(self._parts.load)
-            if reason := other_cluster(self._settings.cluster, settings.cluster):
-                raise ConfigError(reason)
         except ConfigError as error:
-            self._reload_error = str(error)
-            log.error("reload refused, the old configuration stays in use: %s", error)  # noqa: TRY400 - a wrong file needs no traceback
-            return self._reload_error
+            return self._refused(str(error))
+        if reason := other_cluster(self._settings.cluster, settings.cluster):
+            return self._refused(reason)
         self._settings, self._reload_error = settings, ""
         self._results = {name: r for name, r in self._results.items() if name in settings.services}
         parts = self._parts
@@ -177,6 +175,11 @@ class Peer:
         log.info("configuration %s loaded", settings.config_hash)
         self._wake_report.set()
         return ""
+
+    def _refused(self, reason: str) -> str:
+        self._reload_error = reason
+        log.error("reload refused, the old configuration stays in use: %s", reason)
+        return reason
 
     # ---- startup, serving, shutdown
 

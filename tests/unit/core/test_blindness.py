@@ -15,7 +15,7 @@ def at(boot: float) -> Instant:
 
 
 def test_it_is_said_once_and_taken_back_once() -> None:
-    """After the time without a majority it is said, once it is accepted not again; then the all-clear, once."""
+    """It is said when the time is over, not again once it is accepted, and taken back once."""
     blind = Blindness("a")
     assert blind.step(ALONE, at(10), 30.0) is None
     assert blind.step(ALONE, at(39), 30.0) is None
