@@ -80,7 +80,6 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
         handler.addFilter(courier.redactor)
     peer.attach(
         Parts(
-            settings=settings,
             clock=clock,
             boot_id=boot_id,
             new_id=_new_id,

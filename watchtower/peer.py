@@ -61,7 +61,6 @@ class Parts:
     random identifier.
     """
 
-    settings: Settings
     clock: Clock
     boot_id: str
     new_id: Callable[[], str]
@@ -302,10 +301,10 @@ class Peer:
             except ValueError:
                 log.exception("decided %s, which does not fit into one entry", describe(command))
                 continue
-            outcome = "unknown" if answer is None else answer.reason or "applied"
-            log.info("decided %s: %s", describe(command), outcome)
             if answer is None:
+                log.warning("decided %s: not known whether it was applied", describe(command))
                 return
+            log.info("decided %s: %s", describe(command), answer.reason or "applied")
 
     async def _step_lease(self, state: State, now: Instant) -> None:
         parts = self._parts

@@ -175,7 +175,7 @@ def test_a_peer_with_its_egress_cut_is_told_and_nothing_else_is(tmp_path: Path) 
                 networks.cut_egress(victim)
                 wait_for(lambda: told_of(sink, f"peer/{victim}", 0), 40, "the sick peer is told")
                 # Long enough for every other service to have failed its confirmations many times.
-                quiet_until = time.time() + 15
+                quiet_until = time.time() + 10
                 wait_for(lambda: time.time() > quiet_until, 20, "quiet")
                 told = [body["incident"]["service"] for body in firings(sink)]
                 assert told == [f"peer/{victim}"]
@@ -202,7 +202,7 @@ def test_a_restarted_peer_is_ready_soon_and_an_idle_one_is_light(
             cluster.wait_verdict("s099", "up", timeout_s=40)
             pid = cluster.processes["a"].pid
             began, cpu = time.time(), _cpu_s(pid)
-            wait_for(lambda: time.time() - began > 20, 30, "20 s of idling")
+            wait_for(lambda: time.time() - began > 15, 30, "15 s of idling")
             share = (_cpu_s(pid) - cpu) / (time.time() - began)
             rss_mb = _rss_mb(pid)
     target.close()
