@@ -1,7 +1,7 @@
 """Refuses regular expressions that could keep a peer busy: long ones and repeats of repeats.
 
 Python's matcher backtracks, so `(a+)+` on a hostile body takes exponential time. This is a plain look at the
-text of the pattern, not a proof: products of repeats side by side stay polynomial in the 64 KiB searched.
+text of the pattern, not a proof: products of repeats side by side stay polynomial in the 8 KiB searched.
 """
 
 from __future__ import annotations
