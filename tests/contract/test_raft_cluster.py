@@ -13,6 +13,7 @@ import pytest
 from support.raft_support import OTHER_SECRET, Peer, Trio, free_ports, settings_of, until
 
 from watchtower.cluster import raft
+from watchtower.cluster.thread import TICK_S
 from watchtower.core.commands import Answer, BeatSeen, Entry, Found, Leaving, encode
 from watchtower.core.model import COMMAND_VERSION
 from watchtower.errors import ClusterError
@@ -171,6 +172,10 @@ def test_one_peer_alone_is_ready_at_once(tmp_path: Path) -> None:
             assert time.monotonic() - began < 1.0
             assert peer.cluster.state.row("a").boot_id == boot
             assert peer.cluster.status().has_quorum
+            began = time.monotonic()
+            for number in range(100):
+                assert await peer.cluster.submit(beat(float(number)))
+            assert time.monotonic() - began < 100 * TICK_S / 2, "each commit waited for the timer"
             await peer.cluster.stop()
         assert peer.cluster.state.row("a").session == 2
 

@@ -197,6 +197,9 @@ class RaftThread:
     def _propose(self, text: str, done: Done) -> None:
         self._consensus.propose(text, done)
         self._kick()
+        if self._links is None:
+            # Nobody's acknowledgement will bring the tick that commits what the first one appends.
+            self._loop.call_soon(self._tick)
 
     def _kick(self) -> None:
         """Tick soon: something arrived."""
