@@ -99,7 +99,7 @@ def _state(subject: str) -> str:
 
 def test_detection_is_fast(tmp_path: Path, full: bool, measured: Callable[[str], None]) -> None:
     """At an interval of 10 s the median from failure to message is under 5 s, the worst under 12 s."""
-    rounds, count = (5, 10) if full else (1, 8)
+    rounds, count = (5, 10) if full else (1, 6)
     targets = [Target() for _ in range(count)]
     lines = "\n".join(
         f"s{n}: {{url: {target.url}, interval: 10s, timeout: 2s}}" for n, target in enumerate(targets)
