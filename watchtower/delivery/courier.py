@@ -145,10 +145,6 @@ class Courier:
         ending = await self._direct(channel, message)
         return "" if ending.outcome is Outcome.ACCEPTED else f"{ending.outcome.value}: {ending.detail}"
 
-    async def send_direct(self, channel_name: str, message: Message) -> Outcome:
-        """Send `message` once, past the ledger: for tests of a channel and drills."""
-        return (await self._direct(channel_name, message)).outcome
-
     async def _direct(self, name: str, message: Message) -> Ending:
         channel = self._settings.channels.get(name)
         if channel is None or name in self._threads.full:

@@ -107,10 +107,6 @@ class Look:
         """Seconds until the deadline, 0.0 when it has passed."""
         return max(self.budget_s - self.elapsed_s(), 0.0)
 
-    def spent_s(self, phase: str) -> float | None:
-        """Seconds spent in a phase that has ended; None when there was none."""
-        return self._spent_s.get(phase)
-
     def phases_ms(self) -> dict[str, float]:
         """Milliseconds of every phase that has ended."""
         return {phase: round(spent * 1000, 3) for phase, spent in self._spent_s.items()}
