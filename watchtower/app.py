@@ -18,6 +18,7 @@ from watchtower.cluster.lease import Lease
 from watchtower.cluster.raft import Cluster
 from watchtower.config.loader import load
 from watchtower.core.settings import Settings
+from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
 from watchtower.peer import Parts, Peer
 from watchtower.probes.prober import Prober
@@ -74,7 +75,14 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     cluster = Cluster(settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
-    courier = Courier(settings, me=settings.me, clock=clock, submit=cluster.submit, new_id=_new_id)
+    courier = Courier(
+        settings,
+        me=settings.me,
+        clock=clock,
+        submit=cluster.submit,
+        new_id=_new_id,
+        carrier=ThreadCarrier(),
+    )
     for handler in logging.getLogger().handlers:
         # Whoever logs whatever: what the channels' URLs hold does not leave through a log.
         handler.addFilter(courier.redactor)

@@ -22,6 +22,7 @@ from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, Notification, Outcome, Stage
 from watchtower.core.settings import Settings
 from watchtower.delivery import courier as courier_module
+from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
 
 TAKEOVER_S = 17.0
@@ -46,6 +47,7 @@ class Log:
         self.book = Book(config_hash=settings.config_hash)
         self.clock = Clock()
         self.couriers: dict[str, Courier] = {}
+        self.carrier = ThreadCarrier()
         self.dropped: Callable[[str, Command], bool] = lambda _peer, _command: False
         self.proposed: list[tuple[str, Command]] = []
 
@@ -61,7 +63,9 @@ class Log:
             self.spread()
             return answer
 
-        made_courier = Courier(settings, me, self.clock, submit, lambda: f"{me}-{next(numbers)}")
+        made_courier = Courier(
+            settings, me, self.clock, submit, lambda: f"{me}-{next(numbers)}", carrier=self.carrier
+        )
         self.couriers[me] = made_courier
         return made_courier
 
@@ -249,7 +253,7 @@ def test_a_send_over_its_budget_is_abandoned_and_its_thread_ends(monkeypatch: py
         async with running(courier):
             told = await log.until(log.opened("hook"), Stage.UNCERTAIN)
             assert (told.doubt, told.attempts[0].detail) == (Doubt.MAYBE, "no answer within the time budget")
-            await eventually(lambda: not courier._threads._running["hook"])
+            await eventually(lambda: not log.carrier._running["hook"])
 
     with HttpSink() as http:
         http.set_mode("drip")

@@ -29,6 +29,7 @@ from watchtower.core.settings import (
 )
 from watchtower.core.text import clean
 from watchtower.delivery import channels
+from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
 from watchtower.errors import DeliveryError
 
@@ -149,6 +150,7 @@ async def _messages(settings: Settings, names: Iterable[str]) -> list[Finding]:
         clock=SystemClock(),
         submit=_no_log,
         new_id=lambda: secrets.token_hex(8),
+        carrier=ThreadCarrier(),
     )
     findings = []
     for name in names:

@@ -1,9 +1,8 @@
-"""Pumps the sender: proposes its claims and settlements, runs its sends in threads, counts what happens.
+"""Pumps the sender: proposes its claims and settlements, has its messages carried, counts what happens.
 
-Each channel has daemon threads of its own, at most two, so a hanging Slack never delays mail or a
-shutdown. A send that outlives its budget is abandoned: its socket is closed and its outcome is
-ambiguous, or not sent when no byte had left. All decisions are the sender's; searching a channel for an
-earlier copy before a repeat (Slack bots could) is not done yet, a repeat says that it may be one.
+A send that outlives its budget is abandoned: its socket is closed and its outcome is ambiguous, or not
+sent when no byte had left. All decisions are the sender's, and all that leaves the process goes through
+the carrier, so that a simulation can run this very file without a thread or a socket.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
@@ -21,50 +18,16 @@ from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import Outcome, State
 from watchtower.core.ports import Clock, DeliveryStats, Submit
 from watchtower.core.settings import Channel, Settings
-from watchtower.delivery import channels, witness
+from watchtower.delivery.carrier import Carrier
 from watchtower.delivery.message import Message, direct
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.render import render
 from watchtower.delivery.sender import BUDGET_S, HOLD_S, Sender, Sending
-from watchtower.delivery.sending import attempt
 from watchtower.delivery.witness import Ending, Recorder
 
 log = logging.getLogger(__name__)
 
-THREADS_MAX: Final = 2
 STEP_AT_LEAST_S: Final = 1.0
-
-
-class ChannelThreads:
-    """Blocking work in daemon threads, at most THREADS_MAX per channel, counted until they really end."""
-
-    def __init__(self) -> None:
-        self._running: Counter[str] = Counter()
-
-    @property
-    def full(self) -> frozenset[str]:
-        """Channels whose threads are all taken, as by sends that hang."""
-        return frozenset(name for name, count in self._running.items() if count >= THREADS_MAX)
-
-    def start(self, channel: str, work: Callable[[], Ending]) -> asyncio.Future[Ending]:
-        """Run `work`; the future may be abandoned. Call it only for a channel that is not full."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Ending] = loop.create_future()
-        self._running[channel] += 1
-
-        def finished(ending: Ending) -> None:
-            self._running[channel] -= 1
-            if not future.done():
-                future.set_result(ending)
-
-        def body() -> None:
-            ending = work()
-            # A loop that is closed by now has nobody left who waits.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(finished, ending)
-
-        threading.Thread(target=body, name=f"delivery-{channel}", daemon=True).start()
-        return future
 
 
 class Courier:
@@ -80,13 +43,15 @@ class Courier:
         clock: Clock,
         submit: Submit,
         new_id: Callable[[], str],
+        *,
+        carrier: Carrier,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._submit = submit
         self._new_id = new_id
         self._sender = Sender(me, new_id)
-        self._threads = ChannelThreads()
+        self._carrier = carrier
         self._state = State()
         self._session = 0
         self._changed = asyncio.Event()
@@ -110,7 +75,6 @@ class Courier:
 
     async def run(self) -> None:
         """Work until cancelled. Never raises for reasons of a channel."""
-        witness.install()
         await self._warm()
         while True:
             self._changed.clear()
@@ -147,11 +111,10 @@ class Courier:
 
     async def _direct(self, name: str, message: Message) -> Ending:
         channel = self._settings.channels.get(name)
-        if channel is None or name in self._threads.full:
+        if channel is None or name in self._carrier.full:
             why = "is not configured" if channel is None else "is still busy with sends that hang"
             ending = Ending(outcome=Outcome.NOT_SENT, detail=f"channel {name} {why}")
         else:
-            witness.install()
             ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
         self._count(name, ending.outcome, ending)
         log.info("Channel %s: direct message: %s (%s).", name, ending.outcome.value, ending.detail)
@@ -161,7 +124,7 @@ class Courier:
 
     def _step(self) -> float:
         now = self._clock.now()
-        orders = self._sender.step(self._state, self._session, self._settings, now, self._threads.full)
+        orders = self._sender.step(self._state, self._session, self._settings, now, self._carrier.full)
         for claim in orders.claims:
             self._spawn(self._propose(claim))
         for settle in orders.settles:
@@ -204,8 +167,7 @@ class Courier:
     async def _within(
         self, budget_s: float, channel: Channel, message: Message, recorder: Recorder
     ) -> Ending:
-        work = partial(attempt, channel, message, recorder)
-        future = self._threads.start(channel.name, work)
+        future = self._carrier.post(channel, message, recorder)
         done, _ = await asyncio.wait({future}, timeout=budget_s)
         ending = future.result() if done else recorder.abandon()
         if not done:
@@ -213,21 +175,8 @@ class Courier:
         return _redacted(ending, self.redactor)
 
     async def _warm(self) -> None:
-        """Load the plugins in a thread, and say which channels cannot work."""
-        configured = tuple(self._settings.channels.values())
-        loop = asyncio.get_running_loop()
-        loaded: asyncio.Future[dict[str, str]] = loop.create_future()
-
-        def load() -> None:
-            unusable: dict[str, str] = {}
-            try:
-                unusable = channels.warm(configured)
-            finally:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_set_once, loaded, unusable)
-
-        threading.Thread(target=load, name="delivery-warm", daemon=True).start()
-        for reason in (await loaded).values():
+        """Load what the channels need, and say which cannot work."""
+        for reason in (await self._carrier.warm(self._settings.channels.values())).values():
             log.error("A channel cannot be used: %s.", reason)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
@@ -261,11 +210,6 @@ class Courier:
             outcome.value,
             ending.detail,
         )
-
-
-def _set_once(future: asyncio.Future[dict[str, str]], value: dict[str, str]) -> None:
-    if not future.done():
-        future.set_result(value)
 
 
 def _redacted(ending: Ending, redactor: Redactor) -> Ending:

@@ -1,7 +1,7 @@
-"""One attempt to send one Message to one channel, from a fresh plugin object to an Ending.
+"""One attempt at one channel, from a fresh plugin object: to send a Message, or to look for an earlier copy.
 
 Blocking; runs in a thread of its own under a witness. It never raises and never retries: what an ending
-means for the notification is decided by the sender.
+or a trace means for the notification is decided by the sender.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from watchtower.delivery.mail import Mail
 from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import plain
 from watchtower.delivery.slack import Slack
+from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.webhook import Webhook
 from watchtower.delivery.witness import Ending, Recorder
 from watchtower.errors import DeliveryError
@@ -40,6 +41,23 @@ def attempt(channel: Channel, message: Message, recorder: Recorder) -> Ending:
         recorder.last.error = recorder.last.error or type(error).__name__
         is_accepted = False
     return _ending(plugin, recorder, is_accepted=is_accepted)
+
+
+def search(channel: Channel, delivery_id: str, since_wall: float, recorder: Recorder) -> Found:
+    """Look in the channel for the delivery. Anything that goes wrong is an unknown trace."""
+    try:
+        with witness.recording(recorder):
+            return _looked_for(channels.build(channel), delivery_id, since_wall)
+    except Exception as error:  # noqa: BLE001 - as above; without an answer the message is sent and says so
+        return Found(trace=Trace.UNKNOWN, detail=f"the search failed: {type(error).__name__}")
+
+
+def _looked_for(plugin: NotifyBase, delivery_id: str, since_wall: float) -> Found:
+    if isinstance(plugin, Slack | Webhook):
+        return plugin.look_for(delivery_id, since_wall)
+    if channels.channel_kind(plugin) == "PagerDuty":
+        return Found(trace=Trace.MERGED)
+    return Found(trace=Trace.UNKNOWN, detail=f"{channels.channel_kind(plugin)} cannot be searched")
 
 
 def _handed_to(plugin: NotifyBase, message: Message) -> bool:

@@ -18,6 +18,7 @@ from watchtower.core.model import Outcome
 from watchtower.delivery import witness
 from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import slack_bare, slack_payload
+from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending
 from watchtower.errors import DeliveryError
 
@@ -77,6 +78,10 @@ class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
         if self.mode in (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV):
             return True
         return self.is_bot and url == self.api_url.format("chat.postMessage")
+
+    def look_for(self, delivery_id: str, since_wall: float) -> Found:  # noqa: ARG002 - follows
+        """Look through the channel's history, as a bot may."""
+        return Found(trace=Trace.UNKNOWN, detail="a Slack webhook cannot be searched")
 
     def receipt(self) -> str:
         """Where the message is, `channel/ts`, as far as Slack tells."""

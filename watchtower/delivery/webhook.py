@@ -14,6 +14,7 @@ from apprise.plugins.custom_json import NotifyJSON
 
 from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import webhook_body
+from watchtower.delivery.trace import Found, Trace
 
 
 class Webhook(NotifyJSON):  # type: ignore[no-untyped-call] # apprise is untyped
@@ -41,6 +42,10 @@ class Webhook(NotifyJSON):  # type: ignore[no-untyped-call] # apprise is untyped
         except requests.RequestException:
             return False
         return 200 <= response.status_code < 300
+
+    def look_for(self, delivery_id: str, since_wall: float) -> Found:  # noqa: ARG002 - the shape of Slack's
+        """Ask the receiver, if it said that it can be asked."""
+        return Found(trace=Trace.UNKNOWN, detail="this webhook cannot be searched")
 
     def _headers(self, message: Message) -> dict[str, str]:
         ours = {
