@@ -25,7 +25,7 @@ from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.commands import Command, Found, Join, Leaving
 from watchtower.core.decide import decide
 from watchtower.core.membership import foreign_ledger, other_cluster
-from watchtower.core.model import COMMAND_VERSION, Instant, Kind, Opinion, Result, State, View
+from watchtower.core.model import COMMAND_VERSION, Instant, Kind, Opinion, Result, State
 from watchtower.core.office import may_claim
 from watchtower.core.ports import (
     Clock,
@@ -39,7 +39,7 @@ from watchtower.core.ports import (
     WebPort,
 )
 from watchtower.core.settings import Settings
-from watchtower.core.view import listen
+from watchtower.core.view import View, listen
 from watchtower.errors import ClusterError, ConfigError
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
 from watchtower.core.commands import Command
 from watchtower.core.decide import COMMANDS_MAX, decide
-from watchtower.core.model import State, View
+from watchtower.core.model import State
+from watchtower.core.view import View
 
 START = Book().state
 CONFIG = settings(

@@ -19,10 +19,10 @@ from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
 from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
-from watchtower.core.model import Instant, Opinion, State, View, Vote
+from watchtower.core.model import Instant, Opinion, State, Vote
 from watchtower.core.office import may_claim
 from watchtower.core.settings import PEER_PREFIX, HeartbeatTarget, Service, Settings, Target, TcpTarget
-from watchtower.core.view import listen
+from watchtower.core.view import View, listen
 
 STEP_S: Final = 0.25
 START_BOOT: Final = 10_000.0

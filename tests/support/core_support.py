@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
 from watchtower.core.commands import Answer, Command, Entry
@@ -22,7 +24,6 @@ from watchtower.core.model import (
     Opinion,
     Outcome,
     State,
-    View,
     Vote,
 )
 from watchtower.core.outbox import notification_id
@@ -39,6 +40,7 @@ from watchtower.core.settings import (
     Target,
     TcpTarget,
 )
+from watchtower.core.view import View
 
 PEERS = ("a", "b", "c")
 HASH = "h1"
@@ -111,6 +113,11 @@ def view(me: str = "a", boot: float = 100.0, heard: Iterable[str] = PEERS, **fie
     return View(me=me, heard_boot=dict.fromkeys(heard, boot), **fields)
 
 
+def unchanged(before: State, after: State) -> bool:
+    """True when an entry did nothing but be counted."""
+    return replace(after, entries=before.entries) == before
+
+
 class Book:
     """A founded cluster: all peers joined and reporting all up, config in force, `a` the alerter."""
 
@@ -139,11 +146,12 @@ class Book:
         )
 
     def do(self, by: str, command: Command, session: int | None = None) -> Answer:
-        """Apply the command; the answer may be a refusal, which must leave the very same state."""
+        """Apply the command; the answer may be a refusal, which must change nothing but the count of entries."""
         entry, before = self.entry(by, command, session), self.state
         self.entries.append(entry)
         self.state, answer = ledger.apply(before, entry)
-        assert answer.ok or self.state is before
+        assert self.state.entries == before.entries + 1
+        assert answer.ok or unchanged(before, self.state)
         return answer
 
     def must(self, by: str, command: Command, session: int | None = None) -> None:

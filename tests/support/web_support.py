@@ -33,11 +33,9 @@ from watchtower.core.model import (
     Result,
     ServiceRow,
     Stage,
-    Standing,
     State,
     Step,
     Verdict,
-    View,
     Vote,
 )
 from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot
@@ -55,6 +53,7 @@ from watchtower.core.settings import (
     TcpTarget,
     Token,
 )
+from watchtower.core.view import Standing, View
 from watchtower.web.server import WebServer
 
 NOW = 1_790_000_000.0

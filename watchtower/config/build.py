@@ -29,6 +29,7 @@ from watchtower.config.schema import (
 from watchtower.core.conditions import Condition
 from watchtower.core.settings import (
     PEER_PREFIX,
+    PROFILES,
     Channel,
     ClusterSettings,
     Confirm,
@@ -67,6 +68,7 @@ def cluster_settings(model: ClusterModel, first_channel: str) -> ClusterSettings
             http_url=peer.http,
             zone=peer.zone,
             provider=peer.provider,
+            witness=peer.witness,
         )
         for name, peer in sorted(model.peers.items())
     )
@@ -79,6 +81,7 @@ def cluster_settings(model: ClusterModel, first_channel: str) -> ClusterSettings
         without_quorum=WithoutQuorum(
             after_s=blind.after, policy=blind.policy, notify=blind.notify or first_channel
         ),
+        timing=PROFILES[model.profile],
     )
 
 
@@ -112,7 +115,7 @@ def default_alert(file: FileModel, first_channel: str) -> tuple[str, ...]:
 
 
 def peer_services(cluster: ClusterSettings, alert: tuple[str, ...]) -> dict[str, Service]:
-    """Each peer as a service that all the others watch; none when a peer is alone."""
+    """Each peer as a service that all the others but the witnesses watch; none when a peer is alone."""
     if len(cluster.peers) == 1:
         return {}
     services = {}
@@ -122,7 +125,7 @@ def peer_services(cluster: ClusterSettings, alert: tuple[str, ...]) -> dict[str,
         services[name] = Service(
             name=name,
             target=PeerTarget(peer=peer.name, url=peer.http_url),
-            voters=tuple(other for other in cluster.peer_names if other != peer.name),
+            voters=tuple(other for other in cluster.voter_names if other != peer.name),
             interval_s=PEER_INTERVAL_S,
             timeout_s=PEER_TIMEOUT_S,
             alert=alert,

@@ -243,7 +243,7 @@ class _Loading:
         services = {}
         for name, model in models.items():
             service = build.service_settings(
-                name, model, voters=cluster.peer_names, alert=alert, defaults=file.defaults
+                name, model, voters=cluster.voter_names, alert=alert, defaults=file.defaults
             )
             services[name] = build.as_written(service, self._tree)
         return {**services, **build.peer_services(cluster, alert)}

@@ -1,4 +1,5 @@
-"""Checks between parts of the file: channels that are named must exist, timeouts fit their intervals.
+"""Checks between parts of the file: channels that are named must exist, timeouts fit their intervals,
+somebody must judge the services, and heartbeats need an address to call.
 
 It works on the raw content, so that a mistake elsewhere in a service does not hide one here.
 """
@@ -28,6 +29,8 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
     _check_fallbacks(_mapping(content, "notify"), faults)
     _check_paces(content, faults)
     _check_addresses(_mapping(content, "cluster", "peers"), faults)
+    _check_witnesses(_mapping(content, "cluster", "peers"), faults)
+    _check_ping_key(content, faults)
 
 
 def _check_names(content: Mapping[str, Any], faults: Faults) -> None:
@@ -103,6 +106,25 @@ def _check_addresses(peers: Mapping[str, Any], faults: Faults) -> None:
             if first != name:
                 what = f"peer `{shown_key(first)}` has this very address"
                 faults.at(("cluster", "peers", name, key), Wrong(what, "each peer has its own"))
+
+
+def _check_witnesses(peers: Mapping[str, Any], faults: Faults) -> None:
+    """Witnesses judge nothing: with witnesses alone nobody would ever be told of anything."""
+    if peers and all(_mapping(peers, name).get("witness") == "true" for name in peers):
+        what = "every peer is a witness, so nobody judges the services"
+        faults.at(("cluster", "peers"), Wrong(what, "let at least one be no witness; two make sense"))
+
+
+def _check_ping_key(content: Mapping[str, Any], faults: Faults) -> None:
+    """A heartbeat calls a URL that holds the key; without it every call is refused and every beat missed."""
+    if "ping_key" in _mapping(content, "http"):
+        return
+    services = _mapping(content, "services")
+    for name in services:
+        if "heartbeat" in _mapping(services, name):
+            what = "heartbeats call a URL that holds `http.ping_key`, and there is none"
+            faults.at(("services", name, "heartbeat"), Wrong(what, "add `ping_key: ${PING_KEY}` under `http:`"))
+            return
 
 
 def _seconds(value: object) -> float | None:

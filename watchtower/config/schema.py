@@ -17,7 +17,7 @@ from watchtower.config.conditions import parse_condition
 from watchtower.config.problems import Wrong
 from watchtower.config.units import parse_flag
 from watchtower.core.conditions import Condition
-from watchtower.core.settings import DnsTarget, HttpTarget, Secret, TcpTarget, TlsTarget
+from watchtower.core.settings import PROFILES, DnsTarget, HttpTarget, Secret, TcpTarget, TlsTarget
 
 PEERS_MAX: Final = 9
 SERVICES_MAX: Final = 10_000
@@ -102,6 +102,7 @@ class PeerModel(Model):
     http: Annotated[str, _read(targets.parse_base_url)]
     zone: Line = ""
     provider: Line = ""
+    witness: Flag = False
 
 
 class WithoutQuorumModel(Model):
@@ -122,6 +123,7 @@ class ClusterModel(Model):
     peers: Annotated[dict[str, PeerModel], Field(min_length=1, max_length=PEERS_MAX)]
     reference: Annotated[tuple[Reference, ...], BeforeValidator(_list_of_one), Field(max_length=10)] = ()
     without_quorum: WithoutQuorumModel = WithoutQuorumModel()
+    profile: Annotated[str, _read(readers.one_of(*PROFILES))] = "lan"
 
 
 class ChannelModel(Model):

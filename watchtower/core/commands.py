@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from watchtower.core.model import (
     COMMAND_VERSION,
+    Checkpoint,
     Evidence,
     Level,
     Notice,
@@ -55,7 +56,7 @@ class Report(Struct, frozen=True, kw_only=True, tag="report"):
     """A peer's own truth compared with its row: a full row or the difference.
 
     `votes`: service -> vote; None puts a service back to `default` (delta only). `default` counts
-    only when `full`.
+    only when `full`. `members_gen` is the membership this peer has applied, `checkpoint` its latest one.
     """
 
     seq: int
@@ -65,6 +66,8 @@ class Report(Struct, frozen=True, kw_only=True, tag="report"):
     default: Opinion = Opinion.UP
     votes: dict[str, Vote | None] = {}
     doubt: str = ""
+    members_gen: int = 0
+    checkpoint: Checkpoint | None = None
 
 
 class Activate(Struct, frozen=True, kw_only=True, tag="activate"):
@@ -196,10 +199,24 @@ class BeatSeen(Struct, frozen=True, kw_only=True, tag="beat"):
 
 
 class Leaving(Struct, frozen=True, kw_only=True, tag="leaving"):
-    """The proposing peer stops on purpose; excuse its absence for `for_s` seconds."""
+    """The proposing peer stops on purpose; excuse its absence for `for_s` seconds. 0: it stays after all."""
 
     for_s: float
     at_wall: float
+
+
+class Resize(Struct, frozen=True, kw_only=True, tag="resize"):
+    """One peer more or one less: `members` replace those of generation `members_gen`."""
+
+    members: tuple[str, ...]
+    members_gen: int
+
+
+class Gate(Struct, frozen=True, kw_only=True, tag="gate"):
+    """From here on entries are written in command version `version`, which every member knows."""
+
+    epoch: int
+    version: int
 
 
 class Forget(Struct, frozen=True, kw_only=True, tag="forget"):
@@ -228,6 +245,8 @@ Command = (
     | Settle
     | BeatSeen
     | Leaving
+    | Resize
+    | Gate
     | Forget
 )
 

@@ -5,9 +5,10 @@ is missing from what is there, so a command that was lost is derived again, and 
 is not derived a second time. It proposes; `ledger.apply` checks that the world is still as it was.
 
 The stages, in order: move the config in force to what a majority runs; end the sessions of silent
-peers; open, shift and close incidents together with their notifications; send to the fallback
-channel what a channel refuses; name a living sender for whatever waits; forget what is no longer
-configured. A peer whose own config is not in force does only the first.
+peers; raise the command version to what every member knows; open, shift and close incidents together with
+their notifications; send to the fallback channel what a channel refuses; name a living sender for
+whatever waits; forget what is no longer configured. A peer whose own config is not in force does only the
+first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import eligibility, incidents, outbox, quorum, routing, verdicts
+from watchtower.core import eligibility, incidents, membership, outbox, quorum, routing, verdicts
 from watchtower.core.commands import (
     Activate,
     Assign,
@@ -27,6 +28,7 @@ from watchtower.core.commands import (
     Draft,
     Enqueue,
     Forget,
+    Gate,
     Gone,
     Open,
     Shift,
@@ -41,11 +43,10 @@ from watchtower.core.model import (
     NoticeKind,
     Notification,
     Stage,
-    Standing,
     State,
-    View,
 )
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Settings
+from watchtower.core.view import Standing, View
 
 COMMANDS_MAX: Final = 100
 """Commands of one pass; what is left over, the next pass derives."""
@@ -87,17 +88,18 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
     if settings.config_hash != state.config.hash:
         return ()
     commands: list[Command] = []
-    for stage in (_departures, _transitions, _orphans, _fallbacks, _senders, _forgetting):
+    for stage in (_departures, _gate, _transitions, _orphans, _fallbacks, _senders, _forgetting):
         commands.extend(stage(scene))
     return tuple(commands[:COMMANDS_MAX])
 
 
 def _activation(scene: Scene) -> Activate | None:
-    """The config hash that a majority of live sessions reports, when it is not in force yet."""
-    state, names = scene.state, scene.settings.cluster.peer_names
-    hashes = [row.config_hash for row in map(state.row, names) if row.boot_id and row.config_hash]
+    """The config hash that a majority of the members reports in live sessions, when it is not in force yet."""
+    state = scene.state
+    rows = map(state.row, state.members)
+    hashes = [row.config_hash for row in rows if row.boot_id and row.config_hash]
     for candidate in dict.fromkeys(hashes):
-        if candidate != state.config.hash and hashes.count(candidate) >= scene.settings.majority:
+        if candidate != state.config.hash and hashes.count(candidate) >= membership.majority(state):
             return Activate(
                 epoch=state.lease.epoch,
                 gen=state.config.gen,
@@ -110,11 +112,18 @@ def _activation(scene: Scene) -> Activate | None:
 def _departures(scene: Scene) -> Iterator[Command]:
     """Silent peers whose session is still alive in the ledger."""
     state, view = scene.state, scene.view
-    for name in scene.settings.cluster.peer_names:
+    for name in state.members:
         row = state.row(name)
         silent_s = eligibility.silent_s(name, view, scene.now)
         if name != view.me and row.boot_id and silent_s > eligibility.FRESH_S:
             yield Gone(epoch=state.lease.epoch, peer=name, peer_session=row.session)
+
+
+def _gate(scene: Scene) -> Iterator[Command]:
+    """The command version that every member's live session knows, when it is newer than the one in force."""
+    version = membership.version_of_all(scene.state)
+    if version > scene.state.gate:
+        yield Gate(epoch=scene.state.lease.epoch, version=version)
 
 
 def _transitions(scene: Scene) -> Iterator[Command]:
@@ -285,12 +294,13 @@ def _senders(scene: Scene) -> Iterator[Command]:
     """A living sender for every unfinished notification; after two failures another peer tries.
 
     What nobody has claimed the alerter sends itself: its predecessor, if that was the sender, may be dead
-    without being silent for long enough to tell.
+    without being silent for long enough to tell. Witnesses come last.
     """
     state, view = scene.state, scene.view
+    witnesses = scene.settings.cluster.witness_names
     alive = [
         name
-        for name in scene.settings.cluster.peer_names
+        for name in sorted(state.members, key=lambda name: (name in witnesses, name))
         if name != view.me and eligibility.ineligible(state, name, view, scene.now) is None
     ]
     turns = (view.me, *alive)

@@ -11,7 +11,8 @@ from enum import StrEnum
 from statistics import median
 from typing import Final
 
-from watchtower.core.model import Instant, State, View
+from watchtower.core.model import Instant, State
+from watchtower.core.view import View
 
 FRESH_S: Final = 15.0
 CLOCK_OFFSET_MAX_S: Final = 5.0

@@ -5,8 +5,9 @@ holds the same State. `apply` is total (it never raises), knows neither configur
 (times are data that the proposer wrote down), and only checks: is the proposer who it says it is
 (session), does it hold the office it claims (epoch), and is the world still as it was when it
 decided (expected versions). If not, the entry is a no-op with a reason, and whoever proposed it
-derives it again from what is applied. Applying an entry twice is applying it once. All policy
-lives in decide.py; each precondition here is one row of the table in protocol.md, section 3.
+derives it again from what is applied. Applying an entry twice is applying it once; only the count of
+entries goes on. All policy lives in decide.py; each precondition here is one row of the table in
+protocol.md, section 3.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from watchtower.core import commands as c
-from watchtower.core import incidents, outbox
+from watchtower.core import incidents, membership, outbox
 from watchtower.core.commands import Answer, Entry
 from watchtower.core.model import (
     Beat,
@@ -40,12 +41,11 @@ _DONE: Final = Answer(ok=True)
 
 
 def apply(state: State, entry: Entry) -> Outgrowth:
-    """The state after `entry`, and what it did. A refused entry leaves the very same state."""
+    """The state after `entry`, and what it did. A refused entry is counted and changes nothing else."""
     refusal = _proposer_refusal(state, entry)
-    if refusal:
-        return state, _no(refusal)
     effect = _EFFECTS[type(entry.command)]
-    return effect(state, entry, entry.command)
+    after, answer = (state, _no(refusal)) if refusal else effect(state, entry, entry.command)
+    return replace(after, entries=state.entries + 1), answer
 
 
 def _no(reason: str) -> Answer:
@@ -83,7 +83,13 @@ def _office_refusal(state: State, entry: Entry, epoch: int) -> str:
 def _found(state: State, _entry: Entry, command: c.Found) -> Outgrowth:
     if state.cluster:
         return state, _no(f"already founded as {state.cluster}")
-    founded = replace(state, cluster=command.cluster, members=command.members, founded_wall=command.at_wall)
+    founded = replace(
+        state,
+        cluster=command.cluster,
+        members=command.members,
+        members_gen=1,
+        founded_wall=command.at_wall,
+    )
     return founded, _DONE
 
 
@@ -92,7 +98,7 @@ def _join(state: State, entry: Entry, command: c.Join) -> Outgrowth:
     if row.boot_id == command.boot_id:
         return state, _no("this boot has joined already")
     fresh = PeerRow(
-        session=row.session + 1,
+        session=max(row.session, state.session_base) + 1,
         boot_id=command.boot_id,
         version=command.version,
         command_version=command.command_version,
@@ -110,14 +116,27 @@ def _gone(state: State, entry: Entry, command: c.Gone) -> Outgrowth:
         return state, _no(refusal)
     void = replace(
         row, session=row.session + 1, boot_id="", report_seq=0, config_hash="", doubt="",
-        default=Opinion.UNKNOWN, votes={},
+        default=Opinion.UNKNOWN, votes={}, members_gen=0, checkpoint=None,
     )  # fmt: skip
     return _with_row(state, command.peer, void), _DONE
 
 
 def _leaving(state: State, entry: Entry, command: c.Leaving) -> Outgrowth:
-    row = replace(state.row(entry.by), leaving_until_wall=command.at_wall + command.for_s)
+    until_wall = command.at_wall + command.for_s if command.for_s > 0 else 0.0
+    row = replace(state.row(entry.by), leaving_until_wall=until_wall)
     return _with_row(state, entry.by, row), _DONE
+
+
+def _resize(state: State, _entry: Entry, command: c.Resize) -> Outgrowth:
+    refusal = membership.resize_refusal(state, command)
+    return (state, _no(refusal)) if refusal else (membership.resized(state, command), _DONE)
+
+
+def _gate(state: State, entry: Entry, command: c.Gate) -> Outgrowth:
+    refusal = _office_refusal(state, entry, command.epoch)
+    if not refusal and not state.gate < command.version <= membership.version_of_all(state):
+        refusal = f"version {command.version} is in force already, or not every member knows it"
+    return (state, _no(refusal)) if refusal else (replace(state, gate=command.version), _DONE)
 
 
 def _report(state: State, entry: Entry, command: c.Report) -> Outgrowth:
@@ -134,6 +153,8 @@ def _report(state: State, entry: Entry, command: c.Report) -> Outgrowth:
         reported_wall=command.at_wall,
         default=command.default if command.full else row.default,
         votes=_merged({} if command.full else row.votes, command.votes),
+        members_gen=command.members_gen,
+        checkpoint=command.checkpoint,
     )
     return _watched(_with_row(state, entry.by, reported), entry.by, command.at_wall), _DONE
 
@@ -152,8 +173,8 @@ def _with_row(state: State, peer: str, row: PeerRow) -> State:
     """The peer's row replaced, and the revision of every service whose eligible votes that changes raised."""
     old = state.row(peer)
     peers = {**state.peers, peer: row}
-    leaves = bool(row.leaving_until_wall) and not old.leaving_until_wall
-    if leaves or old.default is not row.default or old.config_hash != row.config_hash:
+    turns = bool(row.leaving_until_wall) is not bool(old.leaving_until_wall)
+    if turns or old.default is not row.default or old.config_hash != row.config_hash:
         return replace(state, peers=peers, rev_base=state.rev_base + 1)
     changed = [
         name for name in {**old.votes, **row.votes} if old.vote(name).opinion is not row.vote(name).opinion
@@ -319,6 +340,8 @@ _EFFECTS: Final[dict[type, Callable[[State, Entry, Any], Outgrowth]]] = {
     c.Join: _join,
     c.Gone: _gone,
     c.Leaving: _leaving,
+    c.Resize: _resize,
+    c.Gate: _gate,
     c.Report: _report,
     c.Activate: _activate,
     c.BeatSeen: _beat,

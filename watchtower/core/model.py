@@ -82,10 +82,18 @@ class Vote(Struct, frozen=True, kw_only=True):
     suspect: bool = False
 
 
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """What a peer's state looked like after `entries` entries: `hash` is of its deterministic JSON."""
+
+    entries: int
+    hash: str
+
+
 class PeerRow(Struct, frozen=True, kw_only=True):
     """What the ledger holds of one peer. `session` 0 means it never joined; `boot_id` "" that it is gone.
 
-    `votes` are the exceptions: every service not named in it has the opinion `default`.
+    `votes` are the exceptions: every service not named in it has the opinion `default`. `members_gen` is the
+    membership this session has said to run with, `checkpoint` the latest one it has reported.
     """
 
     session: int = 0
@@ -100,6 +108,8 @@ class PeerRow(Struct, frozen=True, kw_only=True):
     joined_wall: float = 0.0
     reported_wall: float = 0.0
     leaving_until_wall: float = 0.0
+    members_gen: int = 0
+    checkpoint: Checkpoint | None = None
 
     def vote(self, service: str) -> Vote:
         """This peer's vote on `service`."""
@@ -291,10 +301,19 @@ class Watch(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """The replicated ledger: equal on every peer at the same log index. Proportional to trouble."""
+    """The replicated ledger: equal on every peer at the same log index. Proportional to trouble.
 
+    `members_gen` counts the memberships (the founders are the first), `entries` the entries applied,
+    whatever they did; `gate` is the command version in force. No session number is at or below
+    `session_base`, so that a name which was removed and added again never meets its earlier life.
+    """
+
+    entries: int = 0
+    gate: int = 1
     cluster: str = ""
     members: tuple[str, ...] = ()
+    members_gen: int = 0
+    session_base: int = 0
     founded_wall: float = 0.0
     lease: Lease = Lease()
     config: ConfigInForce = ConfigInForce()
@@ -343,43 +362,13 @@ class Verdict(Struct, frozen=True, kw_only=True):
     counts: dict[Opinion, int] = {}
 
 
-class Standing(Struct, frozen=True, kw_only=True):
-    """A verdict with this peer's memory of it.
-
-    `level` is the level in force here: the verdict's, or the last one while no rule holds.
-    `since_boot` is when that level was first seen, `held_boot` when some rule last held.
-    """
-
-    verdict: Verdict
-    level: Level
-    since_boot: float
-    held_boot: float
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """The unreplicated facts of the peer that decides.
-
-    `heard_boot`: when each peer's latest report was applied here since this process started to listen
-    at `started_boot`; `joined_boot`: when a new session was. `report_marks`: (session, sequence) of each
-    peer's latest report. `clock_samples_s`: each peer's wall clock minus ours. `standings`: latest verdicts.
-    """
-
-    me: str
-    started_boot: float
-    heard_boot: dict[str, float] = {}
-    joined_boot: dict[str, float] = {}
-    report_marks: dict[str, tuple[int, int]] | None = None
-    clock_samples_s: dict[str, tuple[float, ...]] = {}
-    standings: dict[str, Standing] = {}
-
-    @property
-    def clock_offset_s(self) -> dict[str, float]:
-        """Each peer's wall clock minus ours. A late report only ever looks older, so the largest is true."""
-        return {peer: max(samples) for peer, samples in self.clock_samples_s.items() if samples}
-
-
 class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """What this peer knows of Raft: for the API, metrics and the blind notice; never for decisions."""
+    """What this peer knows of Raft: for the API, metrics and the blind notice; never for decisions.
+
+    `trouble` is what is wrong with the disk just now, `quarantine` why this peer must not vote yet ("" when
+    it may), `findings` what the start found on disk. `members` is the peer set Raft counts with, this peer
+    among them. `snapshot_s` is how long the latest snapshot held everything up.
+    """
 
     role: str = "follower"
     leader: str = ""
@@ -392,6 +381,14 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     rejected_connections: int = 0
     last_commit_age_s: float = 0.0
     had_quorum: bool = False
+    trouble: str = ""
+    quarantine: str = ""
+    findings: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    log_bytes: int = 0
+    state_bytes: int = 0
+    snapshot_s: float = 0.0
+    stale_acks: int = 0
 
     @property
     def has_quorum(self) -> bool:

@@ -2,7 +2,8 @@
 
 Besides the votes of the others (its own never counts), a peer is judged by what the ledger knows of
 it: it never joined, it stopped reporting, it doubts itself, its clock is off. A planned stop is
-excused for as long as the peer asked for; a fresh report through the log is proof of life.
+excused for as long as the peer asked for; a fresh report through the log is proof of life. Of a peer that
+is in the file but no member (yet, or any more) nothing is expected.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from watchtower.core import eligibility
-from watchtower.core.model import Instant, Level, PeerRow, State, Verdict, View
+from watchtower.core.model import Instant, Level, PeerRow, State, Verdict
+from watchtower.core.view import View
 
 JOIN_GRACE_S: Final = 120.0
 
@@ -18,6 +20,8 @@ JOIN_GRACE_S: Final = 120.0
 def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> Verdict:
     """The verdict on `peer`, given the verdict `votes` of the other peers' probes."""
     row = state.row(peer)
+    if peer not in state.members:
+        return Verdict(level=None, reason="no member of the cluster", counts=votes.counts)
     if row.leaving_until_wall > now.wall:
         return Verdict(level=None, reason="stopped on purpose", counts=votes.counts)
     if row.session == 0:

@@ -12,8 +12,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from watchtower.core.commands import Answer, ClaimLease, Command, Release, Renew, Report
-from watchtower.core.model import ClusterStatus, Instant, Result, Standing, State, View
+from watchtower.core.model import Checkpoint, ClusterStatus, Instant, Result, State
 from watchtower.core.settings import Service, Settings
+from watchtower.core.view import Standing, View
 
 
 class Clock(Protocol):
@@ -61,13 +62,15 @@ class DeliveryStats(Struct, kw_only=True):
     fenced_total: int = 0
     ambiguous_total: int = 0
     takeovers_total: int = 0
+    reconciled_total: int = 0
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything a peer can answer from, taken at one moment: any peer, with or without a leader.
 
     `results` are this peer's own latest probe results by service; `reload_error` is "" or why the
-    latest reload was refused.
+    latest reload was refused, `waits_for_start` what it changed that takes effect at the next start only.
+    `mismatch` says how the file's peers differ from the ledger's members.
     """
 
     settings: Settings
@@ -85,6 +88,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     probes: ProbeStats
     delivery: DeliveryStats
     reload_error: str = ""
+    waits_for_start: tuple[str, ...] = ()
+    mismatch: str = ""
+    drained_until_wall: float = 0.0
+    """Until when this peer has stepped aside (Unix seconds); 0.0 when it has not."""
 
 
 class Recheck(Struct, frozen=True, kw_only=True):
@@ -106,8 +113,21 @@ class ClusterPort(Protocol):
         """The latest applied state; immutable."""
         ...
 
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The latest checkpoint of the applied state; None before the first."""
+        ...
+
     def status(self) -> ClusterStatus:
         """What Raft looks like from here."""
+        ...
+
+    async def transfer(self, to: str = "") -> str:
+        """Hand Raft leadership to `to`, or to whoever is fit; "" when done or not held, else why not."""
+        ...
+
+    async def backup(self) -> bytes:
+        """The applied state as the bytes of a snapshot file."""
         ...
 
     async def start(self) -> None:

@@ -53,6 +53,35 @@ class PeerSettings(Struct, frozen=True, kw_only=True):
     http_url: str
     zone: str = ""
     provider: str = ""
+    witness: bool = False
+    """It votes in Raft, judges no service, and takes the alerting lease only when nobody else can."""
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """How long Raft and the alerting lease wait. The defaults are for peers a few milliseconds apart.
+
+    `raft_min_s` to `raft_max_s`: silence of a leader before a follower stands for election; `fallback_s`:
+    silence of the majority before a leader steps back; `connection_s`: silence before a link counts as cut.
+    """
+
+    raft_min_s: float = 1.0
+    raft_max_s: float = 2.0
+    heartbeat_s: float = 0.2
+    fallback_s: float = 1.0
+    connection_s: float = 2.0
+    lease_s: float = 3.0
+    renew_every_s: float = 0.75
+    margin_s: float = 1.0
+    patience_s: float = 1.0
+
+    def times(self, factor: float) -> Timing:
+        """The same with every wait `factor` times as long."""
+        return Timing(**{name: factor * getattr(self, name) for name in self.__struct_fields__})
+
+
+LAN: Final = Timing()
+WAN: Final = LAN.times(3.0)
+PROFILES: Final = {"lan": LAN, "wan": WAN}
 
 
 class WithoutQuorum(Struct, frozen=True, kw_only=True):
@@ -71,11 +100,22 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     peers: tuple[PeerSettings, ...]
     reference: tuple[str, ...] = ()
     without_quorum: WithoutQuorum = WithoutQuorum()
+    timing: Timing = LAN
 
     @property
     def peer_names(self) -> tuple[str, ...]:
         """Names of all peers, sorted: equal files give equal Settings."""
         return tuple(peer.name for peer in self.peers)
+
+    @property
+    def voter_names(self) -> tuple[str, ...]:
+        """Names of the peers that judge services: all but the witnesses."""
+        return tuple(peer.name for peer in self.peers if not peer.witness)
+
+    @property
+    def witness_names(self) -> frozenset[str]:
+        """Names of the peers that only vote in Raft."""
+        return frozenset(peer.name for peer in self.peers if peer.witness)
 
     def peer(self, name: str) -> PeerSettings:
         """The peer called `name`; KeyError when there is none."""

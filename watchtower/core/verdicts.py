@@ -2,15 +2,16 @@
 
 Every peer runs this for itself, so that any peer can answer; only the alerter acts on it, in
 decide.py. A verdict that no rule supports any longer stays for two minutes and is then unknown.
-The subject `cluster` stands for the watching itself: too many doubts, too much that is unknown.
+The subject `cluster` stands for the watching itself: ledgers that differ, too many doubts, too much that is
+unknown.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from watchtower.core import eligibility, heartbeats, peers, quorum
-from watchtower.core.model import Evidence, Instant, Level, Opinion, Standing, State, Verdict, View
+from watchtower.core import checkpoints, eligibility, heartbeats, peers, quorum
+from watchtower.core.model import Evidence, Instant, Level, Opinion, State, Verdict
 from watchtower.core.settings import (
     CLUSTER_SUBJECT,
     HeartbeatTarget,
@@ -18,6 +19,7 @@ from watchtower.core.settings import (
     Service,
     Settings,
 )
+from watchtower.core.view import Standing, View
 
 HOLD_LAST_S: Final = 120.0
 UNKNOWN_TOLD_AFTER_S: Final = 300.0
@@ -91,9 +93,13 @@ def _remember(old: Standing | None, verdict: Verdict, now: Instant) -> Standing:
 def _cluster_verdict(
     state: State, settings: Settings, standings: dict[str, Standing], now: Instant
 ) -> Verdict:
-    doubting = [name for name in settings.cluster.peer_names if state.row(name).doubt]
-    if len(doubting) >= settings.majority and len(settings.cluster.peers) > 1:
-        reason = f"{len(doubting)} of {len(settings.cluster.peers)} peers doubt themselves"
+    split = checkpoints.judge(state)
+    if split is not None:
+        return split
+    voters = settings.cluster.voter_names
+    doubting = [name for name in voters if state.row(name).doubt]
+    if len(doubting) > len(voters) // 2 and len(voters) > 1:
+        reason = f"{len(doubting)} of {len(voters)} peers doubt themselves"
         first = state.row(doubting[0]).doubt
         return Verdict(level=Level.DOWN, reason=f"{reason}: {first}", since_wall=now.wall)
     unknown = [

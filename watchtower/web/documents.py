@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from watchtower.core.eligibility import ineligible
-from watchtower.core.model import Level, Result, Standing, Verdict
+from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import (
     CLUSTER_SUBJECT,
@@ -24,6 +24,7 @@ from watchtower.core.settings import (
     Service,
     Target,
 )
+from watchtower.core.view import Standing
 from watchtower.web.incidents import incident_doc, open_incidents
 from watchtower.web.shapes import (
     ConfigDoc,

@@ -13,9 +13,10 @@ from typing import Final
 
 from aiohttp import web
 
-from watchtower.core.model import ClusterStatus, Standing, State
+from watchtower.core.model import ClusterStatus, State
 from watchtower.core.ports import Snapshot, Submit
 from watchtower.core.settings import Settings
+from watchtower.core.view import Standing
 from watchtower.errors import ClusterError
 from watchtower.web.access import Access
 from watchtower.web.answers import BODY_BYTES_MAX, Counters, cluster_headers, outermost

@@ -25,8 +25,9 @@ from watchtower.core import commands as c
 from watchtower.core import decide as decide_module
 from watchtower.core import verdicts
 from watchtower.core.decide import decide
-from watchtower.core.model import Level, NoticeKind, Opinion, View, Vote
+from watchtower.core.model import Level, NoticeKind, Opinion, Vote
 from watchtower.core.settings import Alerting, Settings
+from watchtower.core.view import View
 
 CONFIG = settings(service("web"), service("api"), *peer_services())
 BOOT = 100.0

@@ -20,8 +20,9 @@ from support.core_support import (
 
 from watchtower.core import commands as c
 from watchtower.core import outbox
-from watchtower.core.model import Level, NoticeKind, Opinion, Outcome, Stage, View, Vote
+from watchtower.core.model import Level, NoticeKind, Opinion, Outcome, Stage, Vote
 from watchtower.core.settings import Settings
+from watchtower.core.view import View
 
 CONFIG = settings(service("web"), service("api"), *peer_services())
 BOOT = 100.0

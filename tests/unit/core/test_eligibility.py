@@ -13,8 +13,8 @@ from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
 from watchtower.core.eligibility import FRESH_S, Ineligible, clock_error_s, ineligible, silent_s
-from watchtower.core.model import Instant, PeerRow, State, View
-from watchtower.core.view import listen
+from watchtower.core.model import Instant, PeerRow, State
+from watchtower.core.view import View, listen
 
 
 def reason(book: Book, looks: View | None = None, now: Instant | None = None) -> Ineligible | None:

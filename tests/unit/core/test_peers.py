@@ -11,7 +11,8 @@ from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
 from watchtower.core import peers
-from watchtower.core.model import Level, State, Verdict, View
+from watchtower.core.model import Level, State, Verdict
+from watchtower.core.view import View
 
 UP = Verdict(level=Level.UP, reason="2 of 2 peers see it up")
 NONE = Verdict(level=None, reason="no 2 of 2 peers agree")
