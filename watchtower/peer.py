@@ -4,9 +4,10 @@
                                                           |--> courier (claims, sends, settles)
                                                           |--> web (API, events)
 
-app.py wires the parts and hands them in. Each loop below owns one arrow. A pass that fails is logged and
-does not renew the lease, so that another peer takes over from one that cannot decide; any other loop
-that fails ends the peer loudly, for whoever supervises it to start again.
+app.py wires the parts and hands them in. Each loop below owns one arrow; what is said into the log is
+reporter.py's, how a peer steps aside departure.py's. A pass that fails is logged and does not renew the
+lease, so that another peer takes over from one that cannot decide; any other loop that fails ends the peer
+loudly, for whoever supervises it to start again.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from watchtower import __version__
-from watchtower.core import verdicts
+from watchtower.core import eligibility, membership, readiness, reloading, verdicts
 from watchtower.core.blindness import Blindness, Word, words
-from watchtower.core.commands import Command, Found, Join, Leaving
+from watchtower.core.commands import Command
 from watchtower.core.decide import decide
-from watchtower.core.membership import foreign_ledger, other_cluster
-from watchtower.core.model import COMMAND_VERSION, Instant, Kind, Opinion, Result, State
+from watchtower.core.model import Instant, Kind, Opinion, Result, State
 from watchtower.core.office import may_claim
 from watchtower.core.ports import (
     Clock,
@@ -40,7 +40,9 @@ from watchtower.core.ports import (
 )
 from watchtower.core.settings import Settings
 from watchtower.core.view import View, listen
-from watchtower.errors import ClusterError, ConfigError
+from watchtower.departure import Departure, until_set
+from watchtower.errors import ConfigError
+from watchtower.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,6 @@ REPORT_LOOK_EVERY_S: Final = 0.5
 GROUP_COMMIT_S: Final = 0.025
 BLIND_LOOK_EVERY_S: Final = 1.0
 LAG_LOOK_EVERY_S: Final = 0.1
-LEAVING_FOR_S: Final = 60.0
-DRAIN_S: Final = 5.0
 
 
 @dataclass(kw_only=True)
@@ -78,7 +78,7 @@ class Peer:
     """A peer from start to stop. `attach` gives it its parts, `run` does the rest."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings = settings
+        self._settings = self._started = settings
         self._clock = clock
         self._view = View(me=settings.me, started_boot=clock.now().boot)
         self._index = 0
@@ -86,19 +86,29 @@ class Peer:
         self._loop_lag_s = 0.0
         self._reload_error = ""
         self._fatal = ""
-        self._is_leaving = False
         self._stopping = asyncio.Event()
         self._wake_pass = asyncio.Event()
         self._wake_report = asyncio.Event()
         self._submissions: set[asyncio.Task[None]] = set()
         self._deciding: asyncio.Task[None] | None = None
         self._parts: Parts
+        self._reporter: Reporter
+        self._departure: Departure
 
     # ---- what the parts call
 
     def attach(self, parts: Parts) -> None:
         """Take the parts, which were built with this peer's callbacks."""
         self._parts = parts
+        self._reporter = Reporter(parts.cluster, parts.vantage, parts.boot_id)
+        self._departure = Departure(
+            self._settings.me,
+            self._clock,
+            parts.cluster,
+            parts.courier,
+            step_lease=lambda: self._step_lease(parts.cluster.state, self._clock.now()),
+            session=self._session,
+        )
 
     def on_applied(self, state: State, index: int) -> None:
         """A newer state is applied: everyone who looks at state looks now."""
@@ -111,6 +121,7 @@ class Peer:
         suspects = parts.vantage.others_suspect(state, now)
         if suspects:
             parts.scheduler.probe_now(suspects)
+        self._departure.on_applied()
         self._wake_pass.set()
         self._wake_report.set()
 
@@ -134,25 +145,43 @@ class Peer:
         """Ask the peer to leave in an orderly way."""
         self._stopping.set()
 
+    async def drain(self, for_s: float) -> str:
+        """Step aside for so many seconds: no office, no votes that count, nobody paged. "" or why not."""
+        state, now = self._parts.cluster.state, self._clock.now()
+        others = [name for name in state.members if name != self._settings.me]
+        if all(eligibility.ineligible(state, name, self._view, now) for name in others):
+            return "no other peer is fit to watch and alert meanwhile"
+        return await self._departure.drain(for_s)
+
+    async def undrain(self) -> str:
+        """Be back before the time is up. "" or why not."""
+        self._wake_report.set()
+        return await self._departure.undrain()
+
     def snapshot(self) -> Snapshot:
         """Everything this peer can answer from, now."""
         parts, now = self._parts, self._clock.now()
-        state = parts.cluster.state
+        state, status = parts.cluster.state, parts.cluster.status()
         return Snapshot(
             settings=self._settings,
             version=__version__,
             now=now,
             state=state,
             view=self._view,
-            cluster=parts.cluster.status(),
+            cluster=status,
             is_alerter=parts.lease.in_office(now),
-            ready_reason=self._ready_reason(state),
+            ready_reason=readiness.unready(
+                state, status, self._settings, session=self._session(state), aside=self._departure.aside
+            ),
             results=self._results,
             doubt=parts.vantage.doubt(now),
             loop_lag_s=self._loop_lag_s,
             probes=parts.scheduler.stats,
             delivery=parts.courier.stats,
             reload_error=self._reload_error,
+            waits_for_start=reloading.waits_for_start(self._started, self._settings),
+            mismatch=membership.mismatch(state, self._settings.cluster),
+            drained_until_wall=self._departure.until_wall,
         )
 
     async def reload(self) -> str:
@@ -161,7 +190,7 @@ class Peer:
             settings = await asyncio.to_thread(self._parts.load)
         except ConfigError as error:
             return self._refused(str(error))
-        if reason := other_cluster(self._settings.cluster, settings.cluster):
+        if reason := reloading.refusal(self._settings, settings):
             return self._refused(reason)
         self._settings, self._reload_error = settings, ""
         self._results = {name: r for name, r in self._results.items() if name in settings.services}
@@ -172,6 +201,8 @@ class Peer:
         parts.courier.reload(settings)
         parts.web.reload(settings)
         log.info("configuration %s loaded", settings.config_hash)
+        if waiting := reloading.waits_for_start(self._started, settings):
+            log.warning("this takes effect at the next start only: %s", ", ".join(waiting))
         self._wake_report.set()
         return ""
 
@@ -210,7 +241,8 @@ class Peer:
             task.add_done_callback(self._on_loop_end)
         try:
             await self._stopping.wait()
-            await self._leave()
+            if not self._fatal:
+                await self._departure.leave()
         finally:
             for task in tasks:
                 task.cancel()
@@ -222,51 +254,17 @@ class Peer:
             log.error("the loop %s ended", task.get_name(), exc_info=task.exception())
             self.on_fatal(f"its {task.get_name()} loop ended: {task.exception()!r}")
 
-    async def _leave(self) -> None:
-        """Stop deciding, hand the lease over, say goodbye, finish what is being sent."""
-        parts, now = self._parts, self._clock.now()
-        self._is_leaving = True
-        log.info("leaving")
-        if self._fatal:
-            return
-        await self._step_lease(parts.cluster.state, now)
-        if self._session(parts.cluster.state):
-            leaving = Leaving(for_s=LEAVING_FOR_S, at_wall=now.wall)
-            await parts.cluster.submit(leaving, timeout_s=1.0)
-        await parts.courier.drain(DRAIN_S)
-
     # ---- the loops
 
     async def _report_loop(self) -> None:
         """Our truth into the log: join first, then what differs; reports within 25 ms go together."""
         while True:
             await _wait(self._wake_report, REPORT_LOOK_EVERY_S)
-            command = self._next_report()
+            is_aside = bool(self._departure.aside)
+            command = self._reporter.next(self._settings, self._clock.now(), is_aside=is_aside)
             if command is not None:
                 await self._parts.cluster.submit(command)
             await asyncio.sleep(GROUP_COMMIT_S)  # noqa: TID251 - group commit: what comes meanwhile goes along
-
-    def _next_report(self) -> Command | None:
-        parts, now, settings = self._parts, self._clock.now(), self._settings
-        state = parts.cluster.state
-        if not state.cluster:
-            links = parts.cluster.status().links
-            if not all(links.values()):
-                return None
-            names = settings.cluster.peer_names
-            return Found(cluster=settings.cluster.name, members=names, at_wall=now.wall)
-        if reason := foreign_ledger(state, settings.cluster):
-            raise ClusterError(reason)
-        if self._is_leaving:
-            return None
-        if state.row(settings.me).boot_id != parts.boot_id:
-            return Join(
-                boot_id=parts.boot_id,
-                version=__version__,
-                command_version=COMMAND_VERSION,
-                at_wall=now.wall,
-            )
-        return parts.vantage.report(state, now, parts.boot_id)
 
     async def _pass_loop(self) -> None:
         """Verdicts, then decisions, then the lease: a pass that fails does not renew it."""
@@ -285,7 +283,7 @@ class Peer:
         self._view = replace(self._view, standings=standings)
         parts.web.on_standings(standings)
         is_busy = self._deciding is not None and not self._deciding.done()
-        if parts.lease.in_office(now) and not self._is_leaving and not is_busy:
+        if parts.lease.in_office(now) and not self._departure.aside and not is_busy:
             commands = decide(state, self._settings, self._view, now)
             self._deciding = self._spawn(self._submit_all(commands)) if commands else None
         self._spawn(self._step_lease(state, now))
@@ -296,6 +294,8 @@ class Peer:
         The first one whose fate is not known ends the pass: the next one derives what is missing.
         """
         for command in commands:
+            if self._departure.aside:
+                return
             try:
                 answer = await self._parts.cluster.submit(command)
             except ValueError:
@@ -313,7 +313,7 @@ class Peer:
             state,
             self._session(state),
             now,
-            may_claim="leaving" if self._is_leaving else refusal,
+            may_claim=self._departure.aside or refusal,
             new_id=parts.new_id,
         )
         if proposal is not None:
@@ -357,17 +357,6 @@ class Peer:
         row = state.row(self._settings.me)
         return row.session if row.boot_id == self._parts.boot_id else 0
 
-    def _ready_reason(self, state: State) -> str:
-        if self._is_leaving:
-            return "leaving"
-        status = self._parts.cluster.status()
-        if not state.cluster:
-            missing = ", ".join(sorted(peer for peer, is_up in status.links.items() if not is_up))
-            return f"waiting for first contact with all peers, missing {missing}" if missing else "founding"
-        if not status.has_quorum:
-            return "no quorum"
-        return "" if self._session(state) else "joining"
-
     async def _say(self, word: Word) -> bool:
         """The blind notice or its all-clear, past the ledger: there is no majority to write it."""
         settings, parts = self._settings, self._parts
@@ -392,9 +381,5 @@ def describe(command: Command) -> str:
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
     """Until the event is set or the time is up; the event is clear afterwards."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        pass
+    await until_set(event, timeout_s)
     event.clear()

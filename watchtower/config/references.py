@@ -1,5 +1,4 @@
-"""Checks between parts of the file: channels that are named must exist, timeouts fit their intervals,
-somebody must judge the services, and heartbeats need an address to call.
+"""Checks between parts of the file: what is named exists, timeouts fit their intervals, somebody judges.
 
 It works on the raw content, so that a mistake elsewhere in a service does not hide one here.
 """
@@ -123,7 +122,9 @@ def _check_ping_key(content: Mapping[str, Any], faults: Faults) -> None:
     for name in services:
         if "heartbeat" in _mapping(services, name):
             what = "heartbeats call a URL that holds `http.ping_key`, and there is none"
-            faults.at(("services", name, "heartbeat"), Wrong(what, "add `ping_key: ${PING_KEY}` under `http:`"))
+            faults.at(
+                ("services", name, "heartbeat"), Wrong(what, "add `ping_key: ${PING_KEY}` under `http:`")
+            )
             return
 
 

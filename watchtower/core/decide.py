@@ -94,7 +94,7 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
 
 
 def _activation(scene: Scene) -> Activate | None:
-    """The config hash that a majority of the members reports in live sessions, when it is not in force yet."""
+    """The config hash that a majority of members report in live sessions, when it is not in force yet."""
     state = scene.state
     rows = map(state.row, state.members)
     hashes = [row.config_hash for row in rows if row.boot_id and row.config_hash]

@@ -54,13 +54,6 @@ def majority(state: State) -> int:
 # ---- a file and the ledger
 
 
-def other_cluster(old: ClusterSettings, new: ClusterSettings) -> str:
-    """Why `new` cannot be taken by a reload: it is another cluster. Peers may come and go."""
-    if old.name == new.name:
-        return ""
-    return f"the file now names cluster {new.name}, this peer runs {old.name}: a reload cannot change that"
-
-
 def foreign_ledger(state: State, cluster: ClusterSettings) -> str:
     """Why the ledger on this disk is not that of `cluster`; "" when it is, or is still empty."""
     if state.cluster in ("", cluster.name):

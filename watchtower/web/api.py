@@ -154,7 +154,14 @@ class Api:
         refusal = await self._reload()
         if refusal:
             return problem(422, "config refused", refusal)
-        return json_answer({"reloaded": True, "config_hash": self._snapshot().settings.config_hash})
+        snap = self._snapshot()
+        return json_answer(
+            {
+                "reloaded": True,
+                "config_hash": snap.settings.config_hash,
+                "waits_for_start": snap.waits_for_start,
+            }
+        )
 
 
 def _seen(snap: Snapshot) -> tuple[object, ...]:
