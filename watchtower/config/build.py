@@ -104,7 +104,7 @@ def http_settings(model: HttpServerModel) -> HttpSettings:
 def channel_settings(name: str, model: ChannelModel) -> Channel:
     """A destination of notifications."""
     schema, url = model.url
-    return Channel(name=name, url=url, schema=schema, fallback=model.fallback)
+    return Channel(name=name, url=url, schema=schema, fallback=model.fallback, search=model.search)
 
 
 def default_alert(file: FileModel, first_channel: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ _OPEN_KEYS: Final = frozenset(
         "failures", "recheck", "partial_after", "peers", "successes", "alert", "expect", "warn",
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
-        "path", "concurrency", "fallback", "url", "http", "public_url", "reference", "runbook",
+        "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
         "dashboard",
     }
 )
@@ -157,7 +157,7 @@ def _is_open(path: Path) -> bool:
     if not names:
         return False
     if names[0] == "notify":
-        return names[-1] == "fallback" and len(names) == 3
+        return names[-1] in ("fallback", "search") and len(names) == 3
     if "headers" in names or "secret" in names or (names[0] == "http" and "tokens" in names[:-2]):
         return names[-1] == "scope" and names[0] == "http"
     if names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels")):

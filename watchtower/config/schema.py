@@ -131,6 +131,7 @@ class ChannelModel(Model):
 
     url: Annotated[tuple[str, Secret], _read(targets.parse_channel_url)]
     fallback: Line = ""
+    search: Flag = False
 
 
 class ConfirmModel(Model):

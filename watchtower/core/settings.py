@@ -153,6 +153,8 @@ class Channel(Struct, frozen=True, kw_only=True):
     schema: str
     """Scheme of the URL (`slack`, `mailto`, `json` ...): the only part of it that may be shown."""
     fallback: str = ""
+    search: bool = False
+    """True for a webhook whose receiver answers whether it has a delivery id."""
 
 
 class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"):

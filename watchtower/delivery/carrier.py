@@ -23,6 +23,8 @@ from watchtower.delivery.trace import Found
 from watchtower.delivery.witness import Ending, Recorder
 
 THREADS_MAX: Final = 2
+SEARCH_BODY_MAX: Final = 2_097_152
+"""A page of a busy Slack channel's history is far longer than any answer to a message."""
 
 _T = TypeVar("_T")
 
@@ -71,7 +73,7 @@ class ThreadCarrier:
     def search(self, channel: Channel, delivery_id: str, since_wall: float) -> asyncio.Future[Found]:
         """One look in a thread; a cancelled one has its socket closed."""
         witness.install()
-        recorder = Recorder(lambda: True)
+        recorder = Recorder(lambda: True, SEARCH_BODY_MAX)
         future = self._start(channel.name, partial(search, channel, delivery_id, since_wall, recorder))
 
         def on_done(done: asyncio.Future[Found]) -> None:

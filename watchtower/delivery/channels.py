@@ -19,6 +19,7 @@ from apprise.plugins.slack import SlackMode
 from watchtower.core.settings import Channel
 from watchtower.delivery import schemes, witness
 from watchtower.delivery.mail import OWN_HEADERS, Mail
+from watchtower.delivery.opsgenie import Opsgenie
 from watchtower.delivery.redaction import Redactor
 from watchtower.delivery.slack import SERVER_OPTION, Slack, is_loopback
 from watchtower.delivery.webhook import Webhook
@@ -53,7 +54,7 @@ _REFUSED_VALUES: Final = {
     ("emojis", "yes"): "it would rewrite what a service said",
 }
 _OURS: Final[dict[type[NotifyBase], type[NotifyBase]]] = {
-    ours.__bases__[0]: ours for ours in (Slack, Mail, Webhook)
+    ours.__bases__[0]: ours for ours in (Slack, Mail, Webhook, Opsgenie)
 }
 
 
@@ -72,6 +73,11 @@ def validate(channel: Channel) -> None:
         )
     if isinstance(plugin, Mail):
         _check_mail(name, plugin)
+    if channel.search and not isinstance(plugin, Webhook):
+        raise DeliveryError(
+            f"channel {name}: `search` is for json:// and jsons:// webhooks; remove it "
+            "(Slack bots are searched without it)"
+        )
     if isinstance(plugin, Slack) and plugin.mode in (SlackMode.WORKFLOW, SlackMode.WORKFLOW_TRIGGER):
         raise DeliveryError(
             f"channel {name}: Slack workflows cannot confirm a delivery; use a webhook or a bot"

@@ -20,14 +20,17 @@ from watchtower.core.ports import Clock, DeliveryStats, Submit
 from watchtower.core.settings import Channel, Settings
 from watchtower.delivery.carrier import Carrier
 from watchtower.delivery.message import Message, direct
+from watchtower.delivery.orders import BUDGET_S, Search, Sending
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.render import render
-from watchtower.delivery.sender import BUDGET_S, HOLD_S, Sender, Sending
+from watchtower.delivery.sender import Sender
+from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending, Recorder
 
 log = logging.getLogger(__name__)
 
 STEP_AT_LEAST_S: Final = 1.0
+DETAIL_MAX: Final = 200
 
 
 class Courier:
@@ -129,8 +132,10 @@ class Courier:
             self._spawn(self._propose(claim))
         for settle in orders.settles:
             self._spawn(self._propose(settle))
-        for order in orders.sends:
-            self._spawn(self._send(order))
+        for search in orders.searches:
+            self._spawn(self._search(search))
+        for sending in orders.sends:
+            self._spawn(self._send(sending))
         if self._sender.is_idle:
             self._idle.set()
         return orders.wake_boot
@@ -143,14 +148,39 @@ class Courier:
             self._sender.answered(command, answer, self._clock.now())
             self._changed.set()
 
+    async def _search(self, order: Search) -> None:
+        """One look for an earlier copy. Whatever goes wrong with it, the sender goes on without."""
+        found = Found(trace=Trace.UNKNOWN, detail="no answer in time")
+        left_s = max(0.0, order.until_boot - self._clock.now().boot)
+        try:
+            future = self._carrier.search(order.channel, order.item.id, order.item.created_wall)
+            done, _ = await asyncio.wait({future}, timeout=left_s)
+            if done:
+                found = future.result()
+            else:
+                future.cancel()
+        finally:
+            detail = self.redactor.redact(found.detail)[:DETAIL_MAX]
+            receipt = self.redactor.redact(found.receipt)[:DETAIL_MAX]
+            self._sender.searched(order, Found(trace=found.trace, receipt=receipt, detail=detail))
+            self._changed.set()
+        self.stats.reconciled_total += found.trace is Trace.PRESENT
+        log.info(
+            "Channel %s: looked for an earlier copy of delivery %s: %s (%s).",
+            order.channel.name,
+            order.item.id,
+            found.trace.value,
+            detail,
+        )
+
     async def _send(self, order: Sending) -> None:
         """One attempt, from rendering to the outcome that is to be settled."""
         if order.is_takeover:
             self.stats.takeovers_total += 1
         recorder = Recorder(partial(self._may_send, order))
-        left_s = order.t0_boot + HOLD_S - self._clock.now().boot
+        left_s = order.send_until_boot + BUDGET_S - self._clock.now().boot
         try:
-            message = render(order.item, self._state, self._settings)
+            message = render(order.item, self._state, self._settings, may_repeat=order.may_repeat)
             ending = await self._within(min(BUDGET_S, left_s), order.channel, message, recorder)
         except Exception:  # the root of the attempt: whatever broke, the claim must be settled
             log.exception("An attempt at delivery %s failed in watchtower itself.", order.item.id)
@@ -215,9 +245,9 @@ class Courier:
 def _redacted(ending: Ending, redactor: Redactor) -> Ending:
     return Ending(
         outcome=ending.outcome,
-        detail=redactor.redact(ending.detail)[:200],
+        detail=redactor.redact(ending.detail)[:DETAIL_MAX],
         is_permanent=ending.is_permanent,
         is_fenced=ending.is_fenced,
         retry_after_s=ending.retry_after_s,
-        receipt=redactor.redact(ending.receipt)[:200],
+        receipt=redactor.redact(ending.receipt)[:DETAIL_MAX],
     )

@@ -61,19 +61,25 @@ _PHRASE: Final = {
 }
 
 
-def render(notification: Notification, state: State, settings: Settings) -> Message:
-    """The message of one attempt at `notification`. Total: nothing in the three can make it raise."""
+def render(
+    notification: Notification, state: State, settings: Settings, *, may_repeat: bool = True
+) -> Message:
+    """The message of one attempt at `notification`. Total: nothing in the three can make it raise.
+
+    `may_repeat` False: the channel has been searched, so an earlier doubt is settled.
+    """
+    is_repeat = may_repeat and notification.doubt is not Doubt.NO
     incident = state.incidents.get(notification.incident)
     told = _resolved if notification.kind is NoticeKind.RESOLVED else _firing
     message = told(notification, incident, settings)
     return replace(
         message,
-        notes=_notes(notification, state),
+        notes=_notes(notification, state, is_repeat=is_repeat),
         links=_links(notification.service, settings),
         footer=_footer(notification, settings),
         delivery_id=notification.id,
         attempt=notification.attempt,
-        is_repeat=notification.doubt is not Doubt.NO,
+        is_repeat=is_repeat,
         cluster=settings.cluster.name,
         peer=settings.me,
         incident=notification.incident,
@@ -212,9 +218,9 @@ def _peer_facts(subject: str, settings: Settings) -> list[tuple[str, str]]:
     return [("Means", means)]
 
 
-def _notes(notification: Notification, state: State) -> tuple[str, ...]:
+def _notes(notification: Notification, state: State, *, is_repeat: bool) -> tuple[str, ...]:
     notes = []
-    if notification.doubt is not Doubt.NO:
+    if is_repeat:
         lost = any(attempt.outcome is Outcome.AMBIGUOUS for attempt in notification.attempts)
         notes.append(LOST_NOTE if lost else STOPPED_NOTE)
     if notification.kind is NoticeKind.RESOLVED and _announcement_is_doubtful(notification, state):

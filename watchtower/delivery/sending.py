@@ -14,9 +14,10 @@ from apprise.plugins.base import NotifyBase
 
 from watchtower.core.model import Outcome
 from watchtower.core.settings import Channel
-from watchtower.delivery import channels, slack, witness
+from watchtower.delivery import channels, history, slack, witness
 from watchtower.delivery.mail import Mail
 from watchtower.delivery.message import Message
+from watchtower.delivery.opsgenie import Opsgenie
 from watchtower.delivery.shapes import plain
 from watchtower.delivery.slack import Slack
 from watchtower.delivery.trace import Found, Trace
@@ -47,21 +48,23 @@ def search(channel: Channel, delivery_id: str, since_wall: float, recorder: Reco
     """Look in the channel for the delivery. Anything that goes wrong is an unknown trace."""
     try:
         with witness.recording(recorder):
-            return _looked_for(channels.build(channel), delivery_id, since_wall)
+            return _looked_for(channel, channels.build(channel), delivery_id, since_wall)
     except Exception as error:  # noqa: BLE001 - as above; without an answer the message is sent and says so
         return Found(trace=Trace.UNKNOWN, detail=f"the search failed: {type(error).__name__}")
 
 
-def _looked_for(plugin: NotifyBase, delivery_id: str, since_wall: float) -> Found:
-    if isinstance(plugin, Slack | Webhook):
-        return plugin.look_for(delivery_id, since_wall)
-    if channels.channel_kind(plugin) == "PagerDuty":
+def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str, since_wall: float) -> Found:
+    if isinstance(plugin, Slack) and plugin.is_bot:
+        return history.look_for(plugin, delivery_id, since_wall)
+    if isinstance(plugin, Webhook) and channel.search:
+        return plugin.look_for(delivery_id)
+    if isinstance(plugin, Opsgenie) or channels.channel_kind(plugin) == "PagerDuty":
         return Found(trace=Trace.MERGED)
     return Found(trace=Trace.UNKNOWN, detail=f"{channels.channel_kind(plugin)} cannot be searched")
 
 
 def _handed_to(plugin: NotifyBase, message: Message) -> bool:
-    if isinstance(plugin, Slack | Mail | Webhook):
+    if isinstance(plugin, Slack | Mail | Webhook | Opsgenie):
         plugin.message = message
     elif channels.channel_kind(plugin) == "PagerDuty":
         _join_by_key(plugin, message)

@@ -14,6 +14,8 @@ from msgspec import Struct
 from watchtower.delivery.message import Message, Severity, rfc3339
 
 WEBHOOK_VERSION: Final = 1
+SLACK_EVENT: Final = "watchtower_delivery"
+"""Type of the metadata by which a message of ours is found in a channel's history."""
 HEADER_MAX: Final = 150
 SECTION_MAX: Final = 3_000
 FIELDS_MAX: Final = 10
@@ -72,21 +74,26 @@ def slack_payload(message: Message, *, is_bot: bool) -> Json:
         "unfurl_media": False,
     }
     if is_bot:
-        payload["metadata"] = {
-            "event_type": "watchtower_delivery",
-            "event_payload": {
-                "delivery_id": message.delivery_id,
-                "attempt": message.attempt,
-                "incident": message.incident,
-            },
-        }
+        payload["metadata"] = _metadata(message)
     return payload
 
 
-def slack_bare(message: Message) -> Json:
+def slack_bare(message: Message, *, is_bot: bool) -> Json:
     """The same as bare text, for a server that refuses the blocks: an alert must not die of its form."""
     text = f"{_MARK[message.severity]} {message.subject}\n{plain(message)}"
-    return {"text": slack_text(text, TEXT_MAX), "mrkdwn": False}
+    payload: Json = {"text": slack_text(text, TEXT_MAX), "mrkdwn": False}
+    return payload | ({"metadata": _metadata(message)} if is_bot else {})
+
+
+def _metadata(message: Message) -> Json:
+    return {
+        "event_type": SLACK_EVENT,
+        "event_payload": {
+            "delivery_id": message.delivery_id,
+            "attempt": message.attempt,
+            "incident": message.incident,
+        },
+    }
 
 
 def _blocks(message: Message) -> list[Json]:

@@ -18,7 +18,6 @@ from watchtower.core.model import Outcome
 from watchtower.delivery import witness
 from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import slack_bare, slack_payload
-from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending
 from watchtower.errors import DeliveryError
 
@@ -68,8 +67,12 @@ class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
         self.answer = self._post(url, address | slack_payload(self.message, is_bot=self.is_bot))
         recorder = witness.current()
         if self.answer is False and recorder is not None and _is_about_form(recorder.last):
-            self.answer = self._post(url, address | slack_bare(self.message))
+            self.answer = self._post(url, address | self._bare(self.message, recorder.last))
         return self.answer
+
+    def _bare(self, message: Message, refused: witness.Exchange) -> Any:
+        """Bare text, with the metadata that it is found by, unless they were what was refused."""
+        return slack_bare(message, is_bot=self.is_bot and "metadata" not in refused.body)
 
     def _post(self, *args: Any, **kwargs: Any) -> Any:
         return super()._send(*args, **kwargs)  # type: ignore[no-untyped-call] # apprise is untyped
@@ -78,10 +81,6 @@ class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
         if self.mode in (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV):
             return True
         return self.is_bot and url == self.api_url.format("chat.postMessage")
-
-    def look_for(self, delivery_id: str, since_wall: float) -> Found:  # noqa: ARG002 - follows
-        """Look through the channel's history, as a bot may."""
-        return Found(trace=Trace.UNKNOWN, detail="a Slack webhook cannot be searched")
 
     def receipt(self) -> str:
         """Where the message is, `channel/ts`, as far as Slack tells."""

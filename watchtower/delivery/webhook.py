@@ -1,7 +1,8 @@
 """json:// and jsons:// webhooks with a documented body and a delivery id that the receiver can fence by.
 
 The body is version 1 of shapes.webhook_body. `X-Watchtower-Delivery-Id` is the same for every attempt,
-`X-Watchtower-Attempt` grows: a receiver that keeps both can drop repeats and latecomers.
+`X-Watchtower-Attempt` grows: a receiver that keeps both can drop repeats and latecomers. One that can
+be asked (`search: true`) answers a GET with `?delivery_id=`: 200 and the id when it has it, else 404.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import requests
 from apprise.plugins.custom_json import NotifyJSON
 
+from watchtower.delivery import witness
 from watchtower.delivery.message import Message
 from watchtower.delivery.shapes import webhook_body
 from watchtower.delivery.trace import Found, Trace
@@ -28,30 +30,42 @@ class Webhook(NotifyJSON):  # type: ignore[no-untyped-call] # apprise is untyped
         if self.message is None:
             return False
         try:
-            response = requests.request(
+            response = self._request(
                 str(self.method),
-                self.request_url,
                 data=json.dumps(self._body(self.message)),
                 params=self.params,
-                headers=self._headers(self.message),
-                auth=(self.user, self.password or "") if self.user else None,
-                verify=self.verify_certificate,
-                timeout=self.request_timeout,
-                allow_redirects=False,
+                headers=self._headers(_marks(self.message)),
             )
         except requests.RequestException:
             return False
         return 200 <= response.status_code < 300
 
-    def look_for(self, delivery_id: str, since_wall: float) -> Found:  # noqa: ARG002 - the shape of Slack's
-        """Ask the receiver, if it said that it can be asked."""
-        return Found(trace=Trace.UNKNOWN, detail="this webhook cannot be searched")
+    def look_for(self, delivery_id: str) -> Found:
+        """Ask the receiver. A page that says 200 to everybody has nothing: the answer must name the id."""
+        try:
+            response = self._request(
+                "GET", params=self.params | {"delivery_id": delivery_id}, headers=self._headers({})
+            )
+        except requests.RequestException as error:
+            return Found(trace=Trace.UNKNOWN, detail=witness.phrase(error))
+        if response.status_code == 200 and delivery_id in response.text:
+            return Found(trace=Trace.PRESENT, detail="the receiver has it")
+        is_absent = response.status_code == 404
+        trace = Trace.ABSENT if is_absent else Trace.UNKNOWN
+        return Found(trace=trace, detail=f"HTTP {response.status_code}")
 
-    def _headers(self, message: Message) -> dict[str, str]:
-        ours = {
-            "X-Watchtower-Delivery-Id": message.delivery_id,
-            "X-Watchtower-Attempt": str(message.attempt),
-        }
+    def _request(self, method: str, **what: Any) -> requests.Response:
+        return requests.request(
+            method,
+            self.request_url,
+            auth=(self.user, self.password or "") if self.user else None,
+            verify=self.verify_certificate,
+            timeout=self.request_timeout,
+            allow_redirects=False,
+            **what,
+        )
+
+    def _headers(self, ours: dict[str, str]) -> dict[str, str]:
         return {"User-Agent": self.app_id, "Content-Type": "application/json", **self.headers, **ours}
 
     def _body(self, message: Message) -> dict[str, Any]:
@@ -64,3 +78,11 @@ class Webhook(NotifyJSON):  # type: ignore[no-untyped-call] # apprise is untyped
                 kept = body.pop(name)
                 body |= {value: kept} if value else {}
         return body
+
+
+def _marks(message: Message) -> dict[str, str]:
+    """The fencing token: the same id on every attempt, and a number that grows."""
+    return {
+        "X-Watchtower-Delivery-Id": message.delivery_id,
+        "X-Watchtower-Attempt": str(message.attempt),
+    }

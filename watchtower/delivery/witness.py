@@ -69,11 +69,13 @@ class Recorder:
     """Records the exchanges of one attempt, and holds its fence.
 
     `fence` is asked right before the first byte of every exchange; it answers whether sending is
-    still allowed, from any thread. `abandon` may be called from another thread at any time.
+    still allowed, from any thread. `abandon` may be called from another thread at any time. Of an
+    answer at most `body_max` bytes are read.
     """
 
-    def __init__(self, fence: Callable[[], bool]) -> None:
+    def __init__(self, fence: Callable[[], bool], body_max: int = BODY_MAX) -> None:
         self._fence = fence
+        self.body_max = body_max
         self._lock = threading.Lock()
         self._is_abandoned = False
         self._socket: socket.socket | None = None
@@ -224,7 +226,7 @@ def _hook_adapter() -> None:
             response = original(self, request, *args, **kwargs)
             exchange.status = response.status_code
             exchange.retry_after_s = retry_after_s(response.headers.get("Retry-After", ""), time.time())
-            exchange.body = shown(_read(response))
+            exchange.body = shown(_read(response, recorder.body_max))
         except (OSError, urllib3.exceptions.HTTPError) as error:
             exchange.error = phrase(error)
             raise
@@ -233,15 +235,15 @@ def _hook_adapter() -> None:
     requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign] # a hook is put in on purpose
 
 
-def _read(response: requests.Response) -> bytes:
-    """The body, at most BODY_MAX bytes of it, left in the response for the plugin to read."""
+def _read(response: requests.Response, body_max: int) -> bytes:
+    """The body, at most `body_max` bytes of it, left in the response for the plugin to read."""
     body = b""
     for chunk in response.iter_content(16_384):
         body += chunk
-        if len(body) > BODY_MAX:
+        if len(body) > body_max:
             response.close()
             break
-    response._content = body[:BODY_MAX]  # noqa: SLF001 - requests has no public way to bound a body
+    response._content = body[:body_max]  # noqa: SLF001 - requests has no public way to bound a body
     response._content_consumed = True  # noqa: SLF001 - the hook point is private
     return body
 

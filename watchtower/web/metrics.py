@@ -282,6 +282,11 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
     yield _counter(
         "watchtower_takeovers_total", "Claims taken over from another sender.", stats.takeovers_total
     )
+    yield _counter(
+        "watchtower_reconciled_total",
+        "Deliveries found in their channel, not repeated.",
+        stats.reconciled_total,
+    )
 
 
 def _peer_families(snap: Snapshot) -> Iterator[str]:

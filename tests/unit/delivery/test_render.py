@@ -79,7 +79,7 @@ def shown(message: Message) -> str:
         "subject": message.subject,
         "plain": shapes.plain(message),
         "slack": json.dumps(shapes.slack_payload(message, is_bot=True), indent=1, ensure_ascii=False),
-        "slack, bare": json.dumps(shapes.slack_bare(message), indent=1, ensure_ascii=False),
+        "slack, bare": json.dumps(shapes.slack_bare(message, is_bot=False), indent=1, ensure_ascii=False),
         "webhook": json.dumps(shapes.webhook_body(message), indent=1, ensure_ascii=False),
         "mail, html": mail.html,
     }
@@ -218,7 +218,7 @@ def assert_inert(message: Message) -> None:
     assert "\n" not in message.subject
     assert len(message.subject) <= 150
     _assert_inert_slack(shapes.slack_payload(message, is_bot=True))
-    _assert_inert_slack(shapes.slack_bare(message))
+    _assert_inert_slack(shapes.slack_bare(message, is_bot=True))
     tags = _Tags()
     tags.feed(shapes.mail_parts(message).html)
     assert set(tags.tags) <= {
@@ -291,7 +291,7 @@ def test_a_direct_message_is_as_harmless() -> None:
             delivery_id="d",
             at_wall=1.0,
         )
-        _assert_inert_slack(shapes.slack_bare(message))
+        _assert_inert_slack(shapes.slack_bare(message, is_bot=True))
         assert "\n" not in message.subject
 
 

@@ -16,7 +16,10 @@ from support.core_support import Book, instant, service, settings
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, Stage
 from watchtower.core.settings import Settings
-from watchtower.delivery.sender import BUDGET_S, HOLD_S, Orders, Sender, Sending, rival_wait_s
+from watchtower.delivery.orders import BUDGET_S, HOLD_S, Orders, Sending
+from watchtower.delivery.sender import Sender
+from watchtower.delivery.timers import rival_wait_s
+from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending
 
 ACCEPTED = Ending(outcome=Outcome.ACCEPTED, detail="HTTP 200", receipt="C1/1.2")
@@ -24,6 +27,9 @@ NOT_SENT = Ending(outcome=Outcome.NOT_SENT, detail="connection refused")
 LOST = Ending(outcome=Outcome.AMBIGUOUS, detail="sent, then no answer in time")
 BUSY = Ending(outcome=Outcome.REJECTED, detail="HTTP 429", retry_after_s=30.0)
 WRONG = Ending(outcome=Outcome.REJECTED, detail="HTTP 404", is_permanent=True)
+SILENT = Found(trace=Trace.UNKNOWN, detail="no answer in time")
+ABSENT = Found(trace=Trace.ABSENT)
+PRESENT = Found(trace=Trace.PRESENT, receipt="C1/1.2")
 
 
 class Bench:
@@ -58,11 +64,18 @@ class Bench:
         self.sender.answered(command, None, instant(self.boot))
 
     def claimed(self, after_s: float = 0.0) -> Sending:
-        """Claim what is due and get the order to send it."""
+        """Claim what is due and get the order to send it; a search that must come first finds nothing out."""
         (claim,) = self.step(after_s).claims
         assert self.apply(claim).ok
-        (order,) = self.step().sends
-        return order
+        orders = self.step()
+        return self.searched(orders).sends[0] if orders.searches else orders.sends[0]
+
+    def searched(self, orders: Orders, found: Found = SILENT) -> Orders:
+        """The one search that was ordered ends; the orders that follow."""
+        (search,) = orders.searches
+        assert orders.sends == ()
+        self.sender.searched(search, found)
+        return self.step()
 
     def ended(self, order: Sending, ending: Ending) -> Settle:
         """The send ends; the settlement that is proposed."""
@@ -84,7 +97,7 @@ def test_a_due_notification_is_claimed_sent_and_settled() -> None:
     assert bench.step().sends == ()
     bench.apply(claim)
     (order,) = bench.step().sends
-    assert (order.item.stage, order.t0_boot) == (Stage.CLAIMED, 100.0)
+    assert (order.item.stage, order.send_until_boot) == (Stage.CLAIMED, 100.0 + HOLD_S - BUDGET_S)
     settle = bench.ended(order, ACCEPTED)
     assert (settle.outcome, settle.attempt, settle.receipt) == (Outcome.ACCEPTED, 1, "C1/1.2")
     assert bench.step().settles == ()
@@ -129,7 +142,7 @@ def test_an_unknown_answer_means_not_mine_and_a_retry_is_a_new_id_and_t0() -> No
     assert second.claim_id != first.claim_id
     bench.apply(second)
     (order,) = bench.step().sends
-    assert order.t0_boot == 101.0
+    assert order.send_until_boot == 101.0 + HOLD_S - BUDGET_S
 
 
 def test_a_forgotten_claim_that_is_applied_late_is_given_back_unsent() -> None:
@@ -179,7 +192,7 @@ def test_the_fence_is_in_time_until_t0_plus_l_minus_s(after_s: float, may: bool)
     bench = Bench()
     bench.book.opened()
     order = bench.claimed()
-    assert bench.sender.may_send(bench.book.state, bench.session, order, order.t0_boot + after_s) is may
+    assert bench.sender.may_send(bench.book.state, bench.session, order, 100.0 + after_s) is may
 
 
 def test_the_fence_refuses_once_the_claim_is_somebody_elses() -> None:
@@ -187,10 +200,10 @@ def test_the_fence_refuses_once_the_claim_is_somebody_elses() -> None:
     bench = Bench()
     (item,) = bench.book.opened()
     order = bench.claimed()
-    assert not bench.sender.may_send(bench.book.state, bench.session + 1, order, order.t0_boot)
+    assert not bench.sender.may_send(bench.book.state, bench.session + 1, order, bench.boot)
     bench.book.assign(item, "b")
     assert bench.book.claim(item, "b").ok
-    assert not bench.sender.may_send(bench.book.state, bench.session, order, order.t0_boot)
+    assert not bench.sender.may_send(bench.book.state, bench.session, order, bench.boot)
 
 
 def test_rivals_wait_longer_than_the_owner_can_send_on_any_clock() -> None:
@@ -206,7 +219,7 @@ def test_rivals_wait_longer_than_the_owner_can_send_on_any_clock() -> None:
     assert rival.step(wait_s - 0.01).claims == ()
     (claim,) = rival.step(0.02).claims
     rival.apply(claim)
-    (order,) = rival.step().sends
+    order = rival.searched(rival.step()).sends[0]
     assert (order.is_takeover, order.item.doubt) == (True, Doubt.MAYBE)
 
 
@@ -236,7 +249,7 @@ def test_an_ambiguous_ending_does_not_shorten_the_wait() -> None:
     assert bench.step(7.9).claims == ()
     (claim,) = bench.step(0.2).claims
     bench.apply(claim)
-    (again,) = bench.step().sends
+    again = bench.searched(bench.step()).sends[0]
     assert again.item.doubt is Doubt.MAYBE
 
 
@@ -337,6 +350,7 @@ def test_a_firing_of_a_closed_incident_is_not_sent(
     bench.apply(claim)
     bench.book.closed()
     orders = bench.step()
+    orders = bench.searched(orders) if is_taken_over else orders
     assert orders.sends == ()
     (settle,) = orders.settles
     assert settle.outcome is outcome
@@ -488,6 +502,9 @@ def _turn(bench: Bench, dice: random.Random, sent: list[Doubt], *, is_calm: bool
     """One peer acts; proposals and answers may get lost while it is not calm."""
     orders = bench.step()
     commands: list[Claim | Settle] = [*orders.claims, *orders.settles]
+    if orders.searches:
+        orders = bench.searched(orders)
+        commands += [*orders.claims, *orders.settles]
     for command in commands:
         fate = "ok" if is_calm else dice.choice(("ok", "ok", "lost", "late"))
         if fate == "ok":
