@@ -77,6 +77,25 @@ def test_the_cluster_section(tmp_path: Path) -> None:
     assert cluster.without_quorum.notify == "chat"
 
 
+def test_a_profile_sets_how_long_peers_wait_for_one_another(tmp_path: Path) -> None:
+    """`lan` is the default; `wan` waits three times as long everywhere."""
+    lan = load_text(tmp_path, THREE_PEERS).cluster.timing
+    wan = load_text(tmp_path, THREE_PEERS + "  profile: wan\n").cluster.timing
+    assert (lan.raft_min_s, lan.raft_max_s, lan.lease_s, lan.margin_s) == (1.0, 2.0, 3.0, 1.0)
+    assert all(getattr(wan, name) == pytest.approx(3 * getattr(lan, name)) for name in lan.__struct_fields__)
+
+
+def test_a_witness_is_watched_and_judges_nothing(tmp_path: Path) -> None:
+    """A witness is a peer like the others, but the voters of services and peers are the others alone."""
+    text = THREE_PEERS.replace("provider: hetzner}", "provider: hetzner, witness: true}")
+    settings = load_text(tmp_path, text + "services: {t: 'tcp://h:1'}\n")
+    assert settings.cluster.peer_names == ("a", "b", "c")
+    assert (settings.cluster.voter_names, settings.cluster.witness_names) == (("a", "b"), frozenset("c"))
+    assert settings.services["t"].voters == ("a", "b")
+    assert settings.services["peer/a"].voters == ("b",)
+    assert settings.services["peer/c"].voters == ("a", "b")
+
+
 def test_peers_watch_each_other(tmp_path: Path) -> None:
     """Each peer is a service `peer/x` that all OTHER peers vote on, every 5 s."""
     settings = load_text(tmp_path, THREE_PEERS + "notify: {chat: 'json://h'}\nservices: {t: 'tcp://h:1'}\n")
@@ -184,6 +203,7 @@ def test_dns_tls_and_heartbeat_in_their_mapping_forms(tmp_path: Path) -> None:
           cert: {url: tls://10.0.0.1:8443, server_name: shop.example.com, verify: false}
           backup: {heartbeat: 1d, grace: 30m}
           beat: {heartbeat: 90s}
+        http: {ping_key: 0123456789abcdef}
         """,
     ).services
     servers = ("192.0.2.53", "[2001:db8::53]:5353", "ns1.example.com")

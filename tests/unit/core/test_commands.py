@@ -13,14 +13,22 @@ from support.core_support import WALL, Book, down
 
 from watchtower.core import commands as c
 from watchtower.core.commands import ENTRY_BYTES_MAX, Command, Entry, NewerVersion, decode, encode
-from watchtower.core.model import COMMAND_VERSION, Level, Opinion, Outcome
+from watchtower.core.model import COMMAND_VERSION, Checkpoint, Level, Opinion, Outcome
 
 BOOK = Book()
 SAMPLES: list[Command] = [
     c.Found(cluster="x", members=("a", "b"), at_wall=WALL),
     c.Join(boot_id="b1", version="1", command_version=1, at_wall=WALL),
     c.Gone(epoch=1, peer="b", peer_session=2),
-    c.Report(seq=3, full=False, config_hash="h", at_wall=WALL, votes={"web": down(), "api": None}),
+    c.Report(
+        seq=3,
+        full=False,
+        config_hash="h",
+        at_wall=WALL,
+        votes={"web": down(), "api": None},
+        members_gen=1,
+        checkpoint=Checkpoint(entries=512, hash="f00d"),
+    ),
     c.Activate(epoch=1, gen=2, config_hash="h", at_wall=WALL),
     c.ClaimLease(epoch=1, renewals=2, length_ms=3, id="i"),
     c.Renew(epoch=1, length_ms=3, id="i"),
@@ -34,6 +42,8 @@ SAMPLES: list[Command] = [
     c.Settle(id="n", attempt=1, outcome=Outcome.AMBIGUOUS, at_wall=WALL, detail="timeout"),
     c.BeatSeen(service="job", at_wall=WALL),
     c.Leaving(for_s=60.0, at_wall=WALL),
+    c.Resize(members=("a", "b", "c", "d"), members_gen=1),
+    c.Gate(epoch=1, version=2),
     c.Forget(epoch=1, gen=1, services=("old",)),
 ]
 
