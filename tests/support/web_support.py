@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -54,6 +55,7 @@ from watchtower.core.settings import (
     Token,
 )
 from watchtower.core.view import Standing, View
+from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer
 
 NOW = 1_790_000_000.0
@@ -144,12 +146,14 @@ class World:
                 command_version=1,
                 joined_wall=NOW - 3600,
                 reported_wall=NOW - 1,
+                members_gen=1,
             )
             for index, name in enumerate(PEERS)
         }
         state = State(
             cluster="prod",
             members=PEERS,
+            members_gen=1,
             founded_wall=NOW - 86_400,
             peers=rows,
             config=ConfigInForce(gen=3, hash=HASH, at_wall=NOW - 3600),
@@ -195,6 +199,8 @@ class World:
         self.answer: Answer | None = Answer(ok=True)
         self.reloads: list[str] = []
         self.reload_says = ""
+        self.acts: list[tuple[object, ...]] = []
+        self.act_says = ""
         self.gate: asyncio.Event | None = None
 
     def look(self) -> Snapshot:
@@ -212,6 +218,26 @@ class World:
         """Pretend to read the config again."""
         self.reloads.append("reload")
         return self.reload_says
+
+    def doors(self) -> Doors:
+        """What the server may do: every act is taken down in `acts` and answered with `act_says`."""
+
+        async def act(name: str, *what: object) -> str:
+            self.acts.append((name, *what))
+            return self.act_says
+
+        async def backup() -> bytes:
+            self.acts.append(("backup",))
+            return b"watchtower-backup"
+
+        return Doors(
+            submit=self.submit,
+            reload=self.reload,
+            transfer=partial(act, "transfer"),
+            backup=backup,
+            drain=partial(act, "drain"),
+            undrain=partial(act, "undrain"),
+        )
 
     def turn(self, **changes: Any) -> None:
         """Replace fields of the snapshot; every change is a moment later."""
@@ -368,7 +394,7 @@ def bearer(token: str) -> dict[str, str]:
 @asynccontextmanager
 async def serving(made: World) -> AsyncIterator[tuple[WebServer, aiohttp.ClientSession]]:
     """The real server on loopback, and a session whose URLs are relative to it."""
-    server = WebServer(made.snap.settings, made.look, made.submit, made.reload)
+    server = WebServer(made.snap.settings, made.look, made.doors())
     await server.start()
     jar = aiohttp.CookieJar(unsafe=True)
     try:

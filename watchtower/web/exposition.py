@@ -31,6 +31,16 @@ def family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str
     return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n" + "\n".join(lines) + "\n"
 
 
+def gauge(name: str, meaning: str, value: float) -> str:
+    """A family of one sample that goes up and down."""
+    return family(name, "gauge", meaning, [("", value)])
+
+
+def counter(name: str, meaning: str, value: float) -> str:
+    """A family of one sample that only grows."""
+    return family(name, "counter", meaning, [("", value)])
+
+
 def _number(value: float) -> str:
     """A whole number without a fraction, anything else so that it reads back as the same float."""
     return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(float(value))

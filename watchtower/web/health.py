@@ -55,9 +55,14 @@ class Health:
         """200 when this peer does its part of the work; 503 with the reason when not."""
         snap = self._snapshot()
         quorum = _check("pass" if snap.cluster.has_quorum else "warn", "", snap.cluster.leader)
-        doubt = {"status": "warn", "output": snap.doubt} if snap.doubt else {"status": "pass"}
         status = "fail" if snap.ready_reason else "warn" if snap.doubt else "pass"
-        checks = {"cluster:quorum": [quorum], "vantage:doubt": [doubt]}
+        checks = {
+            "cluster:quorum": [quorum],
+            "cluster:members": [_wanting("warn", snap.mismatch)],
+            "raft:quarantine": [_wanting("fail", snap.cluster.quarantine)],
+            "disk:trouble": [_wanting("fail", snap.cluster.trouble)],
+            "vantage:doubt": [_wanting("warn", snap.doubt)],
+        }
         return _health(snap, status, snap.ready_reason or snap.doubt, checks)
 
     async def leader(self, _request: web.Request) -> web.Response:
@@ -80,6 +85,11 @@ class Health:
 def _check(status: str, unit: str, value: float | str) -> dict[str, object]:
     shown = round(value, 3) if isinstance(value, float) else value
     return {"status": status, "observedValue": shown, **({"observedUnit": unit} if unit else {})}
+
+
+def _wanting(status: str, reason: str) -> dict[str, object]:
+    """A check that passes without a reason against it."""
+    return {"status": status, "output": reason} if reason else {"status": "pass"}
 
 
 def _health(snap: Snapshot, status: str, reason: str, checks: dict[str, object]) -> web.Response:

@@ -1,4 +1,4 @@
-"""`/metrics`: the one file that names metrics (docs/reference/metrics.md lists them all).
+"""`/metrics`: its names are here and in raft_metrics.py (docs/reference/metrics.md lists them all).
 
 Blackbox-exporter names for what this peer's probes saw, `watchtower_*` for the rest. Series follow
 the config, so a removed service leaves none; no label holds an error text or a credential. Latency
@@ -26,9 +26,10 @@ from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Service
 from watchtower.web.access import Scope
 from watchtower.web.answers import Counters, large_answer
-from watchtower.web.documents import ineligibility, instance
-from watchtower.web.exposition import CONTENT_TYPE, Sample, family, labels
+from watchtower.web.documents import instance
+from watchtower.web.exposition import CONTENT_TYPE, Sample, counter, family, gauge, labels
 from watchtower.web.incidents import open_incidents
+from watchtower.web.raft_metrics import peer_families, raft_families
 from watchtower.web.routes import Route
 from watchtower.web.stream import EventStream
 
@@ -104,38 +105,30 @@ class Metrics:
     def render(self) -> bytes:
         """The whole page."""
         snap = self._snapshot()
-        parts = [*_service_families(snap), *_ledger_families(snap), *_peer_families(snap)]
-        parts += [*_raft_families(snap), *_own_families(snap), *self._web_families()]
+        parts = [*_service_families(snap), *_ledger_families(snap), *peer_families(snap)]
+        parts += [*raft_families(snap), *_own_families(snap), *self._web_families()]
         return "".join(parts).encode() + generate_latest(self._registry)
 
     def _web_families(self) -> Iterator[str]:
-        yield _counter(
+        yield counter(
             "watchtower_http_requests_total", "HTTP requests received.", self._counters.requests_total
         )
-        yield _counter(
+        yield counter(
             "watchtower_http_refused_total",
             "HTTP requests refused because too many were under way.",
             self._counters.refused_total,
         )
-        yield _counter(
+        yield counter(
             "watchtower_http_failed_total",
             "HTTP requests that this peer could not answer through its own fault.",
             self._counters.failed_total,
         )
-        yield _gauge("watchtower_event_listeners", "Open event streams.", self._stream.listeners)
-        yield _counter(
+        yield gauge("watchtower_event_listeners", "Open event streams.", self._stream.listeners)
+        yield counter(
             "watchtower_event_listeners_dropped_total",
             "Event streams cut off because the listener was too slow.",
             self._stream.dropped_total,
         )
-
-
-def _gauge(name: str, meaning: str, value: float) -> str:
-    return family(name, "gauge", meaning, [("", value)])
-
-
-def _counter(name: str, meaning: str, value: float) -> str:
-    return family(name, "counter", meaning, [("", value)])
 
 
 def _service_families(snap: Snapshot) -> Iterator[str]:
@@ -255,13 +248,13 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
     )
     waiting = [item for item in snap.state.notifications.values() if not item.stage.finished]
     oldest_wall = min((item.created_wall for item in waiting), default=snap.now.wall)
-    yield _gauge("watchtower_outbox_pending", "Notifications not finished yet.", len(waiting))
-    yield _gauge(
+    yield gauge("watchtower_outbox_pending", "Notifications not finished yet.", len(waiting))
+    yield gauge(
         "watchtower_outbox_oldest_seconds",
         "Age of the oldest notification not finished yet, 0 without one.",
         max(0.0, round(snap.now.wall - oldest_wall, 3)),
     )
-    yield _counter(
+    yield counter(
         "watchtower_notifications_shed_total",
         "Notifications that a full outbox had no room for.",
         snap.state.shed,
@@ -277,92 +270,35 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
             if channel in snap.settings.channels
         ),
     )
-    yield _counter("watchtower_fenced_total", "Sends that the fence held back.", stats.fenced_total)
-    yield _counter("watchtower_ambiguous_total", "Sends whose outcome is not known.", stats.ambiguous_total)
-    yield _counter(
+    yield counter("watchtower_fenced_total", "Sends that the fence held back.", stats.fenced_total)
+    yield counter("watchtower_ambiguous_total", "Sends whose outcome is not known.", stats.ambiguous_total)
+    yield counter(
         "watchtower_takeovers_total", "Claims taken over from another sender.", stats.takeovers_total
     )
-    yield _counter(
+    yield counter(
         "watchtower_reconciled_total",
         "Deliveries found in their channel, not repeated.",
         stats.reconciled_total,
     )
 
 
-def _peer_families(snap: Snapshot) -> Iterator[str]:
-    """The others, as this peer sees them."""
-    me = snap.settings.me
-    reasons = ineligibility(snap)
-    yield family(
-        "watchtower_peer_up",
-        "gauge",
-        "1 when this peer is linked to that peer (itself included).",
-        ((labels(peer=peer), peer == me or snap.cluster.links.get(peer, False)) for peer in reasons),
-    )
-    yield family(
-        "watchtower_peer_eligible",
-        "gauge",
-        "1 when that peer's votes count; else 0 with the reason.",
-        ((labels(peer=peer, reason=reason), not reason) for peer, reason in reasons.items()),
-    )
-    offsets = snap.view.clock_offset_s
-    yield family(
-        "watchtower_peer_clock_offset_seconds",
-        "gauge",
-        "That peer's wall clock minus ours.",
-        ((labels(peer=peer), round(offsets[peer], 3)) for peer in reasons if peer in offsets),
-    )
-
-
-def _raft_families(snap: Snapshot) -> Iterator[str]:
-    """What this peer knows of Raft and of its own part."""
-    cluster = snap.cluster
-    yield _gauge("watchtower_has_quorum", "1 when linked to a majority with a leader.", cluster.has_quorum)
-    yield _gauge("watchtower_is_leader", "1 at the Raft leader with a majority.", _leads(snap))
-    yield _gauge("watchtower_is_alerter", "1 at the holder of the alerting lease.", snap.is_alerter)
-    yield _gauge("watchtower_raft_term", "Raft term.", cluster.term)
-    yield _gauge("watchtower_raft_commit_index", "Raft commit index.", cluster.commit_index)
-    yield _gauge("watchtower_raft_applied_index", "Last log index applied here.", cluster.applied_index)
-    yield _gauge(
-        "watchtower_raft_tick_gap_seconds", "Longest recent pause of the Raft thread.", cluster.tick_gap_s
-    )
-    yield _counter("watchtower_raft_tick_errors_total", "Errors in the Raft thread.", cluster.tick_errors)
-    yield _counter(
-        "watchtower_raft_rejected_connections_total",
-        "Connections to the Raft port that were refused.",
-        cluster.rejected_connections,
-    )
-    yield _gauge(
-        "watchtower_raft_peers_connected", "Peers linked, without this one.", sum(cluster.links.values())
-    )
-    yield _gauge(
-        "watchtower_raft_last_commit_age_seconds",
-        "How old the latest committed entry known here is.",
-        cluster.last_commit_age_s,
-    )
-
-
-def _leads(snap: Snapshot) -> bool:
-    return snap.cluster.role == "leader" and snap.cluster.has_quorum
-
-
 def _own_families(snap: Snapshot) -> Iterator[str]:
     """This process: its probing, its loop, its config, its build."""
     probes = snap.probes
-    yield _counter("watchtower_probes_started_total", "Probes begun.", probes.started_total)
-    yield _counter(
+    yield counter("watchtower_probes_started_total", "Probes begun.", probes.started_total)
+    yield counter(
         "watchtower_probes_skipped_total",
         "Probes left out because this peer was too busy.",
         probes.skipped_total,
     )
-    yield _counter(
+    yield counter(
         "watchtower_probes_stale_total", "Results thrown away because they came too late.", probes.stale_total
     )
-    yield _gauge("watchtower_probes_in_flight", "Probes under way.", probes.in_flight)
-    yield _gauge("watchtower_probe_lag_seconds", "How late probes start.", probes.lag_s)
-    yield _gauge("watchtower_loop_lag_seconds", "How late the app loop wakes up.", snap.loop_lag_s)
-    yield _gauge("watchtower_self_doubt", "1 when this peer doubts its own vantage point.", bool(snap.doubt))
-    yield _gauge(
+    yield gauge("watchtower_probes_in_flight", "Probes under way.", probes.in_flight)
+    yield gauge("watchtower_probe_lag_seconds", "How late probes start.", probes.lag_s)
+    yield gauge("watchtower_loop_lag_seconds", "How late the app loop wakes up.", snap.loop_lag_s)
+    yield gauge("watchtower_self_doubt", "1 when this peer doubts its own vantage point.", bool(snap.doubt))
+    yield gauge(
         "watchtower_config_last_reload_successful",
         "1 when the latest reload was taken.",
         not snap.reload_error,

@@ -1,26 +1,27 @@
 """The HTTP server of one peer: builds the handlers, listens, and turns what is applied into events.
 
-`WebServer` is what app.py holds. It reads through `snapshot`, writes through `submit` and `reload`,
-and is told of applied states and standings; it decides nothing.
+`WebServer` is what app.py holds. It reads through `snapshot`, acts through `doors`, and is told of
+applied states and standings; it decides nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from watchtower.core.model import ClusterStatus, State
-from watchtower.core.ports import Snapshot, Submit
+from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Settings
 from watchtower.core.view import Standing
 from watchtower.errors import ClusterError
 from watchtower.web.access import Access
 from watchtower.web.answers import BODY_BYTES_MAX, Counters, cluster_headers, outermost
 from watchtower.web.api import Api, Picture
+from watchtower.web.cluster import ClusterApi, Doors
 from watchtower.web.documents import ineligibility
 from watchtower.web.events import cluster_changes, state_changes, verdict_changes
 from watchtower.web.health import Health
@@ -43,8 +44,7 @@ class WebServer:
         self,
         settings: Settings,
         snapshot: Callable[[], Snapshot],
-        submit: Submit,
-        reload: Callable[[], Awaitable[str]],
+        doors: Doors,
     ) -> None:
         self._host = settings.http.listen_host
         self._wanted_port = settings.http.listen_port
@@ -60,8 +60,9 @@ class WebServer:
         self._health = Health(snapshot)
         self._parts = (
             self._health,
-            Heartbeats(snapshot, submit, self._access),
-            Api(snapshot, picture, reload),
+            Heartbeats(snapshot, doors.submit, self._access),
+            Api(snapshot, picture, doors.reload),
+            ClusterApi(snapshot, doors),
             stream,
             self._metrics,
             self._pages,

@@ -222,6 +222,70 @@ class StatusDoc(Struct, frozen=True, kw_only=True):
     incidents: list[IncidentDoc]
 
 
+class CheckpointDoc(Struct, frozen=True, kw_only=True):
+    """The hash of a peer's state after so many entries: equal on all peers, or something is broken."""
+
+    entries: int
+    hash: str
+
+
+class MemberDoc(Struct, frozen=True, kw_only=True):
+    """A peer that is a member, or that the file names, or both.
+
+    `http` is "" for a member that the file does not name; `linked` None: it is this peer. `live`: it reports
+    through the log. `confirmed`: it has said that it runs with the members of today.
+    """
+
+    name: str
+    http: str
+    member: bool
+    witness: bool
+    linked: bool | None
+    live: bool
+    confirmed: bool
+    version: str
+    command_version: int
+    leaving_until: datetime | None
+    checkpoint: CheckpointDoc | None
+
+
+class ClusterDoc(Struct, frozen=True, kw_only=True):
+    """Who counts, and how the asked peer's own part in Raft is.
+
+    `members` and `members_gen` are the ledger's, `counted` what Raft counts with here, `file_peers` what the
+    peer's file names. `gate` is the command version in force, `command_version` what this peer knows.
+    `quarantine` is why this peer must not vote, `trouble` what is wrong with its disk, `findings` what its
+    start found there; `snapshot_s` how long the latest snapshot took.
+    """
+
+    cluster: str
+    peer: str
+    role: str
+    leader: str | None
+    quorum: bool
+    term: int
+    index: int
+    entries: int
+    members: list[str]
+    members_gen: int
+    counted: list[str]
+    file_peers: list[str]
+    mismatch: str
+    gate: int
+    command_version: int
+    ready: bool
+    ready_reason: str
+    quarantine: str
+    trouble: str
+    findings: list[str]
+    drained_until: datetime | None
+    waits_for_start: list[str]
+    log_bytes: int
+    state_bytes: int
+    snapshot_s: float
+    peers: list[MemberDoc]
+
+
 class Freshness(Struct, frozen=True, kw_only=True):
     """How old the picture is: what an ETag must not depend on."""
 

@@ -19,12 +19,12 @@ DOC = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
 
 def _routes() -> list[Route]:
     made = world()
-    return WebServer(made.snap.settings, made.look, made.submit, made.reload).routes()
+    return WebServer(made.snap.settings, made.look, made.doors()).routes()
 
 
 def test_every_path_is_documented_and_every_documented_path_exists() -> None:
     """Method and path, as they stand in the tables."""
-    documented = set(re.findall(r"^\| (GET|POST) \| `([^`]+)`", DOC.read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^\| (GET|POST) \| `([^`?]+)[^`]*`", DOC.read_text(), re.MULTILINE))
     served = {
         (
             route.method,
@@ -45,3 +45,7 @@ def test_what_is_open_is_exactly_what_the_reference_says() -> None:
         "/login", "/logout", "/static/{file}",
     }  # fmt: skip
     assert [route.path for route in _routes() if route.scope is Scope.WRITE] == ["/-/reload"]
+    assert {route.path for route in _routes() if route.scope is Scope.ADMIN} == {
+        "/api/v1/cluster/backup", "/api/v1/cluster/transfer", "/api/v1/cluster/resize",
+        "/-/drain", "/-/undrain",
+    }  # fmt: skip
