@@ -1,171 +1,242 @@
-"""This peer's own folder: lock, identity, and a look at the files before pysyncobj trusts them.
+"""Raft's own memory: log, term, vote, commit index and quarantine, in one checked file.
 
-Inside are pysyncobj's journal and our snapshots. Known faults of that journal, to be replaced: records
-are not fsynced, so a power cut may lose acknowledged ones; kill -9 inside its compaction may lose the
-tail after the snapshot (it rewrites in place); a flipped byte inside a record goes unnoticed.
+The interface is that of pysyncobj's journal. Changes are buffered; `flush` brings them onto the disk as one
+batch, before anybody is told. After any OSError the file is not touched again, since a failed fsync may
+have dropped what it claims to hold (Rebello et al., Can Applications Recover from fsync Failures?, ATC
+2020): `heal` writes a new one from memory. So does the first flush after a start: what was read then may be
+in the page cache only.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
-from itertools import pairwise
-from pathlib import Path
-from typing import Final
+import errno
+from contextlib import suppress
+from typing import overload
 
-import msgspec
-from msgspec import Struct
-
-from watchtower.cluster import snapshot
-from watchtower.errors import ClusterError
-
-_HEADER: Final = struct.Struct("<24s8sII")
-_RECORD_MIN: Final = 16
-
-
-class _Identity(Struct, frozen=True, kw_only=True):
-    format: int
-    cluster: str
-    peer: str
-
-
-class _Meta(Struct, frozen=True):
-    """What library.py keeps beside the journal."""
-
-    currentTerm: int = 0  # noqa: N815 - pysyncobj's name
-    votedForNodeId: str | None = None  # noqa: N815 - pysyncobj's name
-    raftCommitIndex: int = 1  # noqa: N815 - pysyncobj's name
+from watchtower.cluster import records
+from watchtower.cluster.disk import Disk, reason
+from watchtower.cluster.journal_file import (
+    JOURNAL,
+    JOURNAL_NEW,
+    JOURNAL_PREVIOUS,
+    MARK,
+    RECORD_BYTES,
+    LogEntry,
+    Note,
+    Reading,
+    commit_note,
+    cut_note,
+    entry_note,
+    image,
+    mark_file,
+    quarantine_note,
+    vote_note,
+)
 
 
-class Storage:
-    """The folder `<storage_path>/<peer>` of one running peer, locked while it is open.
+class Journal:
+    """The log as a sequence of (command, index, term), and what else Raft must not forget.
 
-    Raises ClusterError, with what to do, when the folder cannot be used, belongs to another peer or
-    cluster, is in use, or holds damaged files.
+    `trouble` is "" or why the disk takes nothing just now: until `heal` every flush raises OSError.
+    `quarantine` is "" or why this peer must not vote until the others have refilled it.
     """
 
-    def __init__(self, storage_path: str, *, cluster: str, peer: str) -> None:
-        self.folder = Path(storage_path) / peer
-        self.journal = self.folder / "journal"
-        self.snapshot = self.folder / "snapshot"
-        self._lock = -1
+    def __init__(self, disk: Disk, reading: Reading, *, first_on_disk: int = 0) -> None:
+        self._disk = disk
+        self._head = reading.head
+        self._entries = reading.entries
+        self._term, self._voted_for = reading.term, reading.voted_for
+        self._commit_index = self._written_commit = reading.commit_index
+        self.quarantine = reading.quarantine
+        self.trouble = ""
+        self._pending: list[Note] = []
+        self._is_anew = True
+        self._first_on_disk = first_on_disk
+        self._salt = self._end = 0
+        self._size = self._measure()
+
+    # ---- what pysyncobj calls
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> LogEntry: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[LogEntry]: ...
+
+    def __getitem__(self, place: int | slice) -> LogEntry | list[LogEntry]:
+        return self._entries[place]
+
+    def add(self, command: bytes, idx: int, term: int) -> None:
+        """Append one entry. Raises ValueError for one that does not follow the last."""
+        if self._entries and idx != self._entries[-1][1] + 1:
+            raise ValueError(f"entry {idx} does not follow entry {self._entries[-1][1]}")
+        entry = (bytes(command), idx, term)
+        self._entries.append(entry)
+        self._note(entry_note(entry))
+
+    def clear(self) -> None:
+        """Forget the whole log: a snapshot takes its place."""
+        self._entries = []
+        self._begin_anew()
+
+    def deleteEntriesFrom(self, entryFrom: int) -> None:  # noqa: N802, N803 - pysyncobj's names
+        """Forget the entries from place `entryFrom` on."""
+        if entryFrom < len(self._entries):
+            self._note(cut_note(self._entries[entryFrom][1]))
+            del self._entries[entryFrom:]
+
+    def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803 - pysyncobj's names
+        """Forget the entries before place `entryTo`: a snapshot holds them."""
+        if entryTo > 0:
+            self._entries = self._entries[entryTo:]
+            self._begin_anew()
+
+    def setRaftCommitIndex(self, raftCommitIndex: int) -> None:  # noqa: N802, N803 - pysyncobj's names
+        """Note what is committed. Raises OSError when it grows and may rest on what the disk does not take.
+
+        The number itself goes with the next batch: it is a hint for the next start.
+        """
+        if raftCommitIndex > self._commit_index:
+            self.flush()
+        self._commit_index = raftCommitIndex
+
+    def getRaftCommitIndex(self) -> int:  # noqa: N802 - pysyncobj's name
+        """Index of the last entry known to be committed."""
+        return self._commit_index
+
+    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803 - pysyncobj's names
+        """Note term and vote; like entries, they count once they are flushed."""
+        self._term, self._voted_for = term, votedForNodeId or ""
+        self._note(vote_note(self._term, self._voted_for))
+
+    def getCurrentTerm(self) -> int:  # noqa: N802 - pysyncobj's name
+        """The latest term this peer has seen."""
+        return self._term
+
+    def getVotedForNodeId(self) -> str | None:  # noqa: N802 - pysyncobj's name
+        """Whom this peer has voted for in that term."""
+        return self._voted_for or None
+
+    def onOneSecondTimer(self) -> None:  # noqa: N802 - pysyncobj's name
+        """Nothing is written for the time's sake."""
+
+    def _destroy(self) -> None:
+        """Write what is left, the commit index too, if the disk takes it: nobody counts on it."""
+        if not self.trouble:
+            with suppress(OSError):
+                self._note_commit()
+                self.flush()
+
+    # ---- what is ours
+
+    @property
+    def is_dirty(self) -> bool:
+        """True when something was changed that the disk does not have."""
+        return self._is_anew or bool(self._pending)
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file, or what it will be after the next flush."""
+        return self._size
+
+    @property
+    def disk_id(self) -> str:
+        """Which disk this is; another one remembers nothing of what this one promised."""
+        return self._head.disk_id
+
+    def set_quarantine(self, why: str) -> None:
+        """Note why this peer must not vote, or with "" that it may; counts once it is flushed."""
+        if why != self.quarantine:
+            self.quarantine = why
+            self._note(quarantine_note(why))
+
+    def flush(self) -> None:
+        """Bring everything onto the disk. Raises OSError, with `trouble` set, when it does not take it."""
+        if self.trouble:
+            raise OSError(errno.EIO, self.trouble)
+        if self.is_dirty:
+            self._write()
+
+    def heal(self) -> bool:
+        """Write everything into a new file; True when that worked and the trouble is over."""
+        if self.trouble:
+            with suppress(OSError):
+                self._write()
+        return not self.trouble
+
+    # ---- writing
+
+    def _note(self, note: Note) -> None:
+        self._pending.append(note)
+        self._size += len(note[1]) + RECORD_BYTES
+
+    def _note_commit(self) -> None:
+        if self._commit_index != self._written_commit:
+            self._note(commit_note(self._commit_index))
+
+    def _begin_anew(self) -> None:
+        self._is_anew = True
+        self._size = self._measure()
+
+    def _measure(self) -> int:
+        return sum(len(entry_note(entry)[1]) + RECORD_BYTES for entry in self._entries)
+
+    def _write(self) -> None:
         try:
-            self._open(cluster, peer)
+            if self._is_anew:
+                self._replace()
+            else:
+                self._append()
         except OSError as error:
-            self.close()
-            raise ClusterError(
-                f"the data folder {self.folder} cannot be used: {error.strerror}. "
-                "`storage.path` must name a folder that this user may write."
-            ) from error
-        except ClusterError:
-            self.close()
+            self._is_anew = True
+            self.trouble = reason(error)
             raise
+        self._pending.clear()
+        self._written_commit = self._commit_index
+        self._is_anew, self.trouble = False, ""
+        # A hint beside the file, written after it and without a sync: it tells a later start that the file
+        # was longer once.
+        with suppress(OSError):
+            self._disk.create(MARK, mark_file(self._head, self._size))
 
-    def close(self) -> None:
-        """Let another process use the folder."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+    def _append(self) -> None:
+        begin = self._end
+        batch = bytearray(records.mark(begin, self._salt))
+        self._note_commit()
+        for kind, payload in self._pending:
+            batch += records.frame(kind, payload, begin + len(batch), self._salt)
+        self._disk.append(JOURNAL, bytes(batch))
+        self._disk.sync(JOURNAL)
+        self._size = self._end = begin + len(batch)
 
-    def _open(self, cluster: str, peer: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        self._lock = _locked(self.folder / "lock")
-        _check_identity(self.folder / "identity.json", _Identity(format=1, cluster=cluster, peer=peer))
+    def _replace(self) -> None:
+        """A new file in the place of the old one. When its log begins later, the old one is kept."""
+        raw, head, salt = image(self._reading(), self._head.generation + 1)
+        first = self._entries[0][1] if self._entries else 0
         try:
-            _check_files(self.journal, self.snapshot)
-        except ClusterError as error:
-            raise ClusterError(
-                f"{error}. While a majority of the other peers runs, move {self.folder} away and start "
-                "again: this peer then copies everything from them. Otherwise restore the folder."
-            ) from error
+            self._disk.create(JOURNAL_NEW, raw)
+            self._disk.sync(JOURNAL_NEW)
+        except OSError:
+            with suppress(OSError):  # it only takes room
+                self._disk.remove(JOURNAL_NEW)
+            raise
+        if 0 < self._first_on_disk < first:
+            self._disk.rename(JOURNAL, JOURNAL_PREVIOUS)
+            self._first_on_disk = 0
+        self._disk.rename(JOURNAL_NEW, JOURNAL)
+        self._disk.sync_folder()
+        self._head, self._salt, self._first_on_disk = head, salt, first
+        self._size = self._end = len(raw)
 
-
-def _locked(path: Path) -> int:
-    """A descriptor that holds the lock; the kernel frees it when this process ends, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.read(descriptor, 20).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise ClusterError(
-            f"the data folder {path.parent} is in use by another watchtower (process {owner or 'unknown'}): "
-            "stop it, or give this peer its own `storage.path`"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, b"%d\n" % os.getpid())
-    return descriptor
-
-
-def _check_identity(path: Path, mine: _Identity) -> None:
-    if not path.exists():
-        fresh = path.with_suffix(".tmp")
-        fresh.write_bytes(msgspec.json.encode(mine))
-        fresh.replace(path)
-        return
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Identity)
-    except msgspec.DecodeError as error:
-        raise ClusterError(f"{path} is damaged: {error}") from error
-    if found != mine:
-        raise ClusterError(
-            f"the data folder {path.parent} belongs to peer {found.peer!r} of cluster {found.cluster!r}, "
-            f"this is peer {mine.peer!r} of cluster {mine.cluster!r}: use another `storage.path`, "
-            "or move the folder away"
+    def _reading(self) -> Reading:
+        return Reading(
+            head=self._head,
+            entries=self._entries,
+            term=self._term,
+            voted_for=self._voted_for,
+            commit_index=self._commit_index,
+            quarantine=self.quarantine,
         )
-
-
-def _check_files(journal: Path, snapshot_file: Path) -> None:
-    """Raise ClusterError for what pysyncobj would crash on, or silently take for empty."""
-    meta = journal.with_name(journal.name + ".meta")
-    if not journal.exists():
-        if snapshot_file.exists() or meta.exists():
-            raise ClusterError(f"{journal} is missing, but this peer has run before")
-        return
-    indexes = _indexes(journal)
-    if meta.exists():
-        _check_meta(meta)
-    elif indexes and indexes[-1] > 1:
-        raise ClusterError(f"{meta} is missing, but the journal has entries")
-    if snapshot_file.exists():
-        snapshot.load(snapshot_file)
-    elif indexes and indexes[0] > 1:
-        raise ClusterError(f"{snapshot_file} is missing, but the journal begins at entry {indexes[0]}")
-
-
-def _check_meta(path: Path) -> None:
-    try:
-        msgspec.json.decode(path.read_bytes(), type=_Meta)
-    except msgspec.DecodeError as error:
-        raise ClusterError(f"{path} is damaged: {error}") from error
-
-
-def _indexes(path: Path) -> list[int]:
-    """The index of each record of pysyncobj's journal. Raises ClusterError when the file is damaged."""
-    raw = path.read_bytes()
-    if len(raw) < _HEADER.size or not raw.startswith(b"PYSYNCOBJ\0"):
-        raise ClusterError(f"{path} is damaged: it is no journal")
-    end = _HEADER.unpack_from(raw)[3]
-    indexes = []
-    at = _HEADER.size
-    while at < end:
-        size = _record_size(raw, at, end)
-        if size < _RECORD_MIN:
-            raise ClusterError(f"{path} is damaged at byte {at}")
-        indexes.append(struct.unpack_from("<Q", raw, at + 4)[0])
-        at += size + 8
-    if any(later != earlier + 1 for earlier, later in pairwise(indexes)):
-        raise ClusterError(f"{path} is damaged: its entries do not follow one another")
-    return indexes
-
-
-def _record_size(raw: bytes, at: int, end: int) -> int:
-    """Payload bytes of the record at `at`; 0 when its two length fields do not agree."""
-    if at + 8 > min(end, len(raw)):
-        return 0
-    size = int(struct.unpack_from("<I", raw, at)[0])
-    if at + size + 8 > min(end, len(raw)) or struct.unpack_from("<I", raw, at + 4 + size)[0] != size:
-        return 0
-    return size

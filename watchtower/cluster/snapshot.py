@@ -1,116 +1,128 @@
 """The replicated state on disk and on its way to a lagging peer: one checked file, never a pickle.
 
 First line: magic, format, CRC-32 and length of what follows. Then JSON: cluster name, the last two log
-entries (pysyncobj needs both to go on from there), and the State. A file that does not check out is
-never installed and never read as "empty".
+entries (pysyncobj goes on from both; they carry index and term), and the State. A file that does not
+check out is never installed and never read as "empty"; the one before it is kept.
 """
 
 from __future__ import annotations
 
-import os
 import zlib
-from pathlib import Path
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from watchtower.cluster.replica import Replica
+from watchtower.cluster.disk import Disk
+from watchtower.cluster.journal import Journal
+from watchtower.cluster.journal_file import DamageError, LogEntry, is_ours
 from watchtower.core.model import State
 from watchtower.errors import ClusterError
 
-_MAGIC: Final = b"watchtower-snapshot"
-_FORMAT: Final = b"1"
-_HEADER_MAX: Final = 64
+SNAPSHOT: Final = "snapshot"
+SNAPSHOT_NEW: Final = "snapshot.new"
+SNAPSHOT_PREVIOUS: Final = "snapshot.previous"
+SNAPSHOT_BYTES_MAX: Final = 64 * 2**20
+"""A longer snapshot is not taken from a peer; the state itself stays far below (8 MiB)."""
+FORMAT: Final = 1
 
-Entry = tuple[bytes, int, int]
+_MAGIC: Final = b"watchtower-snapshot"
+_FIRST_LINE_MAX: Final = 64
 
 
 class Content(Struct, frozen=True, kw_only=True):
     """What a snapshot holds. `last` is the newest entry in `state`, `before` the one before it."""
 
     cluster: str
-    last: Entry
-    before: Entry
+    last: LogEntry
+    before: LogEntry
     state: State
 
 
-class SnapshotFile:
-    """pysyncobj's serializer and deserializer for one replica of one cluster."""
+class SnapshotStore:
+    """The newest snapshot of one folder, and the one before it. `exists`: there is one."""
 
-    def __init__(self, path: Path, cluster: str, replica: Replica) -> None:
-        self.path = path
+    def __init__(self, disk: Disk, cluster: str, journal: Journal, *, exists: bool) -> None:
+        self._disk = disk
         self._cluster = cluster
-        self._replica = replica
+        self._journal = journal
+        self.exists = exists
 
-    def write(self, path: str, log_part: tuple[Entry, Entry, Any]) -> None:
-        """Write the replica's state to `path`, down to the disk. pysyncobj then installs the file."""
-        last, before, _members = log_part
-        content = Content(cluster=self._cluster, last=last, before=before, state=self._replica.state)
-        body = msgspec.json.encode(content)
-        header = b" ".join((_MAGIC, _FORMAT, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
-        with Path(path).open("wb") as file:
-            file.write(header + b"\n" + body)
-            file.flush()
-            os.fsync(file.fileno())
+    def is_in_log(self, entry: LogEntry) -> bool:
+        """True when this peer holds `entry` and all before it: index and term tell (Raft's log matching)."""
+        if not self._journal:
+            return False
+        place = entry[1] - self._journal[0][1]
+        return place < 0 or (place < len(self._journal) and self._journal[place][2] == entry[2])
 
-    def read(self, path: str) -> tuple[Entry, Entry, list[Any]]:
-        """Put the state of the file at `path` into the replica.
+    def raw(self) -> bytes | None:
+        """The newest snapshot as it is on disk; None when there is none. Raises OSError."""
+        return self._disk.read(SNAPSHOT)
 
-        pysyncobj swallows whatever is raised here and goes on with what it had, so any failure also
-        halts the replica: a peer with half a state must not answer anybody.
+    def load(self) -> Content | None:
+        """The newest snapshot; None when there is none.
+
+        Raises DamageError or ClusterError when it cannot be used, OSError when it cannot be read.
         """
+        raw = self.raw()
+        return None if raw is None else decode(raw, self._cluster)
+
+    def write(self, raw: bytes) -> None:
+        """Make `raw`, a checked snapshot, the newest one. Raises OSError; then the old one is still there."""
         try:
-            content = self._load(path)
-        except (ClusterError, OSError) as error:
-            self._replica.halt(str(error))
+            self._disk.create(SNAPSHOT_NEW, raw)
+            self._disk.sync(SNAPSHOT_NEW)
+        except OSError:
+            with suppress(OSError):  # it only takes room
+                self._disk.remove(SNAPSHOT_NEW)
             raise
-        self._replica.state = content.state
-        return content.last, content.before, []
-
-    def _load(self, path: str) -> Content:
-        content = load(Path(path))
-        if content.cluster != self._cluster:
-            raise ClusterError(f"{path} is of cluster {content.cluster!r}, this is {self._cluster!r}")
-        return content
+        if SNAPSHOT in self._disk.names():
+            self._disk.rename(SNAPSHOT, SNAPSHOT_PREVIOUS)
+        self._disk.rename(SNAPSHOT_NEW, SNAPSHOT)
+        self._disk.sync_folder()
+        self.exists = True
 
 
-def load(path: Path) -> Content:
-    """The content of a snapshot file. Raises ClusterError when it is damaged, OSError when unreadable."""
-    raw = path.read_bytes()
-    header, _, body = raw.partition(b"\n")
-    expected = b" ".join((_MAGIC, _FORMAT, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
-    if header != expected:
-        raise ClusterError(f"{path} is damaged: {_difference(header)}")
-    try:
-        return msgspec.json.decode(body, type=Content)
-    except msgspec.DecodeError as error:
-        raise ClusterError(f"{path} does not fit this version of watchtower: {error}") from error
+def encode(content: Content) -> bytes:
+    """The bytes of a snapshot file."""
+    # Not sorted: a restored state must iterate like the one that was never written.
+    body = msgspec.json.encode(content)
+    return _first_line(body) + b"\n" + body
 
 
-def _difference(header: bytes) -> str:
-    if not header[:_HEADER_MAX].startswith(_MAGIC + b" "):
-        return "it is no watchtower snapshot"
-    if header.split(b" ")[1] != _FORMAT:
-        return "it has a format that this version of watchtower does not know"
-    return "its checksum does not match"
+def decode(raw: bytes, cluster: str) -> Content:
+    """The content of a snapshot file.
 
-
-def install(fresh: str, path: str) -> None:
-    """Check the file `fresh` and put it in the place of `path`. Raises ClusterError when it is damaged.
-
-    Stands in for pysyncobj's atomicReplace: also a snapshot that a leader sent comes this way, and when
-    it is refused the leader sends it again.
+    Raises DamageError when it is damaged, ClusterError when it is of another cluster or version.
     """
-    load(Path(fresh))
-    Path(fresh).replace(path)
-    sync_folder(Path(path).parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    first, newline, _ = raw[:_FIRST_LINE_MAX].partition(b"\n")
+    body = memoryview(raw)[len(first) + 1 :]
+    if not newline or first != _first_line(body):
+        _refuse(raw, first)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        content = msgspec.json.decode(body, type=Content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ClusterError(f"does not fit this version of watchtower: {error}") from error
+    if content.cluster != cluster:
+        raise ClusterError(f"is of cluster {content.cluster!r}, this is {cluster!r}")
+    last, before = content.last, content.before
+    if not is_ours(last) or not is_ours(before) or last[1] != before[1] + 1:
+        raise DamageError("holds entries that cannot be there")
+    return content
+
+
+def _first_line(body: bytes | memoryview) -> bytes:
+    return b" ".join((_MAGIC, b"%d" % FORMAT, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
+
+
+def _refuse(raw: bytes, first: bytes) -> None:
+    """Raise what is wrong with a snapshot whose first line does not fit."""
+    words = first.split(b" ")
+    if not raw:
+        raise DamageError("is empty")
+    if words[0] != _MAGIC or len(words) != 4:
+        raise DamageError("is no snapshot of watchtower")
+    if words[1].isdigit() and int(words[1]) != FORMAT:
+        raise ClusterError(f"has format {int(words[1])}, this watchtower knows format {FORMAT}")
+    raise DamageError("is damaged: its checksum does not match")
