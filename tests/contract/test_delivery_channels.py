@@ -189,7 +189,7 @@ def test_refused_blocks_are_sent_once_more_as_bare_text(http: HttpSink, kind: st
 def test_what_a_slack_webhook_and_a_bot_receive(http: HttpSink) -> None:
     """Preview text and blocks; a bot also sends channel, token and the delivery id, and gets a receipt."""
     assert send(http_urls(http)["webhook"]).receipt == ""
-    assert send(http_urls(http)["bot"]).receipt == "C0123/1700000000.000002"
+    assert send(http_urls(http)["bot"]).receipt == f"C0123ABCDEF/{http.memory.messages[0]['ts']}"
     webhook, bot = http.received
     assert webhook.path == f"/services/T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
     assert MESSAGE.subject in webhook.json["text"]

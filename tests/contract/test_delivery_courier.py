@@ -22,6 +22,7 @@ from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, Notification, Outcome, Stage
 from watchtower.core.settings import Settings
 from watchtower.delivery import courier as courier_module
+from watchtower.delivery import sender as sender_module
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
 
@@ -107,10 +108,11 @@ async def running(*couriers: Courier) -> AsyncIterator[None]:
 
 
 def channels(http: HttpSink, smtp: MailSink | None = None) -> dict[str, str]:
-    """A Slack webhook, a JSON webhook and, with a mail sink, a mailbox."""
+    """A Slack webhook, a Slack bot, a JSON webhook and, with a mail sink, a mailbox."""
     urls = {
         "chat": f"slack://T1JJ3T3L2/A1BRTD4JD/CANARYCANARYCANARYCANARY/?server={http.url}",
         "hook": f"json://127.0.0.1:{http.port}/hook",
+        "bot": f"slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#ops?server={http.url}",
     }
     if smtp is not None:
         urls["mail"] = f"mailto://127.0.0.1:{smtp.port}?from=w@example.com&to=ops@example.com"
@@ -183,6 +185,82 @@ def test_a_sender_that_dies_before_settling_is_taken_over_and_the_repeat_says_so
         assert again["delivery"] == {"id": item.id, "attempt": 2, "may_repeat": True, "peer": "b"}
         assert "previous sender stopped" in again["message"]
         assert (told.doubt, second.stats.takeovers_total) == (Doubt.PROOF, 1)
+
+    with HttpSink() as http:
+        asyncio.run(scenario(http))
+
+
+@pytest.mark.parametrize("name", ["bot", "hook"])
+def test_a_delivery_whose_answer_was_lost_is_found_and_not_repeated(name: str) -> None:
+    """The channel took it, the answer was lost: a search settles it, and people are told once."""
+
+    async def scenario(http: HttpSink) -> None:
+        settings = made.settings(channels(http), searched=("hook",))
+        log = Log(settings)
+        courier = log.courier(settings, "a")
+        http.set_mode("reset")
+        async with running(courier):
+            item = log.opened(name)
+            doubtful = await log.until(item, Stage.UNCERTAIN)
+            assert doubtful.attempts[0].outcome is Outcome.AMBIGUOUS
+            http.set_mode("ok")
+            log.clock.ahead_s = TAKEOVER_S
+            told = await log.until(item, Stage.DELIVERED)
+        assert (told.attempt, len(http.received), len(http.memory.taken()[item.id])) == (2, 1, 1)
+        assert "found in the channel" in told.attempts[1].detail
+        assert courier.stats.reconciled_total == 1
+
+    with HttpSink() as http:
+        asyncio.run(scenario(http))
+
+
+def test_a_delivery_that_is_not_in_the_channel_is_sent_without_a_mark() -> None:
+    """Refused for an unknown reason, the claim ran out: the receiver never took it, so nothing repeats."""
+
+    async def scenario(http: HttpSink) -> None:
+        settings = made.settings(channels(http), searched=("hook",))
+        log = Log(settings)
+        log.dropped = lambda peer, command: peer == "a" and isinstance(command, Settle)
+        second = log.courier(made.settings(channels(http), me="b", searched=("hook",)), "b")
+        async with running(second):
+            http.set_mode("500")
+            async with running(log.courier(settings, "a")):
+                item = log.opened("hook")
+                await asyncio.to_thread(http.log.wait_for, 1)
+            http.set_mode("ok")
+            log.book.assign(item, "b")
+            log.spread()
+            log.clock.ahead_s = TAKEOVER_S
+            await log.until(item, Stage.DELIVERED)
+        assert http.received[1].json["delivery"] == {
+            "id": item.id,
+            "attempt": 2,
+            "may_repeat": False,
+            "peer": "b",
+        }
+
+    with HttpSink() as http:
+        asyncio.run(scenario(http))
+
+
+def test_a_search_that_hangs_is_given_up_and_the_repeat_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an answer in time it is sent, marked, and the thread of the search ends."""
+    monkeypatch.setattr(sender_module, "SEARCH_S", 0.5)
+
+    async def scenario(http: HttpSink) -> None:
+        settings = made.settings(channels(http), searched=("hook",))
+        log = Log(settings)
+        http.set_mode("reset")
+        http.set_search_mode("hang")
+        async with running(log.courier(settings, "a")):
+            item = log.opened("hook")
+            await log.until(item, Stage.UNCERTAIN)
+            http.set_mode("ok")
+            log.clock.ahead_s = TAKEOVER_S
+            await log.until(item, Stage.DELIVERED)
+            await eventually(lambda: not log.carrier._running["hook"])
+        assert [received.json["delivery"]["may_repeat"] for received in http.received] == [False, True]
+        assert http.received[0].json["delivery"]["id"] == http.received[1].json["delivery"]["id"]
 
     with HttpSink() as http:
         asyncio.run(scenario(http))

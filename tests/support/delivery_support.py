@@ -42,8 +42,14 @@ DISSENT_EVIDENCE = (
 )
 
 
-def settings(channels: dict[str, str] | None = None, *, me: str = "a", public_url: str = "") -> Settings:
-    """A cluster `prod` of three peers; `channels` maps names to URLs."""
+def settings(
+    channels: dict[str, str] | None = None,
+    *,
+    me: str = "a",
+    public_url: str = "",
+    searched: tuple[str, ...] = (),
+) -> Settings:
+    """A cluster `prod` of three peers; `channels` maps names to URLs, `searched` can be asked for an id."""
     zones = {"a": "eu-west-1a", "b": "eu-west-1b", "c": "hel1"}
     shop = Service(
         name="shop",
@@ -68,7 +74,7 @@ def settings(channels: dict[str, str] | None = None, *, me: str = "a", public_ur
         ),
         http=HttpSettings(public_url=public_url),
         channels={
-            name: Channel(name=name, url=Secret(url), schema=url.partition(":")[0])
+            name: Channel(name=name, url=Secret(url), schema=url.partition(":")[0], search=name in searched)
             for name, url in (channels or {}).items()
         },
         services={"shop": shop},

@@ -1,10 +1,13 @@
 """Local places that receive notifications: a Slack-shaped and JSON-taking HTTP sink, and an SMTP sink.
 
-Both record everything with its time and change their behaviour at run time, so a test can have a 500, a
-hang or a reset exactly when it wants one. In a test: `with HttpSink() as sink`, `with MailSink() as sink`.
-As a process of its own, with a control endpoint:
+Both record everything with its time, remember every delivery id (Message-ID) they took, and change their
+behaviour at run time: `ok`, `late` (taken, answered `late_s` later), `reset` (taken, the answer is lost),
+`hang` (taken, never answered in time), refusals by their number, `refuse` (the port is closed). The HTTP
+sink can be searched (sink_memory.py) whatever its mode, unless `search_mode` says otherwise.
+In a test: `with HttpSink() as sink`, `with MailSink() as sink`. As a process with a control endpoint:
 `python -m support.sinks --slack-port 0 --smtp-port 0 --control-port 0` prints one JSON line of ports, then
-`GET /received`, `POST /mode {"slack": "500", "mail": "ok"}` and `POST /clear` work on the control port.
+`GET /received`, `GET /deliveries`, `POST /mode {"slack": "500", "search": "hang", "mail": "ok"}` and
+`POST /clear` work on the control port.
 """
 
 from __future__ import annotations
@@ -35,10 +38,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.sink_memory import SLACK_CHANNEL, Memory, delivery_id_of, search_answer, slack_message
 
-HTTP_MODES = ("ok", "500", "404", "429", "reset", "hang", "refuse", "drip", "form")
-MAIL_MODES = ("ok", "550", "451", "hang", "reset", "refuse")
+HTTP_MODES = ("ok", "late", "500", "404", "429", "reset", "hang", "refuse", "drip", "form")
+SEARCH_MODES = ("ok", "500", "hang", "reset")
+MAIL_MODES = ("ok", "late", "550", "451", "hang", "reset", "refuse")
 RETRY_AFTER_S = 7
+LATE_S = 1.0
 HANG_S = 60.0
 
 
@@ -84,7 +90,12 @@ class HttpSink:
 
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.log = Log()
+        self.searches = Log()
+        self.memory = Memory()
         self.mode = "ok"
+        self.search_mode = "ok"
+        self.retry_after_s = RETRY_AFTER_S
+        self.late_s = LATE_S
         self.redirect_to = ""
         self.port = port
         self._tls = tls
@@ -110,6 +121,12 @@ class HttpSink:
         if mode not in HTTP_MODES:
             raise ValueError(f"no mode {mode!r}; there are {', '.join(HTTP_MODES)}")
         self._call(self._apply(mode))
+
+    def set_search_mode(self, mode: str) -> None:
+        """Answer who searches like `mode` from the next request on."""
+        if mode not in SEARCH_MODES:
+            raise ValueError(f"no search mode {mode!r}; there are {', '.join(SEARCH_MODES)}")
+        self.search_mode = mode
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -166,12 +183,32 @@ class HttpSink:
         if request.transport is not None:
             self._transports.add(request.transport)
         body = (await request.read()).decode("utf-8", "replace")
-        mode = self.mode
+        found = search_answer(self.memory, request.path, request.query) if request.method == "GET" else None
+        mode = self.mode if found is None else self.search_mode
         item = Received(
             at_wall=time.time(), path=request.path_qs, headers=dict(request.headers), body=body, mode=mode
         )
+        if found is not None:
+            self.searches.add(item)
+            return await self._search_answer(request, mode, *found)
+        # First remembered, then told: who saw it in the log finds it when searching.
+        if _refusal(mode, body) is None and not self.redirect_to:
+            ts = f"{item.at_wall:.6f}"
+            self.memory.take(delivery_id_of(item.headers, body), item.at_wall, slack_message(body, ts))
         self.log.add(item)
         return await self._answer(request, mode, body)
+
+    async def _search_answer(
+        self, request: web.Request, mode: str, status: int, answer: dict[str, Any]
+    ) -> web.StreamResponse:
+        assert self._released is not None
+        if mode == "reset":
+            _reset(request)
+        if mode == "hang":
+            await _until(self._released, HANG_S)
+        if mode == "500":
+            return web.Response(status=500, text="server_error")
+        return web.json_response(answer, status=status)
 
     async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
         assert self._released is not None
@@ -182,18 +219,18 @@ class HttpSink:
             return await self._drip(request)
         if mode == "reset":
             _reset(request)
-        if mode == "hang":
-            await _until(self._released, HANG_S)
+        if mode in ("hang", "late"):
+            await _until(self._released, HANG_S if mode == "hang" else self.late_s)
         refusal = _refusal(mode, body)
         if refusal is not None:
             status, text, error = refusal
             if is_bot and error:
                 return web.json_response({"ok": False, "error": error})
-            headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 429 else {}
+            headers = {"Retry-After": str(self.retry_after_s)} if status == 429 else {}
             return web.Response(status=status, headers=headers, text=text)
         if is_bot:
-            number = len(self.log.items)
-            return web.json_response({"ok": True, "channel": "C0123", "ts": f"1700000000.{number:06d}"})
+            ts = self.memory.messages[0]["ts"] if self.memory.messages else ""
+            return web.json_response({"ok": True, "channel": SLACK_CHANNEL["id"], "ts": ts})
         return web.Response(text="ok")
 
     async def _drip(self, request: web.Request) -> web.StreamResponse:
@@ -258,7 +295,9 @@ class MailSink:
 
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.log = Log()
+        self.memory = Memory()
         self.mode = "ok"
+        self.late_s = LATE_S
         self.port = port
         self._tls = tls
         self._controller: Controller | None = None
@@ -335,10 +374,11 @@ class MailSink:
         """Record the mail, then answer as the mode says."""
         if self.mode == "451":
             return "451 try again later"
-        raw = envelope.original_content or b""
+        raw, at_wall = envelope.original_content or b"", time.time()
+        self.memory.take(str(message_from_bytes(raw, policy=policy.default)["Message-ID"] or ""), at_wall)
         self.log.add(
             Received(
-                at_wall=time.time(),
+                at_wall=at_wall,
                 path=",".join(envelope.rcpt_tos),
                 headers={"mail-from": envelope.mail_from or ""},
                 body=raw.decode("latin-1"),
@@ -347,9 +387,9 @@ class MailSink:
         )
         if self.mode == "reset" and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
-        if self.mode == "hang":
+        if self.mode in ("hang", "late"):
             self._released = asyncio.Event()
-            await _until(self._released, HANG_S)
+            await _until(self._released, HANG_S if self.mode == "hang" else self.late_s)
         return "250 accepted"
 
 
@@ -415,7 +455,7 @@ def make_ca(folder: Path) -> TestCa:
 
 
 def _control(http: HttpSink, mail: MailSink) -> web.Application:
-    """GET /received, POST /mode, POST /clear."""
+    """GET /received, GET /deliveries, POST /mode, POST /clear."""
 
     async def received(_request: web.Request) -> web.Response:
         return web.json_response(
@@ -427,21 +467,31 @@ def _control(http: HttpSink, mail: MailSink) -> web.Application:
 
     async def set_mode(request: web.Request) -> web.Response:
         wanted = await request.json()
-        setters: dict[str, Callable[[str], None]] = {"slack": http.set_mode, "mail": mail.set_mode}
+        setters: dict[str, Callable[[str], None]] = {
+            "slack": http.set_mode,
+            "search": http.set_search_mode,
+            "mail": mail.set_mode,
+        }
         try:
             for name, mode in wanted.items():
                 await asyncio.to_thread(setters[name], mode)
         except (KeyError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"slack": http.mode, "mail": mail.mode})
+        return web.json_response({"slack": http.mode, "search": http.search_mode, "mail": mail.mode})
+
+    async def deliveries(_request: web.Request) -> web.Response:
+        return web.json_response({"slack": http.memory.taken(), "mail": mail.memory.taken()})
 
     async def clear(_request: web.Request) -> web.Response:
-        http.log.items.clear()
-        mail.log.items.clear()
+        for log in (http.log, http.searches, mail.log):
+            log.items.clear()
+        http.memory.clear()
+        mail.memory.clear()
         return web.json_response({})
 
     app = web.Application()
     app.router.add_get("/received", received)
+    app.router.add_get("/deliveries", deliveries)
     app.router.add_post("/mode", set_mode)
     app.router.add_post("/clear", clear)
     return app

@@ -11,6 +11,7 @@ from typing import Any
 
 from apprise.common import NotifyFormat, NotifyType, OverflowMode
 from apprise.plugins.base import NotifyBase
+from apprise.plugins.pagerduty import NotifyPagerDuty
 
 from watchtower.core.model import Outcome
 from watchtower.core.settings import Channel
@@ -58,7 +59,7 @@ def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str, since_wa
         return history.look_for(plugin, delivery_id, since_wall)
     if isinstance(plugin, Webhook) and channel.search:
         return plugin.look_for(delivery_id)
-    if isinstance(plugin, Opsgenie) or channels.channel_kind(plugin) == "PagerDuty":
+    if isinstance(plugin, Opsgenie | NotifyPagerDuty):
         return Found(trace=Trace.MERGED)
     return Found(trace=Trace.UNKNOWN, detail=f"{channels.channel_kind(plugin)} cannot be searched")
 
@@ -66,7 +67,7 @@ def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str, since_wa
 def _handed_to(plugin: NotifyBase, message: Message) -> bool:
     if isinstance(plugin, Slack | Mail | Webhook | Opsgenie):
         plugin.message = message
-    elif channels.channel_kind(plugin) == "PagerDuty":
+    elif isinstance(plugin, NotifyPagerDuty):
         _join_by_key(plugin, message)
     return bool(
         plugin.notify(
