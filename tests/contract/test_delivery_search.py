@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
-from apprise.plugins import pagerduty
+from apprise.plugins import opsgenie, pagerduty
 from msgspec.structs import replace
 from support.sinks import HttpSink
 
 from watchtower.core.model import Outcome
 from watchtower.core.settings import Channel, Secret
-from watchtower.delivery import history, opsgenie, sending, witness
+from watchtower.delivery import history, sending, witness
 from watchtower.delivery.message import Message, Severity
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Recorder
@@ -208,9 +208,8 @@ def test_opsgenie_opens_and_closes_one_alert_by_its_alias(
     pager: HttpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end is a request of its own; the plugin alone would have said "sent" and sent nothing."""
-    lookup = dict.fromkeys(opsgenie.OPSGENIE_API_LOOKUP, f"{pager.url}/v2/alerts")
-    monkeypatch.setattr(opsgenie, "OPSGENIE_API_LOOKUP", lookup)
-    monkeypatch.setattr("apprise.plugins.opsgenie.OPSGENIE_API_LOOKUP", lookup)
+    for region in opsgenie.OPSGENIE_API_LOOKUP:
+        monkeypatch.setitem(opsgenie.OPSGENIE_API_LOOKUP, region, f"{pager.url}/v2/alerts")
     where = channel("opsgenie://01234567-0000-0000-0000-0123456789ab")
     assert send(where) is Outcome.ACCEPTED
     assert send(where, replace(MESSAGE, severity=Severity.SUCCESS)) is Outcome.ACCEPTED
