@@ -16,6 +16,7 @@ from support.core_support import WALL, notice
 from watchtower.core import commands as c
 from watchtower.core.commands import Command, Draft, Entry
 from watchtower.core.model import (
+    Checkpoint,
     Evidence,
     Level,
     NoticeKind,
@@ -71,7 +72,8 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(c.Gone, epoch=small, peer=names, peer_session=small),
     st.builds(
         c.Report, seq=small, full=st.booleans(), config_hash=hashes, at_wall=walls, default=opinions,
-        votes=st.dictionaries(services, st.none() | votes, max_size=3), doubt=texts,
+        votes=st.dictionaries(services, st.none() | votes, max_size=3), doubt=texts, members_gen=small,
+        checkpoint=st.none() | st.builds(Checkpoint, entries=small, hash=ids),
     ),
     st.builds(c.Activate, epoch=small, gen=small, config_hash=hashes, at_wall=walls),
     st.builds(c.ClaimLease, epoch=small, renewals=small, length_ms=small, id=ids),
@@ -89,6 +91,8 @@ commands: st.SearchStrategy[Command] = st.one_of(
     ),
     st.builds(c.BeatSeen, service=services, at_wall=walls),
     st.builds(c.Leaving, for_s=walls, at_wall=walls),
+    st.builds(c.Resize, members=st.lists(names, max_size=4).map(tuple), members_gen=small),
+    st.builds(c.Gate, epoch=small, version=small),
     st.builds(c.Forget, epoch=small, gen=small, services=st.lists(services, max_size=3).map(tuple)),
 )  # fmt: skip
 wild_entries = st.builds(Entry, v=st.just(1), by=names, boot=ids, seq=small, session=small, command=commands)
@@ -112,9 +116,11 @@ class Deed(Struct, frozen=True, kw_only=True):
 KINDS = (
     *(c.Report,) * 4, *(c.Open,) * 5, *(c.Shift,) * 2, *(c.Close,) * 3, *(c.Claim,) * 8, *(c.Settle,) * 8,
     c.Join, c.Gone, c.Activate, c.ClaimLease, c.ClaimLease, c.Renew, c.Release, c.Enqueue, c.Assign,
-    c.BeatSeen, c.Leaving, c.Forget,
+    c.BeatSeen, c.Leaving, c.Resize, c.Gate, c.Forget,
 )  # fmt: skip
-OFFICE = (c.Gone, c.Activate, c.Renew, c.Release, c.Open, c.Shift, c.Close, c.Enqueue, c.Assign, c.Forget)
+OFFICE = (
+    c.Gone, c.Activate, c.Renew, c.Release, c.Open, c.Shift, c.Close, c.Enqueue, c.Assign, c.Gate, c.Forget,
+)  # fmt: skip
 FLAWS = (*("",) * 18, "session", "epoch", "seq", "rev", "incident", "id", "by")
 
 
@@ -158,7 +164,8 @@ def _command(state: State, deed: Deed) -> Command:  # noqa: C901, PLR0911, PLR09
     identifier = "nothing" if item is None or deed.flaw == "id" else item.id
     attempt = (item.attempt if item else 0) - (deed.flaw == "seq")
     if deed.kind is c.Join:
-        return c.Join(boot_id=f"boot{deed.pick}", version="1", command_version=1, at_wall=at_wall)
+        version = 1 + (deed.pick > 2)
+        return c.Join(boot_id=f"boot{deed.pick}", version="1", command_version=version, at_wall=at_wall)
     if deed.kind is c.Gone:
         return c.Gone(epoch=epoch, peer=other, peer_session=state.row(other).session)
     if deed.kind is c.Report:
@@ -187,7 +194,11 @@ def _command(state: State, deed: Deed) -> Command:  # noqa: C901, PLR0911, PLR09
     if deed.kind is c.BeatSeen:
         return c.BeatSeen(service=deed.service, at_wall=at_wall)
     if deed.kind is c.Leaving:
-        return c.Leaving(for_s=60.0, at_wall=at_wall)
+        return c.Leaving(for_s=60.0 * (deed.pick % 2), at_wall=at_wall)
+    if deed.kind is c.Resize:
+        return _resize(state, deed)
+    if deed.kind is c.Gate:
+        return c.Gate(epoch=epoch, version=state.gate + 1)
     return c.Forget(epoch=epoch, gen=gen, services=(deed.service, SERVICES[deed.pick % 3]))
 
 
@@ -212,7 +223,16 @@ def _report(state: State, deed: Deed) -> c.Report:
         at_wall=WALL + deed.pick,
         votes={deed.service: vote},
         doubt="doubt" if deed.pick == 5 else "",
+        members_gen=state.members_gen,
+        checkpoint=Checkpoint(entries=512, hash=f"hash{deed.pick == 2}") if deed.pick else None,
     )
+
+
+def _resize(state: State, deed: Deed) -> c.Resize:
+    """One peer in or out, now and then two; a founder stays, so that somebody goes on."""
+    turned = {"d", "e"} if deed.flaw == "incident" else {"bcde"[deed.pick % 4]}
+    members = tuple(sorted(set(state.members) ^ turned))
+    return c.Resize(members=members, members_gen=state.members_gen - (deed.flaw == "seq"))
 
 
 def _move(state: State, deed: Deed) -> Command:

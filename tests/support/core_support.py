@@ -146,7 +146,7 @@ class Book:
         )
 
     def do(self, by: str, command: Command, session: int | None = None) -> Answer:
-        """Apply the command; the answer may be a refusal, which must change nothing but the count of entries."""
+        """Apply the command; the answer may be a refusal, which must only be counted."""
         entry, before = self.entry(by, command, session), self.state
         self.entries.append(entry)
         self.state, answer = ledger.apply(before, entry)

@@ -98,7 +98,7 @@ def _join(state: State, entry: Entry, command: c.Join) -> Outgrowth:
     if row.boot_id == command.boot_id:
         return state, _no("this boot has joined already")
     fresh = PeerRow(
-        session=max(row.session, state.session_base) + 1,
+        session=_next_session(state, row),
         boot_id=command.boot_id,
         version=command.version,
         command_version=command.command_version,
@@ -107,15 +107,21 @@ def _join(state: State, entry: Entry, command: c.Join) -> Outgrowth:
     return _with_row(state, entry.by, fresh), _DONE
 
 
+def _next_session(state: State, row: PeerRow) -> int:
+    return max(row.session, state.session_base) + 1
+
+
 def _gone(state: State, entry: Entry, command: c.Gone) -> Outgrowth:
     row = state.row(command.peer)
     refusal = _office_refusal(state, entry, command.epoch)
+    if not refusal and command.peer not in state.members:
+        refusal = f"{command.peer} is not a member of the cluster"
     if not refusal and row.session != command.peer_session:
         refusal = f"{command.peer} has session {row.session} by now"
     if refusal:
         return state, _no(refusal)
     void = replace(
-        row, session=row.session + 1, boot_id="", report_seq=0, config_hash="", doubt="",
+        row, session=_next_session(state, row), boot_id="", report_seq=0, config_hash="", doubt="",
         default=Opinion.UNKNOWN, votes={}, members_gen=0, checkpoint=None,
     )  # fmt: skip
     return _with_row(state, command.peer, void), _DONE

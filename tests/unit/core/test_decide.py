@@ -102,6 +102,31 @@ def test_the_config_of_the_dead_does_not_count() -> None:
 # ---- departures
 
 
+def test_the_command_version_follows_the_slowest_member() -> None:
+    """When every live session knows a newer one, the gate is raised to it; one that lags holds it."""
+    book = Book()
+    for peer, version in (("a", 3), ("b", 2), ("c", 1)):
+        book.must(peer, c.Join(boot_id=f"new {peer}", version="9", command_version=version, at_wall=WALL))
+        book.report(peer, config_hash=CONFIG.config_hash)
+    book.lease("a")
+    assert kinds(book) == []
+    book.must("c", c.Join(boot_id="newer c", version="9", command_version=2, at_wall=WALL))
+    book.report("c", config_hash=CONFIG.config_hash)
+    assert only(book) == c.Gate(epoch=2, version=2)
+
+
+def test_who_the_members_are_the_ledger_says() -> None:
+    """A peer that is only in the file counts for no majority; one that is only in the ledger is missed."""
+    book = Book()
+    more = settings(service("web"), *peer_services(), peers=("a", "b", "c", "d", "e"), config_hash="h2")
+    for peer in ("a", "b"):
+        book.report(peer, config_hash="h2")
+    assert kinds(book, more) == ["Activate"]
+    fewer = settings(service("web"), peers=("a", "b"))
+    gone = only(Book(), fewer, looks=view(boot=BOOT, heard=("a", "b")))
+    assert gone == c.Gone(epoch=1, peer="c", peer_session=1)
+
+
 def test_a_silent_peer_is_declared_gone() -> None:
     """A peer that has not reported for more than 15 s loses its session, once."""
     book = Book()

@@ -15,7 +15,7 @@ from support.core_support import HASH, WALL, Book, down, notice
 from watchtower.core import commands as c
 from watchtower.core import ledger
 from watchtower.core.commands import Answer, Command
-from watchtower.core.model import Beat, Level, NoticeKind, Opinion, Outcome, State, Vote
+from watchtower.core.model import Beat, Checkpoint, Level, NoticeKind, Opinion, Outcome, State, Vote
 
 
 def joined(boot_id: str = "new") -> c.Join:
@@ -82,6 +82,7 @@ SESSION_BOUND = [
     c.Gone(epoch=1, peer="b", peer_session=1), report(1), activate(), lease_claim(),
     c.Renew(epoch=1, length_ms=1, id="x"), c.Release(epoch=1), Book().opening(), Book().closing(),
     Book().shifting(Level.DOWN), c.Leaving(for_s=60, at_wall=WALL),
+    c.Resize(members=("a", "b"), members_gen=1), c.Gate(epoch=1, version=2),
     c.Enqueue(epoch=1, incident=1, draft=Book().draft("mail", "web", "1"), at_wall=WALL),
     c.Assign(epoch=1, id="x", sender="a"), c.Claim(id="x", attempt=0, hold_ms=1, claim_id="x"),
     c.Settle(id="x", attempt=1, outcome=Outcome.NOT_SENT, at_wall=WALL),
@@ -148,6 +149,70 @@ def test_leaving_excuses_and_takes_the_votes() -> None:
     assert (book.state.row("b").leaving_until_wall, book.state.rev("web")) == (WALL + 90, rev)
     book.join("b")
     assert book.state.row("b").leaving_until_wall == 0.0
+
+
+def test_who_stays_after_all_counts_again() -> None:
+    """Leaving for no time at all takes the goodbye back: the votes are those of before, and counted anew."""
+    book = Book()
+    book.report("b", {"web": down()})
+    book.must("b", c.Leaving(for_s=60, at_wall=WALL))
+    rev = book.state.rev("web")
+    book.must("b", c.Leaving(for_s=0, at_wall=WALL + 30))
+    row = book.state.row("b")
+    assert (row.leaving_until_wall, row.vote("web").opinion) == (0.0, Opinion.DOWN)
+    assert book.state.rev("web") > rev
+
+
+def test_every_entry_is_counted() -> None:
+    """The count goes on whatever an entry does: it says where in the log a state stands."""
+    book = Book()
+    before = book.state.entries
+    assert not book.do("stranger", c.Release(epoch=1)).ok
+    assert book.do("a", c.Release(epoch=1)).ok
+    assert book.state.entries == before + 2
+
+
+def test_a_report_says_how_far_its_peer_is() -> None:
+    """Membership and checkpoint are those of the latest report; a new life has said nothing yet."""
+    book = Book()
+    mark = Checkpoint(entries=512, hash="f00d")
+    book.report("b", members_gen=1, checkpoint=mark)
+    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (1, mark)
+    book.join("b")
+    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (0, None)
+    book.report("b", members_gen=1, checkpoint=mark)
+    book.must("a", c.Gone(epoch=1, peer="b", peer_session=2))
+    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (0, None)
+
+
+def gated(*versions: int) -> Book:
+    """A cluster whose peers know these command versions, a in office."""
+    book = Book()
+    for peer, version in zip(book.peers, versions, strict=True):
+        join = c.Join(boot_id=f"{peer} v{version}", version="9", command_version=version, at_wall=WALL)
+        book.must(peer, join)
+    book.lease("a")
+    return book
+
+
+def test_the_gate_moves_when_every_member_knows_the_version() -> None:
+    """Up to the version that all know, forward only, and by the alerter of the epoch only."""
+    book = gated(3, 2, 2)
+    assert not book.do("a", c.Gate(epoch=2, version=3)).ok
+    assert not book.do("a", c.Gate(epoch=1, version=2)).ok
+    assert not book.do("b", c.Gate(epoch=2, version=2)).ok
+    assert book.state.gate == 1
+    book.must("a", c.Gate(epoch=2, version=2))
+    assert book.state.gate == 2
+    assert not book.do("a", c.Gate(epoch=2, version=2)).ok
+    assert not book.do("a", c.Gate(epoch=2, version=1)).ok
+
+
+def test_the_gate_that_was_decided_before_a_downgrade_is_refused() -> None:
+    """A member that came back with an older watchtower in the meantime keeps the gate shut."""
+    book = gated(2, 2, 2)
+    book.must("c", c.Join(boot_id="older", version="1", command_version=1, at_wall=WALL))
+    assert not book.do("a", c.Gate(epoch=2, version=2)).ok
 
 
 def test_a_full_report_replaces_the_row() -> None:

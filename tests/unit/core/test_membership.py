@@ -144,6 +144,14 @@ def test_a_name_that_comes_back_meets_nothing_of_its_earlier_life() -> None:
     assert book.state.row("c").session == 2
 
 
+def test_who_is_no_member_cannot_be_declared_gone() -> None:
+    """Or a row would come back that nobody removes."""
+    book = confirmed()
+    book.must("a", resize(book, "a", "b"))
+    assert not book.do("a", c.Gone(epoch=1, peer="c", peer_session=0)).ok
+    assert "c" not in book.state.peers
+
+
 def test_the_gate_is_the_version_of_all_members() -> None:
     """One without a live session, or one of an older version, keeps the gate where it is."""
     book = Book()

@@ -49,6 +49,11 @@ def test_a_peer_that_never_joined(age_s: float, level: Level | None) -> None:
     assert verdict.since_wall == (WALL + 100 if level else 0.0)
 
 
+def test_nothing_is_expected_of_a_peer_that_is_no_member() -> None:
+    """In the file and not (or no longer) in the cluster: no verdict, whatever the others see of it."""
+    assert judged(Book(peers=("a", "c")), DOWN, boot=1000.0) == (None, "no member of the cluster")
+
+
 def test_silence_is_down_since_the_last_report() -> None:
     """No report for more than 15 s: down, since the last one."""
     looks = view(boot=100.0)
