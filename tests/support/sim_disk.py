@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Final, Literal
 
@@ -236,7 +237,8 @@ class SimDisk:
         if self._fail_when == "during" and part is not None:
             part()
         elif self._fail_when == "after":
-            effect()
+            with suppress(OSError):  # a disk may be full and lose power too
+                effect()
         self._is_off = True
         raise SimCrash
 

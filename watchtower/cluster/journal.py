@@ -224,6 +224,8 @@ class Journal:
                 self._disk.remove(JOURNAL_NEW)
             raise
         if 0 < self._first_on_disk < first:
+            # First its name: else a power cut could keep only the renaming away of the old one.
+            self._disk.sync_folder()
             self._disk.rename(JOURNAL, JOURNAL_PREVIOUS)
             self._first_on_disk = 0
         self._disk.rename(JOURNAL_NEW, JOURNAL)

@@ -78,6 +78,8 @@ class SnapshotStore:
                 self._disk.remove(SNAPSHOT_NEW)
             raise
         if SNAPSHOT in self._disk.names():
+            # First its name: else a power cut could keep only the renaming away of the old one.
+            self._disk.sync_folder()
             self._disk.rename(SNAPSHOT, SNAPSHOT_PREVIOUS)
         self._disk.rename(SNAPSHOT_NEW, SNAPSHOT)
         self._disk.sync_folder()

@@ -162,7 +162,7 @@ class Storage:
             logs.append(joined)
         for name, base in ((SNAPSHOT, content), (SNAPSHOT_PREVIOUS, previous)):
             if base is not None:
-                yield from (_Way(name, base, log) for log in logs if log and log[0][1] <= base.before[1])
+                yield from (_Way(name, base, log) for log in logs if _place_in(log, base) >= 0)
         yield from (_Way("", None, log) for log in logs if log and log[0][1] == 1)
 
     def _repair(self, reading: Reading, way: _Way) -> None:
@@ -320,9 +320,14 @@ def _from_snapshot(entries: list[LogEntry], content: Content) -> list[LogEntry]:
     A log that does not hold the snapshot's last entries ended before it, or went another way: a crash came
     between taking a leader's snapshot and beginning the log anew.
     """
+    place = _place_in(entries, content)
+    return entries[place:] if place >= 0 else [content.before, content.last]
+
+
+def _place_in(entries: list[LogEntry], content: Content) -> int:
+    """Where in the log the snapshot's last two entries stand; -1 when they do not."""
     place = content.before[1] - entries[0][1] if entries else -1
-    ends = [content.before, content.last]
-    return entries[place:] if place >= 0 and entries[place : place + 2] == ends else ends
+    return place if place >= 0 and entries[place : place + 2] == [content.before, content.last] else -1
 
 
 def _joined(older: list[LogEntry], newer: list[LogEntry]) -> list[LogEntry] | None:
