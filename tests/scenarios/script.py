@@ -43,13 +43,16 @@ class Script(Struct, kw_only=True):
     text: str
     golden: str
     peers: tuple[str, ...] = ("a", "b", "c")
+    founders: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()
     watched: list[Watched] = []
     channels: dict[str, str] = {}
     events: list[Event] = []
     until_s: float = 60.0
 
 
-_PEERS = re.compile(r"peers (?P<names>.+)")
+_PEERS = re.compile(r"peers (?P<names>.+?)(?: founded by (?P<founders>.+))?")
+_WITNESS = re.compile(r"witness (?P<names>.+)")
 _SERVICE = re.compile(
     r"service (?P<name>\S+)(?: in config (?P<config>\S+))?(?: seen by (?P<voters>.+?))?"
     r"(?: told to (?P<told>.+))?"
@@ -67,6 +70,10 @@ _EVENTS: Final = (
     ("dies", re.compile(r"peer (?P<subject>\S+) dies")),
     ("starts", re.compile(r"peer (?P<subject>\S+) starts")),
     ("leaves", re.compile(r"peer (?P<subject>\S+) leaves for (?P<number>\S+)")),
+    ("drains", re.compile(r"peer (?P<subject>\S+) drains for (?P<number>\S+)")),
+    ("upgrades", re.compile(r"peer (?P<subject>\S+) starts with command version (?P<args>\S+)")),
+    ("resizes", re.compile(r"peer (?P<subject>\S+) resizes to (?P<args>.+)")),
+    ("differs", re.compile(r"peer (?P<subject>\S+) holds another ledger")),
     ("doubts", re.compile(r"peer (?P<subject>\S+) doubts itself: (?P<args>.+)")),
     ("trusts", re.compile(r"peer (?P<subject>\S+) trusts itself")),
     ("loads", re.compile(r"peer (?P<subject>\S+) loads config (?P<args>\S+)")),
@@ -110,6 +117,9 @@ def _words(text: str | None) -> tuple[str, ...]:
 def _understood(script: Script, statement: str) -> bool:
     if match := _PEERS.fullmatch(statement):
         script.peers = _words(match["names"])
+        script.founders = _words(match["founders"]) or script.peers
+    elif match := _WITNESS.fullmatch(statement):
+        script.witnesses = _words(match["names"])
     elif match := _SERVICE.fullmatch(statement):
         script.watched.append(
             Watched(

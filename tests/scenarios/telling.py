@@ -24,16 +24,27 @@ def changes(before: State, after: State, entry: Entry) -> Iterator[str]:
         yield f"{after.lease.holder} gives up the lease"
     if after.config.hash != before.config.hash:
         yield f"config {after.config.hash} is in force"
-    for name, row in after.peers.items():
-        if before.row(name).boot_id and not row.boot_id:
-            yield f"{name} is gone"
-        if row.boot_id and row.boot_id != before.row(name).boot_id:
-            yield f"{name} joins"
+    yield from _peers(before, after)
     yield from _incidents(before, after, entry)
     for item in after.notifications.values():
         yield from _fate(before.notifications.get(item.id), item)
     if after.shed > before.shed:
         yield f"{after.shed - before.shed} notifications are shed"
+
+
+def _peers(before: State, after: State) -> Iterator[str]:
+    if after.gate != before.gate:
+        yield f"command version {after.gate} is in force"
+    if after.members_gen > before.members_gen > 0:
+        yield f"the members are {' '.join(after.members)}"
+    for name, row in after.peers.items():
+        if before.row(name).boot_id and not row.boot_id:
+            yield f"{name} is gone"
+        if row.boot_id and row.boot_id != before.row(name).boot_id:
+            yield f"{name} joins"
+        is_same_life = bool(row.boot_id) and row.boot_id == before.row(name).boot_id
+        if is_same_life and bool(row.leaving_until_wall) is not bool(before.row(name).leaving_until_wall):
+            yield f"{name} {'steps aside' if row.leaving_until_wall else 'is back'}"
 
 
 def _incidents(before: State, after: State, entry: Entry) -> Iterator[str]:

@@ -19,7 +19,7 @@ from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
 from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
-from watchtower.core.model import Instant, Opinion, State, Vote
+from watchtower.core.model import Checkpoint, Instant, Opinion, State, Vote
 from watchtower.core.office import may_claim
 from watchtower.core.settings import PEER_PREFIX, HeartbeatTarget, Service, Settings, Target, TcpTarget
 from watchtower.core.view import View, listen
@@ -32,6 +32,7 @@ LEASE_S: Final = 3.0
 RENEW_EVERY_S: Final = 0.75
 RIVAL_WAITS_S: Final = LEASE_S + 1.0
 CONFIG: Final = "h1"
+CHECKPOINT_EVERY: Final = 64
 
 
 class Process:
@@ -50,6 +51,8 @@ class Process:
         self.lease_seen = (0, "", boot)
         self.claims = 0
         self.is_leaving = False
+        self.aside_until_boot = 0.0
+        self.command_version = 1
 
     @property
     def session(self) -> int:
@@ -76,6 +79,7 @@ class World:
         self.levels: dict[str, str] = {}
         self.births = dict.fromkeys(script.peers, 0)
         self.unseen_since_s: dict[str, float] = {}
+        self.differing: set[str] = set()
         for peer in script.peers:
             self.on_starts(Event(at_s=0, what="starts", subject=peer))
 
@@ -126,10 +130,10 @@ class World:
         if process.name not in self.silent:
             process.state = self.state
         if not process.state.cluster:
-            names = self.script.peers
+            names = self.script.founders or self.script.peers
             self.submit(process, c.Found(cluster="test", members=names, at_wall=now.wall))
         process.view = listen(process.view, process.state, now)
-        if not process.is_leaving:
+        if not process.is_leaving and process.name in process.state.members:
             self.report(process, now)
         self.observe(process, now)
         self.govern(process, now)
@@ -138,8 +142,11 @@ class World:
     def report(self, process: Process, now: Instant) -> None:
         """Join first; then whatever differs from the own row, and something every five seconds."""
         if process.session == 0:
-            join = c.Join(boot_id=process.boot_id, version="1", command_version=1, at_wall=now.wall)
+            version = process.command_version
+            join = c.Join(boot_id=process.boot_id, version="1", command_version=version, at_wall=now.wall)
             self.submit(process, join)
+        if process.state.row(process.name).leaving_until_wall and now.boot >= process.aside_until_boot:
+            self.submit(process, c.Leaving(for_s=0.0, at_wall=now.wall))
         row, doubt = process.state.row(process.name), self.doubts.get(process.name, "")
         config = process.settings.config_hash
         truth = self.votes(process)
@@ -151,9 +158,22 @@ class World:
         difference.update(truth)
         process.reported_boot = now.boot
         command = c.Report(
-            seq=row.report_seq, full=full, config_hash=config, at_wall=now.wall, votes=difference, doubt=doubt
+            seq=row.report_seq,
+            full=full,
+            config_hash=config,
+            at_wall=now.wall,
+            votes=difference,
+            doubt=doubt,
+            members_gen=process.state.members_gen,
+            checkpoint=self.checkpoint(process),
         )
         self.submit(process, command)
+
+    def checkpoint(self, process: Process) -> Checkpoint | None:
+        """What the peer's state looked like at the latest round number of entries."""
+        entries = process.state.entries // CHECKPOINT_EVERY * CHECKPOINT_EVERY
+        mine = "d1ff" if process.name in self.differing else "c0de"
+        return Checkpoint(entries=entries, hash=f"{mine}{entries:08}") if entries else None
 
     def votes(self, process: Process) -> dict[str, Vote]:
         """What this peer sees that is not up."""
@@ -202,12 +222,13 @@ class World:
             process.lease_seen = (lease.epoch, lease.entry_id, now.boot)
         holds = session > 0 and (lease.holder, lease.session) == (process.name, session)
         holds = holds and not lease.released
-        if holds and now.boot < process.office_until_boot and not process.is_leaving:
+        aside = "leaving" if process.is_leaving else ""
+        aside = aside or ("draining" if now.boot < process.aside_until_boot else "")
+        if holds and now.boot < process.office_until_boot and not aside:
             for command in decide(process.state, process.settings, process.view, now):
                 self.submit(process, command)
         doubt = self.doubts.get(process.name, "")
-        refusal = "leaving" if process.is_leaving else ""
-        refusal = refusal or may_claim(process.state, process.settings, process.view, now, doubt=doubt)
+        refusal = aside or may_claim(process.state, process.settings, process.view, now, doubt=doubt)
         self.seek_office(process, now, holds=holds, refusal=refusal)
 
     def seek_office(self, process: Process, now: Instant, *, holds: bool, refusal: str) -> None:
@@ -278,6 +299,31 @@ class World:
         self.tell(f"{event.subject} leaves")
         self.on_dies(event)
 
+    def on_drains(self, event: Event) -> None:
+        """The peer steps aside for a while and lives on."""
+        process, now = self.alive[event.subject], self.instant(event.subject)
+        process.aside_until_boot = now.boot + event.number
+        self.govern(process, now)
+        self.submit(process, c.Leaving(for_s=event.number, at_wall=now.wall))
+
+    def on_upgrades(self, event: Event) -> None:
+        """The peer is started anew with another program."""
+        self.on_starts(event)
+        self.alive[event.subject].command_version = int(event.args[0])
+
+    def on_resizes(self, event: Event) -> None:
+        """Somebody asks this peer for other members."""
+        process = self.alive[event.subject]
+        process.state = self.state
+        command = c.Resize(members=event.args, members_gen=self.state.members_gen)
+        answer = self.submit(process, command)
+        if answer is not None and not answer.ok:
+            self.tell(f"resize to {' '.join(event.args)} is refused: {answer.reason}")
+
+    def on_differs(self, event: Event) -> None:
+        """The peer's state is no longer that of the others."""
+        self.differing.add(event.subject)
+
     def on_silent(self, event: Event) -> None:
         """The peer lives on, cut off from all others."""
         self.silent.add(event.subject)
@@ -319,18 +365,21 @@ class World:
         """The settings of `peer` under the configuration it has read."""
         config = self.configs[peer]
         watched = [self.watched(one) for one in self.script.watched if one.config in ("", config)]
-        return settings(
+        plain = settings(
             *watched,
-            *peer_services(self.script.peers),
+            *peer_services(self.script.peers, self.script.witnesses),
             me=peer,
             peers=self.script.peers,
             channels=self.script.channels,
             config_hash=config,
         )
+        peers = tuple(replace(one, witness=one.name in self.script.witnesses) for one in plain.cluster.peers)
+        return replace(plain, cluster=replace(plain.cluster, peers=peers))
 
     def watched(self, one: Watched) -> Service:
         """The service of a line of the script."""
         target: Target = TcpTarget(host="192.0.2.1", port=80)
         if one.period_s:
             target = HeartbeatTarget(period_s=one.period_s, grace_s=one.grace_s)
-        return service(one.name, target, voters=one.voters or self.script.peers, alert=one.told)
+        voters = tuple(name for name in self.script.peers if name not in self.script.witnesses)
+        return service(one.name, target, voters=one.voters or voters, alert=one.told)

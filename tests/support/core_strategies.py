@@ -164,7 +164,7 @@ def _command(state: State, deed: Deed) -> Command:  # noqa: C901, PLR0911, PLR09
     identifier = "nothing" if item is None or deed.flaw == "id" else item.id
     attempt = (item.attempt if item else 0) - (deed.flaw == "seq")
     if deed.kind is c.Join:
-        version = 1 + (deed.pick > 2)
+        version = 1 + (deed.pick > 0)
         return c.Join(boot_id=f"boot{deed.pick}", version="1", command_version=version, at_wall=at_wall)
     if deed.kind is c.Gone:
         return c.Gone(epoch=epoch, peer=other, peer_session=state.row(other).session)

@@ -59,14 +59,14 @@ def service(name: str, target: Target | None = None, **fields: Any) -> Service:
     return Service(name=name, target=target or TcpTarget(host="192.0.2.1", port=80), **fields)
 
 
-def peer_services(peers: Iterable[str] = PEERS) -> list[Service]:
-    """The services by which each peer is watched by all others."""
+def peer_services(peers: Iterable[str] = PEERS, witnesses: Iterable[str] = ()) -> list[Service]:
+    """The services by which each peer is watched by all others but the witnesses."""
     names = tuple(peers)
     return [
         service(
             PEER_PREFIX + name,
             PeerTarget(peer=name, url=f"http://{name}.example"),
-            voters=tuple(other for other in names if other != name),
+            voters=tuple(other for other in names if other != name and other not in witnesses),
         )
         for name in names
     ]

@@ -2,19 +2,23 @@
 
 Besides the votes of the others (its own never counts), a peer is judged by what the ledger knows of
 it: it never joined, it stopped reporting, it doubts itself, its clock is off. A planned stop is
-excused for as long as the peer asked for; a fresh report through the log is proof of life. Of a peer that
-is in the file but no member (yet, or any more) nothing is expected.
+excused for as long as the peer asked for; a fresh report through the log is proof of life, against which
+the word of one other peer does not stand. Of a peer that is in the file but no member (yet, or any more)
+nothing is expected.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from watchtower.core import eligibility
 from watchtower.core.model import Instant, Level, PeerRow, State, Verdict
 from watchtower.core.view import View
 
 JOIN_GRACE_S: Final = 120.0
+ONE_WORD_TOLD_AFTER_S: Final = 120.0
 
 
 def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> Verdict:
@@ -29,6 +33,7 @@ def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> 
     silent_s = eligibility.silent_s(peer, view, now)
     if not row.boot_id or silent_s > eligibility.FRESH_S:
         return _as(votes, Level.DOWN, _silence(row, silent_s), now.wall - silent_s)
+    votes = _of_several(votes, now)
     if votes.level in (Level.DOWN, Level.DEGRADED, Level.PARTIAL):
         return votes
     return _by_its_reports(peer, row, votes, view, now)
@@ -41,6 +46,14 @@ def _by_its_reports(peer: str, row: PeerRow, votes: Verdict, view: View, now: In
     if view.heard_boot.get(peer, 0.0) == 0.0:
         return Verdict(level=None, reason="not heard yet", counts=votes.counts)
     return _as(votes, Level.UP, "reports and answers", 0.0)
+
+
+def _of_several(votes: Verdict, now: Instant) -> Verdict:
+    """The votes; when only one was cast, that one link may be what is broken: partial, after two minutes."""
+    if votes.level not in (Level.DOWN, Level.DEGRADED) or sum(votes.counts.values()) != 1:
+        return votes
+    is_old = now.wall - votes.since_wall >= ONE_WORD_TOLD_AFTER_S
+    return replace(votes, level=Level.PARTIAL if is_old else None, reason=f"{votes.reason}, yet it reports")
 
 
 def _never_joined(state: State, votes: Verdict, now: Instant) -> Verdict:

@@ -11,7 +11,7 @@ from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
 from watchtower.core import peers
-from watchtower.core.model import Level, State, Verdict
+from watchtower.core.model import Level, Opinion, State, Verdict
 from watchtower.core.view import View
 
 UP = Verdict(level=Level.UP, reason="2 of 2 peers see it up")
@@ -37,6 +37,17 @@ def test_a_peer_that_reports_is_up(votes: Verdict) -> None:
 def test_the_others_votes_count_against_it(level: Level) -> None:
     """A peer that reports but does not answer the others is what they see."""
     assert judged(Book(), Verdict(level=level, reason="seen so")) == (level, "seen so")
+
+
+@pytest.mark.parametrize("level", [Level.DOWN, Level.DEGRADED])
+def test_one_word_does_not_stand_against_its_reports(level: Level) -> None:
+    """With a single voter a broken link between two sites is no dead peer: partial, after two minutes."""
+    counts = {**dict.fromkeys(Opinion, 0), Opinion(level.value): 1}
+    votes = Verdict(level=level, reason="1 of 1 peers", since_wall=WALL, counts=counts)
+    assert judged(Book(), votes, boot=119.0) == (Level.UP, "reports and answers")
+    assert judged(Book(), votes, boot=120.0) == (Level.PARTIAL, "1 of 1 peers, yet it reports")
+    silent = view(boot=120.0, heard=("a", "c"))
+    assert judged(Book(), votes, silent, boot=120.0)[0] is Level.DOWN
 
 
 @pytest.mark.parametrize(("age_s", "level"), [(119.0, None), (120.0, Level.DOWN)])
