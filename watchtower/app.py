@@ -16,6 +16,8 @@ from pathlib import Path
 from watchtower.clock import SystemClock
 from watchtower.cluster.lease import Lease
 from watchtower.cluster.raft import Cluster
+from watchtower.cluster.replica import Replica
+from watchtower.cluster.thread import RaftThread
 from watchtower.config.loader import load
 from watchtower.core.settings import Settings
 from watchtower.delivery.carrier import ThreadCarrier
@@ -25,6 +27,7 @@ from watchtower.probes.prober import Prober
 from watchtower.probes.reference import Reference
 from watchtower.probes.scheduler import Scheduler
 from watchtower.probes.vantage import Vantage
+from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -72,7 +75,9 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     clock = SystemClock()
     peer = Peer(settings, clock)
     boot_id = _new_id()
-    cluster = Cluster(settings, boot_id, clock, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
+    replica = Replica()
+    raft = RaftThread(settings, clock, replica, _new_id)
+    cluster = Cluster(settings, boot_id, raft, replica, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
     courier = Courier(
@@ -93,15 +98,27 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             new_id=_new_id,
             load=load_again,
             cluster=cluster,
-            lease=Lease(settings.me),
+            lease=Lease(settings.me, settings.cluster.timing),
             vantage=vantage,
             scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
             reference=Reference(settings, clock, vantage.note_reference),
             courier=courier,
-            web=WebServer(settings, peer.snapshot, cluster.submit, peer.reload),
+            web=WebServer(settings, peer.snapshot, _doors(peer, cluster)),
         )
     )
     return peer, prober
+
+
+def _doors(peer: Peer, cluster: Cluster) -> Doors:
+    """What people may do to this peer over HTTP."""
+    return Doors(
+        submit=cluster.submit,
+        reload=peer.reload,
+        transfer=cluster.transfer,
+        backup=cluster.backup,
+        drain=peer.drain,
+        undrain=peer.undrain,
+    )
 
 
 def _new_id() -> str:

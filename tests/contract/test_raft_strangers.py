@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.raft_support import SECRET, Peer, free_ports, settings_of, until
+from support.raft_support import SECRET, Peer, free_ports, remember, settings_of, until
 
 from watchtower.cluster import frames, listener
 from watchtower.cluster.frames import FRAME_BYTES_MAX
@@ -40,7 +40,7 @@ class Target:
     @property
     def listener(self) -> Listener:
         """The door itself."""
-        links = self.peer.cluster._thread._links
+        links = self.peer.raft._links
         assert links is not None
         return links._listener
 
@@ -67,7 +67,9 @@ def against(tmp_path: Path, scenario: Callable[[Target], Coroutine[Any, Any, Non
 
     async def run() -> None:
         ports = dict(zip("abc", free_ports(3), strict=True))
-        peer = Peer(settings_of("a", ports, tmp_path))
+        settings = settings_of("a", ports, tmp_path)
+        remember(settings)
+        peer = Peer(settings)
         await peer.cluster.start()
         try:
             await scenario(Target(peer, ports["a"]))

@@ -10,6 +10,9 @@ from typing import Self
 
 from watchtower.clock import SystemClock
 from watchtower.cluster.raft import Cluster
+from watchtower.cluster.replica import Replica
+from watchtower.cluster.storage import Storage, open_folder
+from watchtower.cluster.thread import RaftThread
 from watchtower.core.commands import Found, Join
 from watchtower.core.model import State
 from watchtower.core.settings import ClusterSettings, HttpSettings, PeerSettings, Secret, Settings
@@ -54,6 +57,17 @@ def settings_of(
     )
 
 
+def remember(settings: Settings) -> None:
+    """Make a data folder whose peer votes at once, as one of a cluster that has begun."""
+    folder = open_folder(settings.storage_path, settings.me)
+    storage = Storage(
+        folder.disk, cluster=settings.cluster.name, peer=settings.me, alone=False, new_id=lambda: "disk"
+    )
+    storage.journal.set_quarantine("")
+    storage.journal.flush()
+    folder.close()
+
+
 class Peer:
     """One Cluster with a record of what it told the application."""
 
@@ -63,10 +77,13 @@ class Peer:
         self.boot_id = boot_id
         self.applied: list[tuple[State, int]] = []
         self.fatal: list[str] = []
+        replica = Replica()
+        self.raft = RaftThread(settings, SystemClock(), replica, lambda: f"{settings.me}-{boot_id}")
         self.cluster = Cluster(
             settings,
             boot_id,
-            SystemClock(),
+            self.raft,
+            replica,
             on_applied=lambda state, index: self.applied.append((state, index)),
             on_fatal=self.fatal.append,
         )

@@ -2,6 +2,7 @@
 
 Encoding is msgspec's (bytes as base64, tuples as arrays); decoding restores the very objects pysyncobj
 made. Everything that could make pysyncobj raise, unpickle or change its membership is refused here.
+Three types are our own: `hello`, `pre_vote` and its answer; the guard handles them, pysyncobj never does.
 """
 
 from __future__ import annotations
@@ -81,6 +82,36 @@ class _TimeoutNow(TypedDict):
     term: Number
 
 
+class _Hello(TypedDict):
+    """Of ours: the first message on every link, and again when something in it changes."""
+
+    type: Literal["hello"]
+    disk: Annotated[str, Meta(max_length=64)]
+    term: Number
+    is_blank: bool
+    votes: bool
+    members: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)]
+    members_gen: Number
+    is_resizing: bool
+
+
+class _PreVote(TypedDict):
+    """Of ours (Raft dissertation, section 9.6): would you vote for me, if I began an election?"""
+
+    type: Literal["pre_vote"]
+    round: Number
+    term: Number
+    last_log_index: Number
+    last_log_term: Annotated[int, Meta(ge=-1, le=2**53)]
+
+
+class _PreVoteAnswer(TypedDict):
+    type: Literal["pre_vote_answer"]
+    round: Number
+    term: Number
+    granted: bool
+
+
 class _Header(Struct, frozen=True):
     type: str
 
@@ -94,6 +125,9 @@ _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "apply_command": msgspec.json.Decoder(_ApplyCommand),
     "apply_command_response": msgspec.json.Decoder(_ApplyCommandResponse),
     "timeout_now": msgspec.json.Decoder(_TimeoutNow),
+    "hello": msgspec.json.Decoder(_Hello),
+    "pre_vote": msgspec.json.Decoder(_PreVote),
+    "pre_vote_answer": msgspec.json.Decoder(_PreVoteAnswer),
 }
 
 

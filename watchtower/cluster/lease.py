@@ -16,6 +16,7 @@ from msgspec import Struct
 from watchtower.core.commands import ClaimLease, Release, Renew
 from watchtower.core.model import Instant, State
 from watchtower.core.model import Lease as LeaseRow
+from watchtower.core.settings import LAN, Timing
 
 _REMEMBERED_MAX: Final = 64
 
@@ -40,27 +41,18 @@ class _Pending(Struct, frozen=True, kw_only=True):
 class Lease:
     """This peer's part in the lease. One object per process.
 
-    `length_s` is how long a claim or renewal of ours gives office; rivals' waits go by the length in
-    the applied entry, never by this. A proposal without visible effect after `patience_s` is given up
-    and proposed anew, with a new id and a new start.
+    `timing.lease_s` is how long a claim or renewal of ours gives office; rivals' waits go by the length in
+    the applied entry, never by this. A proposal without visible effect after `timing.patience_s` is given
+    up and proposed anew, with a new id and a new start. No clock is off by more than the rate `drift`.
     """
 
-    def __init__(
-        self,
-        me: str,
-        *,
-        length_s: float = 3.0,
-        renew_every_s: float = 0.75,
-        margin_s: float = 1.0,
-        drift: float = 0.001,
-        patience_s: float = 1.0,
-    ) -> None:
+    def __init__(self, me: str, timing: Timing = LAN, drift: float = 0.001) -> None:
         self._me = me
-        self._length_ms = round(length_s * 1000)
-        self._renew_every_s = renew_every_s
-        self._margin_s = margin_s
+        self._length_ms = round(timing.lease_s * 1000)
+        self._renew_every_s = timing.renew_every_s
+        self._margin_s = timing.margin_s
         self._drift = drift
-        self._patience_s = patience_s
+        self._patience_s = timing.patience_s
         self._proposed: dict[str, _Proposed] = {}
         self._pending: _Pending | None = None
         self._row = LeaseRow()

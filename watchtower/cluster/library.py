@@ -1,41 +1,35 @@
-"""The one place that touches pysyncobj's inside: pinned version, mended modules, and a typed face.
+"""pysyncobj as we use it: without its sockets, poller, pickles, fork and files, behind a typed face.
 
-pysyncobj is used without its sockets, its poller, its pickles and its fork. What we rely on by private
-name is listed here and checked at start, so that another version says so instead of misbehaving.
+`mend` puts our parts into pysyncobj's modules; `Consensus` is one SyncObj with our journal, our snapshots
+and the guard as its transport. Its private names are in inside.py. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
-import os
+import random
+import zlib
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
-import msgspec
-import pysyncobj.journal as journal_module
-import pysyncobj.serializer as serializer_module
 import pysyncobj.syncobj as syncobj_module
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
+from pysyncobj.monotonic import monotonic
 from pysyncobj.node import Node
-from pysyncobj.version import VERSION
 
-from watchtower.cluster import snapshot
+from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import BATCH_BYTES_MAX, CHUNK_BYTES_MAX
+from watchtower.cluster.inside import Inside, check_version
+from watchtower.cluster.journal import Journal
 from watchtower.cluster.replica import Replica
+from watchtower.cluster.transport import GuardTransport
 from watchtower.core.commands import Answer
+from watchtower.core.settings import Timing
 from watchtower.errors import ClusterError
 
-PINNED: Final = "0.3.17"
-RAFT_MIN_S: Final = 1.0
-_RELIED_ON: Final = (
-    "raftLog",
-    "raftState",
-    "raftElectionDeadline",
-    "serializer",
-    "transport",
-    "generateRaftTimeout",
-)
-_ROLES: Final = ("follower", "candidate", "leader")
+_QUEUE_MAX: Final = 10_000
+_COMPACT_ENTRIES: Final = 5_000
+_COMPACT_EVERY_S: Final = 300
 
 
 class _PlainCommands:
@@ -70,33 +64,11 @@ class _NoPoller:
         """Return at once."""
 
 
-class _Meta:
-    """Term, vote and commit index beside the journal: JSON, on disk before any message tells of them.
+class Member(Node):  # type: ignore[misc] # pysyncobj is untyped
+    """A peer as pysyncobj knows it, by name. Sets of them have the same order in every process."""
 
-    Stands in for pysyncobj's MetaStorer (a pickle without fsync). Files are checked by journal.py
-    before they are read here, so a missing one is a new one.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
-
-    def getMeta(self) -> dict[str, Any]:  # noqa: N802 - pysyncobj calls it so
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Any])
-        except FileNotFoundError:
-            return {}
-
-    def storeMeta(self, meta: dict[str, Any]) -> None:  # noqa: N802 - pysyncobj calls it so
-        fresh = self._path.with_suffix(".tmp")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(meta))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        snapshot.sync_folder(self._path.parent)
-
-    def getPath(self) -> str:  # noqa: N802 - pysyncobj calls it so
-        return str(self._path)
+    def __hash__(self) -> int:
+        return zlib.crc32(str(self.id).encode())
 
 
 def mend() -> None:
@@ -104,22 +76,25 @@ def mend() -> None:
 
     Raises ClusterError when another version is installed.
     """
-    if VERSION != PINNED:
-        raise ClusterError(
-            f"pysyncobj {VERSION} is installed, watchtower works with {PINNED} only: "
-            f"run `pip install pysyncobj=={PINNED}`"
-        )
+    check_version()
     syncobj_module.pickle = _PlainCommands
     syncobj_module.createPoller = lambda _kind: _NoPoller()
     syncobj_module.PIPE_NOTIFIER_ENABLED = False
-    journal_module.MetaStorer = _Meta
-    serializer_module.atomicReplace = snapshot.install
+    # What the configuration names as journal and serializer already is one.
+    syncobj_module.createJournal = lambda journal: journal
+    syncobj_module.Serializer = lambda _file, _batch, _fork, serializer, *_: serializer
+
+
+def use(*, now_s: Callable[[], float] = monotonic, dice: Any = random) -> None:
+    """Let every SyncObj of this process run on another clock and other dice: the simulation does."""
+    syncobj_module.monotonicTime = now_s
+    syncobj_module.random = dice
 
 
 class Consensus:
-    """One SyncObj, with the few of its private names that we need as plain properties.
+    """One SyncObj. Built in the thread that ticks it; every method belongs to that thread.
 
-    Built in the thread that ticks it; every method belongs to that thread.
+    `send(peer, message)` puts a message on the wire, False when it cannot.
     """
 
     def __init__(
@@ -128,30 +103,48 @@ class Consensus:
         me: str,
         partners: tuple[str, ...],
         replica: Replica,
-        journal: Path,
-        snapshot_file: snapshot.SnapshotFile,
-        transport_class: Callable[..., Any],
+        journal: Journal,
+        disk_id: str,
+        exchange: SnapshotExchange,
+        timing: Timing,
+        send: Callable[[str, dict[str, Any]], bool],
     ) -> None:
         mend()
-        conf = _configuration(journal, snapshot_file)
         self._replica = replica
-        others = [Node(name) for name in partners]
-        self._object = SyncObj(
-            Node(me), others, conf, consumers=[replica], nodeClass=Node, transportClass=transport_class
+        self._journal = journal
+        guard = partial(
+            GuardTransport,
+            send=send,
+            is_halted=lambda: bool(replica.halted),
+            applied=lambda: replica.state,
+            journal=journal,
+            disk_id=disk_id,
+            stickiness_s=timing.raft_min_s,
+            silence_s=timing.raft_max_s,
         )
-        missing = [name for name in _RELIED_ON if not hasattr(self._object, f"_SyncObj__{name}")]
-        if missing:
-            raise ClusterError(f"this pysyncobj lacks {', '.join(missing)}: reinstall pysyncobj=={PINNED}")
-        self.deadline = ElectionDeadline(self._object)
-
-    @property
-    def transport(self) -> Any:
-        """What `transport_class` made."""
-        return self._object._SyncObj__transport  # noqa: SLF001 - listed in _RELIED_ON
+        self._object = SyncObj(
+            Member(me),
+            [Member(name) for name in partners],
+            _configuration(journal, exchange, timing),
+            consumers=[replica],
+            nodeClass=Member,
+            transportClass=guard,
+        )
+        self.inside = Inside(self._object)
+        self.inside.never_look_for_files()
+        self.guard: GuardTransport = self.inside.transport
+        self.guard.attach(self.inside)
 
     def tick(self) -> None:
-        """One pass: elections, commits, applying, sending."""
-        self._object.doTick(0)
+        """One pass: elections, commits, applying, sending. Raises OSError when the disk takes nothing."""
+        committed = self.inside.commit_index
+        self.guard.before_tick()
+        try:
+            self._object.doTick(0)
+        except OSError:
+            # Committed in memory only: the entries are not ours to count before they are on the disk.
+            self.inside.commit_index = max(committed, self.inside.applied_index)
+            raise
 
     def propose(self, text: str, done: Callable[[Answer | None], None]) -> None:
         """Queue one command. `done` gets the answer once it is applied here, None when its fate is unknown.
@@ -164,99 +157,57 @@ class Consensus:
 
         self._replica.apply_entry(text, callback=answered)
 
-    def hand_over(self) -> None:
-        """As leader, ask the follower that is furthest along to take over at once; else nothing."""
-        if self.role == "leader":
-            self._object.transferLeadership()
+    def hand_over(self, to: str = "") -> str:
+        """As leader, ask `to`, or the follower that is furthest along, to take over. "" or why not."""
+        if self.inside.role != "leader":
+            return "it is not the leader"
+        partners = self.inside.partners
+        if to and to not in partners:
+            return f"{to} is no other member"
+        reasons: list[int] = []
+        self._object.transferLeadership(partners.get(to), lambda _, reason: reasons.append(reason))
+        return "" if reasons == [FAIL_REASON.SUCCESS] else "nobody is linked and caught up"
+
+    def compact(self) -> None:
+        """Write a snapshot and shorten the log at the next tick."""
+        self._object.forceLogCompaction()
+
+    def set_members(self, names: tuple[str, ...], me: str) -> None:
+        """Count exactly these as the cluster from now on."""
+        present = self.inside.partners
+        for name in sorted(set(names) - set(present) - {me}):
+            self.inside.change_partner("add", name)
+        for name in sorted(set(present) - set(names)):
+            self.inside.change_partner("rem", name)
 
     def close(self) -> None:
-        """Write what is known to be committed, and let go of the files."""
-        log = self.log
-        log.onOneSecondTimer()
+        """Let go of the object; the journal belongs to whoever opened it."""
         self._object.destroy()
 
-    @property
-    def log(self) -> Any:
-        """The journal: a sequence of (command, index, term)."""
-        return self._object._SyncObj__raftLog  # noqa: SLF001 - listed in _RELIED_ON
 
-    @property
-    def role(self) -> str:
-        """`follower`, `candidate` or `leader`: a hint; two peers may both believe to be leader."""
-        return _ROLES[self._object._SyncObj__raftState]  # noqa: SLF001 - listed in _RELIED_ON
-
-    @property
-    def leader(self) -> str:
-        """The leader this peer heard of within an election timeout; "" when there is none."""
-        node = self._object._getLeader()  # noqa: SLF001 - pysyncobj has no public way
-        if node is None or (self.role != "leader" and self.deadline.is_over):
-            return ""
-        return str(node.id)
-
-    @property
-    def term(self) -> int:
-        """Raft's current term."""
-        return int(self._object.raftCurrentTerm)
-
-    @property
-    def commit_index(self) -> int:
-        """Index of the last entry known to be committed."""
-        return int(self._object.raftCommitIndex)
-
-    @property
-    def applied_index(self) -> int:
-        """Index of the last entry in the replica's state."""
-        return int(self._object.raftLastApplied)
-
-
-class ElectionDeadline:
-    """When this peer would start an election."""
-
-    def __init__(self, syncobj: SyncObj) -> None:
-        self._object = syncobj
-
-    @property
-    def is_over(self) -> bool:
-        """True when no leader was heard for a whole election timeout."""
-        deadline = self._object._SyncObj__raftElectionDeadline  # noqa: SLF001 - listed in _RELIED_ON
-        return bool(deadline < syncobj_module.monotonicTime())
-
-    def expire(self) -> None:
-        """Start an election at the next tick."""
-        self._object._SyncObj__raftElectionDeadline = 0  # noqa: SLF001 - listed in _RELIED_ON
-
-    def renew(self) -> None:
-        """Wait for a leader for one more election timeout."""
-        timeout_s = self._object._SyncObj__generateRaftTimeout()  # noqa: SLF001 - listed in _RELIED_ON
-        self._object._SyncObj__raftElectionDeadline = (  # noqa: SLF001 - listed in _RELIED_ON
-            syncobj_module.monotonicTime() + timeout_s
-        )
-
-
-def _configuration(journal: Path, snapshot_file: snapshot.SnapshotFile) -> SyncObjConf:
+def _configuration(journal: Journal, exchange: SnapshotExchange, timing: Timing) -> SyncObjConf:
     """Settings of pysyncobj. Elections are slow on purpose: the lease dominates every take-over."""
-    conf = SyncObjConf(
+    # A leader that cannot reach a majority must step down before the others may elect another one.
+    if timing.fallback_s > timing.raft_min_s:
+        raise ClusterError("the leader's fallback must not be longer than the shortest election timeout")
+    return SyncObjConf(
         autoTick=False,
         appendEntriesUseBatch=False,
         commandsWaitLeader=False,
-        commandsQueueSize=10_000,
-        appendEntriesPeriod=0.2,
-        raftMinTimeout=RAFT_MIN_S,
-        raftMaxTimeout=2.0,
-        leaderFallbackTimeout=1.0,
-        connectionTimeout=2.0,
+        commandsQueueSize=_QUEUE_MAX,
+        appendEntriesPeriod=timing.heartbeat_s,
+        raftMinTimeout=timing.raft_min_s,
+        raftMaxTimeout=timing.raft_max_s,
+        leaderFallbackTimeout=timing.fallback_s,
+        connectionTimeout=timing.raft_max_s,
         appendEntriesBatchSizeBytes=BATCH_BYTES_MAX,
-        logCompactionMinEntries=5000,
-        logCompactionMinTime=300,
+        logCompactionMinEntries=_COMPACT_ENTRIES,
+        logCompactionMinTime=_COMPACT_EVERY_S,
         logCompactionBatchSize=CHUNK_BYTES_MAX,
         dynamicMembershipChange=False,
         useFork=False,
-        journalFile=str(journal),
-        fullDumpFile=str(snapshot_file.path),
-        serializer=snapshot_file.write,
-        deserializer=snapshot_file.read,
+        journalFile=journal,
+        fullDumpFile="snapshot",  # only has to be something: never_look_for_files
+        serializer=exchange,
+        deserializer=exchange.deserialize,
     )
-    # A leader that cannot reach a majority must step down before the others may elect another one.
-    if conf.leaderFallbackTimeout > conf.raftMinTimeout:
-        raise ClusterError("leaderFallbackTimeout must not be longer than raftMinTimeout")
-    return conf

@@ -66,7 +66,7 @@ class Links:
         self._listener = Listener(own.raft_host, own.raft_port, trust.server, self._answer, self._strangers)
         self._session: aiohttp.ClientSession | None = None
         self._links: dict[str, _Link] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._dialling: dict[str, asyncio.Task[None]] = {}
 
     @property
     def up(self) -> dict[str, bool]:
@@ -84,14 +84,30 @@ class Links:
         await self._listener.start()
         connector = aiohttp.TCPConnector(ssl=self._trust.client, force_close=True, ttl_dns_cache=5, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
-        dialled = [peer for peer in self._partners.values() if peer.name < self._me]
-        self._tasks = [asyncio.create_task(self._keep_dialling(self._session, peer)) for peer in dialled]
+        self._dial_all(self._session)
+
+    def relink(self, peers: tuple[PeerSettings, ...]) -> None:
+        """Peers have moved, come or gone: the names stay who they are, the addresses are these."""
+        before, self._partners = self._partners, {peer.name: peer for peer in peers if peer.name != self._me}
+        for name in [name for name, peer in before.items() if self._partners.get(name) != peer]:
+            if name in self._dialling:
+                self._dialling.pop(name).cancel()
+            if name in self._links:
+                self._links[name].abandon()
+        if self._session is not None:
+            self._dial_all(self._session)
+
+    def _dial_all(self, session: aiohttp.ClientSession) -> None:
+        """The higher name dials the lower, so that there is one link for two."""
+        for name, peer in self._partners.items():
+            if name < self._me and name not in self._dialling:
+                self._dialling[name] = asyncio.create_task(self._keep_dialling(session, peer))
 
     async def stop(self) -> None:
         """Close every link and the listener."""
-        for task in self._tasks:
+        for task in self._dialling.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._dialling.values(), return_exceptions=True)
         for link in list(self._links.values()):
             await link.close()
         await self._listener.stop()

@@ -1,8 +1,8 @@
 """The door of the cluster for the application: submit a command, read the applied State, ask how Raft is.
 
-Runs in the application's loop; Raft runs in its own thread, and only immutable values cross. A submit
-that times out, meets no leader or loses its leader is answered None: its fate is not known, and only
-applied State tells. Whatever can no longer be a faithful replica calls `on_fatal` once.
+Runs in the application's loop; Raft runs elsewhere (thread.RaftThread), and only immutable values cross. A
+submit that times out, meets no leader or loses its leader is answered None: its fate is not known, and
+only applied State tells. Whatever can no longer be a faithful replica calls `on_fatal` once.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Final
 
 import msgspec
 
+from watchtower.cluster import backup
 from watchtower.cluster.replica import Replica
-from watchtower.cluster.thread import RaftThread
+from watchtower.cluster.thread import Raft
 from watchtower.core.commands import Answer, Command, Entry, encode
-from watchtower.core.model import COMMAND_VERSION, ClusterStatus, State
-from watchtower.core.ports import Clock
+from watchtower.core.model import Checkpoint, ClusterStatus, State
 from watchtower.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_STOP_S: Final = 5.0
+_TRANSFER_S: Final = 2.0
 _LOOK_S: Final = 0.5
 _STUCK_LOOKS: Final = 10
 """So many looks without one good tick in between, 5 s, and Raft counts as dead."""
@@ -37,15 +37,17 @@ Fate = asyncio.Future[Answer | None]
 class Cluster:
     """One peer's part in the replicated log.
 
-    `on_applied(state, index)` is called in the application's loop after entries were applied, with the
-    latest state only. `on_fatal(reason)` is called there at most once; the process must then end.
+    `replica` is the one that `raft` applies entries to. `on_applied(state, index)` is called in the
+    application's loop after entries were applied, with the latest state only. `on_fatal(reason)` is called
+    there at most once; the process must then end.
     """
 
     def __init__(
         self,
         settings: Settings,
         boot_id: str,
-        clock: Clock,
+        raft: Raft,
+        replica: Replica,
         *,
         on_applied: Callable[[State, int], None],
         on_fatal: Callable[[str], None],
@@ -54,10 +56,8 @@ class Cluster:
         self._boot_id = boot_id
         self._on_applied = on_applied
         self._on_fatal = on_fatal
-        self._replica = Replica()
-        self._thread = RaftThread(
-            settings, clock, self._replica, on_tick=self._ticked, on_fault=self._faulted
-        )
+        self._replica = replica
+        self._raft = raft
         self._numbers = count(1)
         self._applied = (State(), 0)
         self._told = 0
@@ -79,12 +79,12 @@ class Cluster:
 
     def status(self) -> ClusterStatus:
         """What this peer knows of Raft: for display, never for decisions."""
-        return msgspec.structs.replace(self._thread.status, tick_gap_s=self._thread.tick_gap_s)
+        return msgspec.structs.replace(self._raft.status, tick_gap_s=self._raft.tick_gap_s)
 
     async def start(self) -> None:
         """Replay what is on disk, then listen. Raises ClusterError when this peer cannot take part."""
         self._loop = asyncio.get_running_loop()
-        await asyncio.wrap_future(self._thread.start())
+        await asyncio.wrap_future(self._raft.start(self._ticked, self._faulted))
         self._deliver()
         self._watchdog = asyncio.create_task(self._watch())
 
@@ -93,7 +93,7 @@ class Cluster:
         if self._watchdog is not None:
             self._watchdog.cancel()
             await asyncio.gather(self._watchdog, return_exceptions=True)
-        await asyncio.to_thread(self._thread.stop, _STOP_S)
+        await self._raft.stop()
         self._deliver()
 
     async def submit(self, command: Command, *, timeout_s: float = 2.0) -> Answer | None:
@@ -102,7 +102,7 @@ class Cluster:
         Raises ValueError for a command longer than commands.ENTRY_BYTES_MAX, and for nothing else.
         """
         entry = Entry(
-            v=COMMAND_VERSION,
+            v=self.state.gate,
             by=self._settings.me,
             boot=self._boot_id,
             seq=next(self._numbers),
@@ -111,13 +111,42 @@ class Cluster:
         )
         text = encode(entry)
         fate: Fate = self._loop.create_future()
-        if not self._thread.propose(text, partial(self._settle, fate)):
+        if not self._raft.propose(text, partial(self._settle, fate)):
             return None
         try:
             async with asyncio.timeout(timeout_s):
                 return await fate
         except TimeoutError:
             return None
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The latest hash of the state that this peer has made; None before the first."""
+        return self._replica.checkpoint
+
+    async def transfer(self, to: str = "") -> str:
+        """Hand Raft leadership to `to`, or to whoever is furthest along. "" or why not."""
+        answer: asyncio.Future[str] = self._loop.create_future()
+
+        def told(reason: str) -> None:
+            self._in_app_loop(lambda: None if answer.done() else answer.set_result(reason))
+
+        if not self._raft.transfer(to, told):
+            return "Raft has ended"
+        try:
+            async with asyncio.timeout(_TRANSFER_S):
+                return await answer
+        except TimeoutError:
+            return "Raft did not answer in time"
+
+    async def backup(self) -> bytes:
+        """The applied state, as `watchtower cluster restore` reads it."""
+        return backup.encode(self.state)
+
+    def reload(self, settings: Settings) -> None:
+        """Take new addresses of the peers."""
+        self._settings = settings
+        self._raft.relink(settings.cluster.peers)
 
     # ---- called in the Raft thread
 
@@ -135,13 +164,12 @@ class Cluster:
             self._in_app_loop(self._deliver)
 
     def _refuse_foreign(self, state: State) -> None:
-        """Peers that differ about who the peers are could each find a majority of their own."""
+        """Peers of different clusters must never count each other."""
         mine = self._settings.cluster
-        if state.members and (set(state.members) != set(mine.peer_names) or state.cluster != mine.name):
+        if state.members and state.cluster != mine.name:
             self._replica.halt(
-                f"the ledger was founded for cluster {state.cluster!r} with peers "
-                f"{', '.join(sorted(state.members))}; this configuration has cluster {mine.name!r} "
-                f"with peers {', '.join(sorted(mine.peer_names))}: give every peer the same `cluster:`"
+                f"the ledger was founded for cluster {state.cluster!r}; this configuration has cluster "
+                f"{mine.name!r}: correct the file, or give this peer another `storage.path`"
             )
 
     def _faulted(self, reason: str) -> None:
@@ -180,9 +208,9 @@ class Cluster:
         ticks, stuck = -1, 0
         while not self._fatal:
             await asyncio.sleep(_LOOK_S)  # noqa: TID251 - the watchdog paces itself
-            stuck = stuck + 1 if self._thread.ticks == ticks else 0
-            ticks = self._thread.ticks
-            if not self._thread.is_alive:
+            stuck = stuck + 1 if self._raft.ticks == ticks else 0
+            ticks = self._raft.ticks
+            if not self._raft.is_alive:
                 self._end("the Raft thread has ended")
             elif stuck >= _STUCK_LOOKS:
                 self._end(f"Raft has made no progress for {_STUCK_LOOKS * _LOOK_S:.0f} s")

@@ -7,17 +7,22 @@ never raises for reasons of an entry. Two things stop this peer instead: an entr
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from pysyncobj import SyncObjConsumer, replicated
 
 from watchtower.core import commands, ledger
 from watchtower.core.commands import Answer, Entry, NewerVersion
-from watchtower.core.model import State
+from watchtower.core.model import Checkpoint, State
 
 _log = logging.getLogger(__name__)
+
+CHECK_EVERY: Final = 512
+"""So many entries lie between two hashes of the state."""
 
 Apply = Callable[[State, Entry], tuple[State, Answer]]
 
@@ -30,13 +35,15 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
     """Holds the replicated State; `state` is replaced as a whole, so other threads may read it any time.
 
     `halted` is "" or why nothing may be applied any more; `failures` counts entries on which `apply`
-    itself failed, a bug whose entry is then a no-op on every peer.
+    itself failed, a bug whose entry is then a no-op on every peer; `checkpoint` is the latest hash of the
+    state, which peers compare.
     """
 
     def __init__(self, apply: Apply = ledger.apply) -> None:
         self.apply = apply
         self.halted = ""
         self.failures = 0
+        self.checkpoint: Checkpoint | None = None
         super().__init__()
         self.state = State()
 
@@ -72,4 +79,11 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
                 "Applying a %s of %s failed; it is a no-op.", type(entry.command).__name__, entry.by
             )
             return Answer(ok=False, reason="applying it failed")
+        if self.state.entries % CHECK_EVERY == 0:
+            self.checkpoint = Checkpoint(entries=self.state.entries, hash=hash_of(self.state))
         return answer
+
+
+def hash_of(state: State) -> str:
+    """The same for equal states, whatever the order in which they came about."""
+    return hashlib.sha256(msgspec.json.encode(state, order="deterministic")).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""The Raft thread: a private event loop that ticks pysyncobj and serves the links, and does nothing else.
+"""The Raft thread: a private event loop that ticks the engine and serves the links, and does nothing else.
 
 A busy or blocked application therefore never costs an election. It ticks on every message and at least
-every 50 ms. A tick that raises is logged and counted; a replica that halted is never ticked again.
+every 50 ms. All of Raft is the engine's; here are only time, the thread and the wires.
 """
 
 from __future__ import annotations
@@ -11,22 +11,17 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
+from watchtower.cluster.engine import Done, Engine
 from watchtower.cluster.frames import Message
-from watchtower.cluster.journal import Storage
-from watchtower.cluster.library import Consensus
 from watchtower.cluster.links import Links
 from watchtower.cluster.replica import Replica
-from watchtower.cluster.snapshot import SnapshotFile
-from watchtower.cluster.transport import GuardTransport
+from watchtower.cluster.storage import Storage, open_folder
 from watchtower.cluster.trust import Trust
-from watchtower.core.commands import Answer
 from watchtower.core.model import ClusterStatus
 from watchtower.core.ports import Clock
-from watchtower.core.settings import Settings
+from watchtower.core.settings import PeerSettings, Settings
 from watchtower.errors import ClusterError
 
 _log = logging.getLogger(__name__)
@@ -34,38 +29,68 @@ _log = logging.getLogger(__name__)
 TICK_S: Final = 0.05
 _GAP_WINDOW_S: Final = 30.0
 _HAND_OVER_S: Final = 0.5
-_ERRORS_PER_LINE: Final = 100
+_STOP_S: Final = 5.0
 
-Done = Callable[[Answer | None], None]
+Told = Callable[[str], None]
+
+
+class Raft(Protocol):
+    """One peer's running Raft, as the door of the cluster uses it; `ticks` counts good ones."""
+
+    ticks: int
+
+    @property
+    def status(self) -> ClusterStatus:
+        """How Raft is, for display."""
+        ...
+
+    @property
+    def is_alive(self) -> bool:
+        """False when it has ended."""
+        ...
+
+    @property
+    def tick_gap_s(self) -> float:
+        """The longest time between two ticks of late."""
+        ...
+
+    def start(self, on_tick: Callable[[int], None], on_fault: Told) -> Future[None]:
+        """Begin; done when this peer listens, or holds the ClusterError why it cannot."""
+        ...
+
+    def propose(self, text: str, done: Done) -> bool:
+        """Propose one entry; False when Raft has ended."""
+        ...
+
+    def transfer(self, to: str, told: Told) -> bool:
+        """Hand leadership over; `told` gets "" or why not. False when Raft has ended."""
+        ...
+
+    def relink(self, peers: tuple[PeerSettings, ...]) -> None:
+        """Use these addresses from now on."""
+        ...
+
+    async def stop(self) -> None:
+        """Hand leadership over, close everything and wait for the end."""
+        ...
 
 
 class RaftThread:
-    """Runs one peer's Raft. `on_tick` and `on_fault` are called in this thread.
+    """Runs one peer's engine. `on_tick` and `on_fault` are called in this thread.
 
     `status` and `ticks` (the number of good ticks) may be read from any thread.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        replica: Replica,
-        *,
-        on_tick: Callable[[int], None],
-        on_fault: Callable[[str], None],
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock, replica: Replica, new_id: Callable[[], str]) -> None:
         self._settings = settings
         self._clock = clock
         self._replica = replica
-        self._on_tick = on_tick
-        self._on_fault = on_fault
+        self._new_id = new_id
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
         self._gaps = _Gaps(clock)
-        self._committed = 0
-        self._committed_boot = clock.now().boot
         self._kicked = self._closed = False
-        self._errors = 0
+        self._links: Links | None = None
         self.status = ClusterStatus()
         self.ticks = 0
 
@@ -79,8 +104,9 @@ class RaftThread:
         """The longest time between two ticks of late, counting the one under way."""
         return self._gaps.worst_s
 
-    def start(self) -> Future[None]:
+    def start(self, on_tick: Callable[[int], None], on_fault: Told) -> Future[None]:
         """Start; the future is done when this peer listens, or holds the ClusterError why it cannot."""
+        self._on_tick, self._on_fault = on_tick, on_fault
         self._thread.start()
         return self._started
 
@@ -89,18 +115,31 @@ class RaftThread:
 
         False when the thread has ended.
         """
+        return self._in_loop(self._propose, text, done)
+
+    def transfer(self, to: str, told: Told) -> bool:
+        """Hand leadership to `to` (or whoever is furthest along); `told` gets "" or why not."""
+        return self._in_loop(self._transfer, to, told)
+
+    def relink(self, peers: tuple[PeerSettings, ...]) -> None:
+        """Peers may have moved, come or gone: dial and accept by these addresses from now on."""
+        if self._links is not None:
+            self._in_loop(self._links.relink, peers)
+
+    async def stop(self) -> None:
+        """Hand leadership over, close everything and wait for the thread."""
+        if self._started.done():
+            self._in_loop(self._stopping.set)
+        await asyncio.to_thread(self._thread.join, _STOP_S)
+
+    def _in_loop(self, call: Callable[..., object], *arguments: object) -> bool:
         try:
-            self._loop.call_soon_threadsafe(self._propose, text, done)
+            self._loop.call_soon_threadsafe(call, *arguments)
         except RuntimeError:  # the loop is closed
             return False
         return True
 
-    def stop(self, timeout_s: float) -> None:
-        """Hand leadership over, close everything and wait for the thread. Blocks; call it in an executor."""
-        if self._started.done():
-            with suppress(RuntimeError):  # the loop is closed already
-                self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(timeout_s)
+    # ---- in the thread
 
     def _run(self) -> None:
         try:
@@ -120,48 +159,42 @@ class RaftThread:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        cluster = self._settings.cluster
-        storage = Storage(self._settings.storage_path, cluster=cluster.name, peer=self._settings.me)
+        settings = self._settings
+        folder = open_folder(settings.storage_path, settings.me)
         try:
+            storage = Storage(
+                folder.disk,
+                cluster=settings.cluster.name,
+                peer=settings.me,
+                alone=len(settings.cluster.peers) == 1,
+                new_id=self._new_id,
+            )
             await self._serve(storage)
         finally:
-            storage.close()
+            folder.close()
 
     async def _serve(self, storage: Storage) -> None:
         settings = self._settings
-        partners = tuple(name for name in settings.cluster.peer_names if name != settings.me)
-        self._links = self._make_links() if partners else None
-        self._consensus = Consensus(
-            me=settings.me,
-            partners=partners,
-            replica=self._replica,
-            journal=storage.journal,
-            snapshot_file=SnapshotFile(storage.snapshot, settings.cluster.name, self._replica),
-            transport_class=partial(GuardTransport, send=self._send, is_halted=self._is_halted),
-        )
+        if len(settings.cluster.peers) > 1:
+            cluster, me = settings.cluster, settings.me
+            trust = Trust(cluster=cluster.name, peer=me, secrets=cluster.secrets)
+            self._links = Links(me, cluster.peers, trust)
+        self._engine = Engine(settings, storage, self._replica, self._clock, self._send)
         try:
             await self._live()
         finally:
             if self._links is not None:
                 await self._links.stop()
             self._closed = True
-            self._consensus.close()
-
-    def _make_links(self) -> Links:
-        cluster, me = self._settings.cluster, self._settings.me
-        return Links(me, cluster.peers, Trust(cluster=cluster.name, peer=me, secrets=cluster.secrets))
+            self._engine.close()
 
     async def _live(self) -> None:
         """From the first tick, which replays what is on disk, until stopped or halted."""
         self._tick()
         if self._is_halted():
             raise ClusterError(self._replica.halted)
-        if self._links is None:
-            # Nobody to wait for.
-            self._consensus.deadline.expire()
-            self._tick()
-        else:
-            await self._links.start(_Kicking(self._consensus.transport, self._kick))
+        if self._links is not None:
+            await self._links.start(_Kicking(self._engine, self._kick))
         self._started.set_result(None)
         while not self._stopping.is_set() and not self._is_halted():
             self._tick()
@@ -170,6 +203,9 @@ class RaftThread:
             self._on_fault(self._replica.halted)
             return
         await self._hand_over()
+
+    def _is_halted(self) -> bool:
+        return bool(self._replica.halted)
 
     async def _pause(self, timeout_s: float) -> None:
         try:
@@ -180,26 +216,27 @@ class RaftThread:
 
     async def _hand_over(self) -> None:
         """Before a leader leaves, the next one begins; bounded, since nobody may be there to take over."""
-        if self._consensus.role != "leader" or not any(self.status.links.values()):
-            return
         deadline = self._loop.time() + _HAND_OVER_S
-        self._consensus.hand_over()
-        while self._consensus.role == "leader" and self._loop.time() < deadline:
+        while self.status.role == "leader" and any(self.status.links.values()):
+            if self._loop.time() > deadline:
+                return
+            self._engine.transfer()
             self._tick()
             await asyncio.sleep(TICK_S / 5)  # noqa: TID251 - ticks on while the successor is elected
-
-    def _is_halted(self) -> bool:
-        return bool(self._replica.halted)
 
     def _send(self, peer: str, message: Message) -> bool:
         return self._links is not None and self._links.send(peer, message)
 
     def _propose(self, text: str, done: Done) -> None:
-        self._consensus.propose(text, done)
+        self._engine.propose(text, done)
         self._kick()
         if self._links is None:
             # Nobody's acknowledgement will bring the tick that commits what the first one appends.
             self._loop.call_soon(self._tick)
+
+    def _transfer(self, to: str, told: Told) -> None:
+        told(self._engine.transfer(to))
+        self._kick()
 
     def _kick(self) -> None:
         """Tick soon: something arrived."""
@@ -210,58 +247,36 @@ class RaftThread:
     def _tick(self) -> None:
         self._kicked = False
         self._gaps.note()
-        if self._is_halted() or self._closed:
+        if self._closed:
             return
-        try:
-            self._consensus.tick()
-        except Exception:  # noqa: BLE001 - the root of a tick: pysyncobj goes on with the next one
-            if self._is_halted():
-                return
-            self._errors += 1
-            if self._errors % _ERRORS_PER_LINE == 1:
-                _log.exception("A Raft tick failed (%d so far).", self._errors)
-            return
-        self.ticks += 1
-        self.status = self._look()
-        self._on_tick(self.status.applied_index)
-
-    def _look(self) -> ClusterStatus:
-        consensus, links = self._consensus, self._links
-        commit_index = consensus.commit_index
-        if commit_index != self._committed:
-            self._committed, self._committed_boot = commit_index, self._clock.now().boot
-        return ClusterStatus(
-            role=consensus.role,
-            leader=consensus.leader,
-            term=consensus.term,
-            commit_index=commit_index,
-            applied_index=consensus.applied_index,
-            links=links.up if links is not None else {},
-            tick_errors=self._errors + self._replica.failures,
-            rejected_connections=links.rejected if links is not None else 0,
-            last_commit_age_s=self._clock.now().boot - self._committed_boot,
-            # The first entry is written by every peer alone; a second one only a leader commits.
-            had_quorum=commit_index > 1 or consensus.applied_index > 1,
-        )
+        if self._links is not None:
+            self._engine.rejected = self._links.rejected
+        is_good = self._engine.tick()
+        self.status = self._engine.status
+        # A disk that takes nothing is a trouble of its own; the thread is alive all the same.
+        if is_good or self.status.trouble:
+            self.ticks += 1
+        if is_good:
+            self._on_tick(self.status.applied_index)
 
 
 class _Kicking:
-    """Passes what the links do to the transport, and has pysyncobj ticked after it."""
+    """Passes what the links do to the engine, and has it ticked after it."""
 
-    def __init__(self, transport: GuardTransport, kick: Callable[[], None]) -> None:
-        self._transport = transport
+    def __init__(self, engine: Engine, kick: Callable[[], None]) -> None:
+        self._engine = engine
         self._kick = kick
 
     def connected(self, peer: str) -> None:
-        self._transport.connected(peer)
+        self._engine.connected(peer)
         self._kick()
 
     def disconnected(self, peer: str) -> None:
-        self._transport.disconnected(peer)
+        self._engine.disconnected(peer)
         self._kick()
 
     def received(self, peer: str, message: Message) -> None:
-        self._transport.received(peer, message)
+        self._engine.received(peer, message)
         self._kick()
 
 

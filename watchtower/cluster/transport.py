@@ -1,28 +1,47 @@
-"""The border between pysyncobj and the wire: messages in and out, mended where pysyncobj trusts too much.
+"""The guard: the border between pysyncobj and the wire, where each of its known faults is mended.
 
-What is mended (line numbers of pysyncobj 0.3.17): acknowledgements carry their term and stale ones are
-dropped (1070-1083); the commit index that comes with a snapshot is not believed beyond our own (1022-1033);
+Line numbers are of pysyncobj 0.3.17. Acknowledgements carry their term and stale ones are dropped
+(1070-1083); the commit index that comes with a snapshot is not believed beyond our own (1022-1033);
 entries that match are kept (991-1006 would cut and add them again, even applied ones); a leader of an
-older term is told the newer one (it would be ignored in silence). A peer that was alone waits for a
-leader once more before it calls an election. PreVote is not here yet.
+older term is told the newer one; elections are asked for first (prevote.py); a peer without memory keeps
+silent (quarantine.py); nothing is promised before the disk holds it (journal.py). It decides no policy.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
+from msgspec import convert, structs
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
 from watchtower.cluster.frames import LogEntry, Message
-from watchtower.cluster.library import ElectionDeadline
+from watchtower.cluster.inside import Inside, now_s
+from watchtower.cluster.journal import Journal
+from watchtower.cluster.prevote import PreVote, Tail
+from watchtower.cluster.quarantine import Hello, Quarantine
+from watchtower.core.model import State
+
+_log = logging.getLogger(__name__)
+
+_PROMISES: Final = ("next_node_idx", "request_vote", "response_vote")
+"""Messages that others count on: what they tell must be on our disk first."""
+_VOTES: Final = ("request_vote", "response_vote", "pre_vote", "pre_vote_answer")
+_RESIZE: Final = b'"type":"resize"'
+"""What only a command that changes the members holds (core/commands.py)."""
+_NOBODY: Final = "-"
+"""Whom a peer without memory has voted for in the term it comes back in: so it votes for no one."""
+
+Send = Callable[[str, Message], bool]
 
 
 class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
     """pysyncobj's transport over whatever `send(peer, message)` and the three events below connect.
 
-    `is_halted` says that this peer must not speak any more; `stale_acks` counts acknowledgements dropped.
+    `is_halted` says that this peer must not speak any more, `applied` is its state; `stale_acks` counts
+    acknowledgements that were dropped.
     """
 
     def __init__(
@@ -31,69 +50,207 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         me: Node,
         others: set[Node],
         *,
-        send: Callable[[str, Message], bool],
+        send: Send,
         is_halted: Callable[[], bool],
+        applied: Callable[[], State],
+        journal: Journal,
+        disk_id: str,
+        stickiness_s: float,
+        silence_s: float,
     ) -> None:
         super().__init__(syncobj, me, others)
         self._syncobj = syncobj
+        self._me = str(me.id)
         self._nodes = {str(node.id): node for node in others}
         self._send = send
         self._is_halted = is_halted
-        self._up: set[str] = set()
+        self._applied = applied
+        self._journal = journal
+        self._disk_id = disk_id
+        self._linked: set[str] = set()
+        self._said: Hello | None = None
+        self._prevote = PreVote(self._me, stickiness_s)
+        self._calls_election = False
+        self._stickiness_s = stickiness_s
+        self._silence_s = silence_s
+        self.quarantine = Quarantine(self._me, self._nodes, journal.quarantine)
         self.stale_acks = 0
 
+    def attach(self, inside: Inside) -> None:
+        """Take the inside of the SyncObj that made this transport."""
+        self._inside = inside
+
+    @property
+    def is_leader_silent(self) -> bool:
+        """True when no leader was heard for a whole election timeout."""
+        return now_s() - self._prevote.heard_s > self._silence_s
+
+    @property
+    def waits_for(self) -> str:
+        """Why this peer does not vote, and what it waits for; "" when it votes."""
+        reason = self.quarantine.reason
+        return f"{reason}; waits for {self.quarantine.missing}" if reason else ""
+
+    def begin_alone(self) -> None:
+        """There are no others who could remember: what is here is all there is."""
+        if self.quarantine.reason:
+            self._lift("it is the only member")
+
+    def retire(self, why: str) -> None:
+        """Vote no more; should this peer be taken back, it is refilled first."""
+        if not self.quarantine.reason:
+            self.quarantine.reason = why
+            self._journal.set_quarantine(why)
+
+    # ---- what pysyncobj calls
+
     def send(self, node: Node, message: Message) -> bool:
-        """Send one message of pysyncobj's; False when there is no link to `node`."""
-        if self._is_halted():
+        """Send one message of pysyncobj's; False when it did not leave."""
+        if not self._may_speak() or (self.quarantine.reason and message["type"] in _VOTES):
             return False
         if message["type"] == "next_node_idx":
-            message = {**message, "term": self._syncobj.raftCurrentTerm}
+            message = {**message, "term": self._inside.term}
+        if message["type"] in _PROMISES and not self._is_on_disk():
+            return False
         return self._send(str(node.id), message)
+
+    def addNode(self, node: Node) -> None:  # noqa: N802 - pysyncobj calls it so
+        """A member more."""
+        name = str(node.id)
+        self._nodes[name] = node
+        if name in self._linked:
+            self._onNodeConnected(node)
+
+    def dropNode(self, node: Node) -> None:  # noqa: N802 - pysyncobj calls it so
+        """A member less; its link may stay until its own configuration follows."""
+        self._nodes.pop(str(node.id), None)
+
+    def destroy(self) -> None:
+        """Nothing to close: the links belong to whoever made them."""
+
+    # ---- what the links tell
 
     def connected(self, peer: str) -> None:
         """A link to `peer` is up."""
-        if not self._up:
+        if not self._linked:
             # Back from isolation: hear the leader first, instead of deposing it with an election.
-            ElectionDeadline(self._syncobj).renew()
-        self._up.add(peer)
-        self._onNodeConnected(self._nodes[peer])
+            self._inside.put_off_election()
+        self._linked.add(peer)
+        if self._may_speak():
+            self._send(peer, self._hello())
+        if peer in self._nodes:
+            self._onNodeConnected(self._nodes[peer])
 
     def disconnected(self, peer: str) -> None:
-        """The link to `peer` is gone; a snapshot on its way there starts again from its beginning."""
-        self._up.discard(peer)
-        self._onNodeDisconnected(self._nodes[peer])
-        self._syncobj._SyncObj__serializer.cancelTransmisstion(self._nodes[peer])  # noqa: SLF001 - see library.py
+        """The link to `peer` is gone."""
+        self._linked.discard(peer)
+        if peer in self._nodes:
+            self._onNodeDisconnected(self._nodes[peer])
+            self._inside.forget_transfers(self._nodes[peer])
 
     def received(self, peer: str, message: Message) -> None:
         """`peer` sent `message`, already checked by frames.decode."""
-        if self._is_halted():
+        if not self._may_speak():
             return
-        term = self._syncobj.raftCurrentTerm
         kind = message["type"]
-        if kind == "next_node_idx" and message["term"] != term:
+        if kind == "hello":
+            self._on_hello(peer, message)
+        elif peer not in self._nodes:
+            return
+        elif kind == "pre_vote":
+            self._on_pre_vote(peer, message)
+        elif kind == "pre_vote_answer":
+            self._on_pre_vote_answer(peer, message)
+        elif kind == "append_entries":
+            self._on_append(self._nodes[peer], message)
+        elif kind == "next_node_idx" and message["term"] != self._inside.term:
             self.stale_acks += 1
+        elif not (self.quarantine.reason and kind in (*_VOTES, "timeout_now")):
+            self._onMessageReceived(self._nodes[peer], message)
+
+    # ---- before every tick
+
+    def before_tick(self) -> None:
+        """Hold back an election until it could be won, and tell the others what has changed with us."""
+        self._may_begin()
+        if self._said is not None and self._hello_now() != self._said:
+            hello = self._hello()
+            for peer in sorted(self._linked):
+                self._send(peer, hello)
+        inside = self._inside
+        if inside.role == "leader" or not self._nodes or inside.is_taking_over or not inside.is_election_due:
             return
-        if kind == "append_entries":
-            if message["term"] < term:
-                self._tell_newer_term(peer)
-                return
-            self._append(self._nodes[peer], message)
+        if self._calls_election:
+            self._calls_election = False
             return
-        self._onMessageReceived(self._nodes[peer], message)
+        inside.put_off_election()
+        if self.quarantine.reason or not self._linked.intersection(self._nodes):
+            return
+        self._ask()
+
+    def _ask(self) -> None:
+        tail = self._inside.tail
+        question = {
+            "type": "pre_vote",
+            "round": self._prevote.ask(),
+            "term": self._inside.term + 1,
+            "last_log_index": tail.index,
+            "last_log_term": tail.term,
+        }
+        for peer in sorted(self._nodes):
+            self._send(peer, question)
+
+    # ---- elections
+
+    def _on_pre_vote(self, peer: str, message: Message) -> None:
+        if self.quarantine.reason:
+            return
+        inside = self._inside
+        majority = (len(self._nodes) + 1) // 2 + 1
+        leads = inside.role == "leader" and 1 + inside.answered_within(self._stickiness_s) >= majority
+        asked = Tail(term=message["last_log_term"], index=message["last_log_index"])
+        refusal = self._prevote.refusal(asked, inside.tail, now_s(), leads=leads)
+        granted = not refusal and message["term"] > inside.term
+        answer = {"round": message["round"], "term": inside.term, "granted": granted}
+        self._send(peer, {"type": "pre_vote_answer", **answer})
+
+    def _on_pre_vote_answer(self, peer: str, message: Message) -> None:
+        if message["term"] > self._inside.term:
+            # Our question was about a term that is over: ask again in a newer one.
+            self._inside.adopt_term(message["term"], None)
+            return
+        may_lead = message["granted"] and self._inside.role != "leader"
+        if may_lead and self._prevote.answered(message["round"], peer, (*self._nodes, self._me)):
+            self._calls_election = True
+            self._inside.call_election()
+
+    # ---- what a leader sends
+
+    def _on_append(self, node: Node, message: Message) -> None:
+        if message["term"] < self._inside.term:
+            self._tell_newer_term(str(node.id))
+            return
+        if self.quarantine.reason and not self._believes(message):
+            return
+        self._prevote.heard(now_s())
+        self._calls_election = False
+        self._append(node, message)
+        if self.quarantine.reason and self._is_refilled(message):
+            self._lift("it holds everything that is committed")
 
     def _append(self, node: Node, message: Message) -> None:
         """A leader's entries, heartbeat or part of a snapshot."""
-        committed = self._syncobj.raftCommitIndex
+        committed = self._inside.commit_index
         if "prevLogIdx" not in message:
             # A snapshot is under way: our tail is not verified, so its commit index is not ours.
             self._onMessageReceived(
                 node, {**message, "commit_index": min(message["commit_index"], committed)}
             )
             return
-        log = self._syncobj._SyncObj__raftLog  # noqa: SLF001 - see library.py
+        log = self._inside.log
         fresh = without_known(log, message)
         verified = fresh["prevLogIdx"]
-        matches = verified is not None and _term_at(log, verified) == fresh["prevLogTerm"]
+        matches = verified is not None and term_at(log, verified) == fresh["prevLogTerm"]
         if fresh["entries"] or not matches:
             self._onMessageReceived(node, fresh)
             return
@@ -114,11 +271,93 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         """A vote request that cannot win: its only effect is that the old leader steps down."""
         nudge = {
             "type": "request_vote",
-            "term": self._syncobj.raftCurrentTerm,
+            "term": self._inside.term,
             "last_log_index": 0,
             "last_log_term": -1,
         }
         self._send(peer, nudge)
+
+    # ---- memory
+
+    def _hello_now(self) -> Hello:
+        state = self._applied()
+        return Hello(
+            disk=self._disk_id,
+            term=self._said.term if self._said is not None else self._inside.term,
+            is_blank=self._inside.tail.index <= 1,
+            votes=not self.quarantine.reason,
+            members=state.members,
+            members_gen=state.members_gen,
+            is_resizing=self._is_resizing(),
+        )
+
+    def _is_resizing(self) -> bool:
+        """True when the log holds a change of the members that is not applied here yet."""
+        log, applied = self._inside.log, self._inside.applied_index
+        return any(_RESIZE in command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
+
+    def _hello(self) -> Message:
+        self._said = None
+        self._said = said = self._hello_now()
+        return {"type": "hello", **structs.asdict(said)}
+
+    def _on_hello(self, peer: str, message: Message) -> None:
+        hello = convert({key: value for key, value in message.items() if key != "type"}, Hello)
+        if self.quarantine.hello(peer, hello):
+            _log.warning("Peer %s has lost its disk: what it promised before counts no more.", peer)
+            if self._inside.role == "leader":
+                self._inside.distrust(peer)
+            elif self._inside.role == "candidate":
+                # It may have voted for us, and may not know it: this candidacy is over.
+                self._inside.adopt_term(self._inside.term, self._me)
+
+    def _may_begin(self) -> None:
+        """A cluster whose peers are all new has nothing to remember."""
+        if not self.quarantine.reason or self._inside.tail.index > 1 or not self._nodes:
+            return
+        if self.quarantine.all_begin(self._linked):
+            self._lift("every configured peer is there and none has run before")
+
+    def _believes(self, message: Message) -> bool:
+        """True for a leader that is no older than anything our earlier self may have promised."""
+        floor = self.quarantine.floor
+        if floor is None or message["term"] < floor:
+            return False
+        if self._inside.term < message["term"] or not self._journal.getVotedForNodeId():
+            # It may have voted in this very term: it does not do so again.
+            self._inside.adopt_term(message["term"], _NOBODY)
+        return True
+
+    def _is_refilled(self, message: Message) -> bool:
+        """True when we hold what the leader has committed, and it has committed something of its own term."""
+        index = message["commit_index"]
+        return (
+            "prevLogIdx" in message
+            and index <= self._inside.commit_index
+            and term_at(self._inside.log, index) == message["term"]
+        )
+
+    def _lift(self, why: str) -> None:
+        self._journal.set_quarantine("")
+        if self._is_on_disk():
+            _log.info("This peer votes: %s.", why)
+            self.quarantine.lift()
+        else:
+            self._journal.set_quarantine(self.quarantine.reason)
+
+    # ---- the disk
+
+    def _may_speak(self) -> bool:
+        return not self._is_halted() and not self._journal.trouble
+
+    def _is_on_disk(self) -> bool:
+        """Bring everything onto the disk; False when it does not take it (the journal keeps the reason)."""
+        try:
+            self._journal.flush()
+        except OSError as error:
+            _log.error("The journal cannot be written: %s.", error.strerror or error)
+            return False
+        return True
 
 
 def without_known(log: Sequence[LogEntry], message: Message) -> Message:
@@ -127,10 +366,10 @@ def without_known(log: Sequence[LogEntry], message: Message) -> Message:
     The message itself when its previous entry does not match: then pysyncobj answers that.
     """
     previous, entries = message["prevLogIdx"], message["entries"]
-    if previous is None or _term_at(log, previous) != message["prevLogTerm"]:
+    if previous is None or term_at(log, previous) != message["prevLogTerm"]:
         return message
     known = 0
-    while known < len(entries) and _term_at(log, entries[known][1]) == entries[known][2]:
+    while known < len(entries) and term_at(log, entries[known][1]) == entries[known][2]:
         known += 1
     if known == 0:
         return message
@@ -138,7 +377,7 @@ def without_known(log: Sequence[LogEntry], message: Message) -> Message:
     return {**message, "prevLogIdx": index, "prevLogTerm": term, "entries": entries[known:]}
 
 
-def _term_at(log: Sequence[LogEntry], index: int) -> int | None:
+def term_at(log: Sequence[LogEntry], index: int) -> int | None:
     """Term of the entry at `index`; None when `log` does not have it."""
     place = index - log[0][1]
     return log[place][2] if 0 <= place < len(log) else None

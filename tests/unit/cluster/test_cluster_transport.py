@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from watchtower.cluster import library
+from watchtower.cluster.disk import FolderDisk
+from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import Message
 from watchtower.cluster.library import Consensus
+from watchtower.cluster.quarantine import Hello
 from watchtower.cluster.replica import Replica
-from watchtower.cluster.snapshot import SnapshotFile
-from watchtower.cluster.transport import GuardTransport, without_known
+from watchtower.cluster.storage import Storage
+from watchtower.cluster.transport import without_known
+from watchtower.core.settings import LAN
 
 
 def entries(*terms: int, first: int) -> list[tuple[bytes, int, int]]:
@@ -66,22 +72,33 @@ def test_known_entries_are_taken_off_the_front(message: Message, expected: Messa
 
 
 class Border:
-    """Peer a of three, with the messages it sent to b and c; they are what a test says in their name."""
+    """Peer a of three, with the messages it sent to b and c; they are what a test says in their name.
 
-    def __init__(self, folder: Path) -> None:
+    It remembers everything unless the test wants otherwise, and its pysyncobj runs on `clock_s`.
+    """
+
+    def __init__(self, folder: Path, *, amnesia: bool = False) -> None:
+        self.clock_s = 1000.0
+        library.use(now_s=lambda: self.clock_s, dice=random.Random(1))  # noqa: S311 - repeatable
         self.sent: list[tuple[str, Message]] = []
         self.replica = Replica()
+        folder.mkdir(exist_ok=True)
+        self.disk = FolderDisk(folder)
+        self.storage = Storage(self.disk, cluster="t", peer="a", alone=False, new_id=lambda: "disk")
+        self.journal = self.storage.journal
+        self.journal.set_quarantine("its data folder is empty" if amnesia else "")
         self.consensus = Consensus(
             me="a",
             partners=("b", "c"),
             replica=self.replica,
-            journal=folder / "journal",
-            snapshot_file=SnapshotFile(folder / "snapshot", "t", self.replica),
-            transport_class=partial(
-                GuardTransport, send=self.send, is_halted=lambda: bool(self.replica.halted)
-            ),
+            journal=self.journal,
+            disk_id=self.storage.disk_id,
+            exchange=SnapshotExchange(self.storage.snapshots, self.replica, "t"),
+            timing=LAN,
+            send=self.send,
         )
-        self.transport: GuardTransport = self.consensus.transport
+        self.inside = self.consensus.inside
+        self.guard = self.consensus.guard
         self.consensus.tick()
 
     def send(self, peer: str, message: Message) -> bool:
@@ -89,24 +106,53 @@ class Border:
         self.sent.append((peer, message))
         return True
 
+    def kinds(self, peer: str = "b") -> list[str]:
+        """The types of what went to `peer` since the last look."""
+        kinds = [message["type"] for to, message in self.sent if to == peer]
+        self.sent.clear()
+        return kinds
+
     def hear(self, peer: str, kind: str, **message: object) -> None:
         """A message of `peer`, and the tick that follows it."""
-        self.transport.received(peer, {"type": kind, **message})
+        self.guard.received(peer, {"type": kind, **message})
         self.consensus.tick()
 
-    def append(self, previous: int, term: int, *terms: int, commit: int = 1) -> None:
-        """Entries with `terms` from b, leader of term 5."""
-        self.hear(
-            "b", term=5, commit_index=commit, kind="append_entries", **tail(append(previous, term, *terms))
-        )
+    def greet(
+        self, peer: str, term: int = 0, *, disk: str = "", blank: bool = False, votes: bool = True
+    ) -> None:
+        """A new link to `peer`, and its first word on it."""
+        self.guard.connected(peer)
+        said = Hello(disk=disk or f"disk-{peer}", term=term, is_blank=blank, votes=votes)
+        self.hear(peer, "hello", **structs.asdict(said))
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, and a tick."""
+        self.clock_s += seconds
+        self.consensus.tick()
+
+    def append(self, previous: int, term: int, *terms: int, commit: int = 1, leads: int = 5) -> None:
+        """Entries with `terms` from b, leader of term `leads`."""
+        sent = tail(append(previous, term, *terms))
+        self.hear("b", term=leads, commit_index=commit, kind="append_entries", **sent)
+
+    def append_quietly(self, previous: int, term: int, *terms: int) -> None:
+        """The same without the tick."""
+        sent = append(previous, term, *terms)
+        self.guard.received("b", {**sent, "term": 5, "commit_index": 1})
 
     def lead(self) -> None:
-        """Become leader of term 1 by b's vote, with a no-op at index 2."""
-        self.transport.connected("b")
-        self.consensus.deadline.expire()
-        self.consensus.tick()
+        """Become leader of term 1 by b's word and b's vote, with a no-op at index 2."""
+        self.greet("b")
+        self.wait(2.5)
+        self.hear("b", "pre_vote_answer", round=1, term=0, granted=True)
         self.hear("b", "response_vote", term=1)
-        assert self.consensus.role == "leader"
+        assert self.inside.role == "leader"
+
+    def close(self) -> None:
+        """Let go of the files and of the clock."""
+        self.consensus.close()
+        self.disk.close()
+        library.use()
 
 
 def tail(message: Message) -> Message:
@@ -116,10 +162,18 @@ def tail(message: Message) -> Message:
 
 @pytest.fixture
 def border(tmp_path: Path) -> Iterator[Border]:
-    """A fresh Border; its files are closed afterwards."""
-    made = Border(tmp_path)
+    """A fresh Border that remembers; its files are closed afterwards."""
+    made = Border(tmp_path / "a")
     yield made
-    made.consensus.close()
+    made.close()
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> Iterator[Border]:
+    """A Border with an empty disk."""
+    made = Border(tmp_path / "a", amnesia=True)
+    yield made
+    made.close()
 
 
 def test_an_acknowledgement_of_an_earlier_term_commits_nothing(border: Border) -> None:
@@ -127,9 +181,9 @@ def test_an_acknowledgement_of_an_earlier_term_commits_nothing(border: Border) -
     border.lead()
     said = {"next_node_idx": 3, "reset": False, "success": True}
     border.hear("b", "next_node_idx", **said, term=0)
-    assert (border.consensus.commit_index, border.transport.stale_acks) == (1, 1)
+    assert (border.inside.commit_index, border.guard.stale_acks) == (1, 1)
     border.hear("b", "next_node_idx", **said, term=1)
-    assert border.consensus.commit_index == 2
+    assert border.inside.commit_index == 2
 
 
 def test_our_acknowledgements_carry_our_term(border: Border) -> None:
@@ -143,15 +197,15 @@ def test_the_commit_index_beside_a_snapshot_does_not_commit_our_own_tail(border:
     """Entries that no leader has verified must not be applied because a snapshot is on its way."""
     border.append(1, 0, 5, 5)
     border.hear("c", "append_entries", term=6, commit_index=3, serialized=None)
-    assert border.consensus.commit_index == 1
+    assert border.inside.commit_index == 1
 
 
 def test_entries_sent_again_do_not_cut_what_came_after_them(border: Border) -> None:
     """A repeat of older entries is acknowledged up to itself and leaves newer ones in the log."""
     border.append(1, 0, 5, 5, 5, commit=4)
-    assert border.consensus.applied_index == 4
+    assert border.inside.applied_index == 4
     border.append(1, 0, 5, commit=4)
-    assert [index for _, index, _ in border.consensus.log] == [1, 2, 3, 4]
+    assert [index for _, index, _ in border.inside.log] == [1, 2, 3, 4]
     assert border.sent[-1][1]["next_node_idx"] == 3
 
 
@@ -159,7 +213,7 @@ def test_a_conflicting_tail_is_still_replaced(border: Border) -> None:
     """Entries of another term take the place of ours from the first difference on."""
     border.append(1, 0, 4, 4, 4)
     border.append(1, 0, 4, 5)
-    assert [term for _, _, term in border.consensus.log] == [0, 4, 5]
+    assert [term for _, _, term in border.inside.log] == [0, 4, 5]
     assert border.sent[-1][1]["next_node_idx"] == 4
 
 
@@ -167,21 +221,150 @@ def test_a_heartbeat_commits_no_more_than_it_verified(border: Border) -> None:
     """A repeat of older entries says nothing about the newer ones that we hold."""
     border.append(1, 0, 4, 4, 4)
     border.append(1, 0, 4, commit=4)
-    assert border.consensus.commit_index == 2
+    assert border.inside.commit_index == 2
 
 
 def test_a_peer_back_from_isolation_waits_for_a_leader_first(border: Border) -> None:
     """Its first link does not set off the election that was due long ago."""
-    border.consensus.deadline.expire()
-    border.transport.connected("b")
+    border.clock_s += 60
+    border.guard.connected("b")
     border.consensus.tick()
-    assert (border.consensus.role, border.consensus.term) == ("follower", 0)
+    assert (border.inside.role, border.inside.term) == ("follower", 0)
 
 
 def test_a_halted_replica_neither_hears_nor_speaks(border: Border) -> None:
     """After a halt no vote and no acknowledgement leaves this peer."""
     border.replica.halt("planned")
     border.hear("b", "request_vote", term=9, last_log_index=9, last_log_term=9)
-    assert border.consensus.term == 0
+    assert border.inside.term == 0
     assert not border.sent
-    assert not border.transport.send(next(iter(border.consensus._object.otherNodes)), {"type": "timeout_now"})
+    assert not border.guard.send(border.inside.partners["b"], {"type": "timeout_now"})
+
+
+# ---- PreVote
+
+
+def test_an_election_is_asked_for_before_it_is_held(border: Border) -> None:
+    """Silence of the leader makes a ask; only a majority's word makes it a candidate of a new term."""
+    border.greet("b")
+    border.kinds()
+    border.wait(2.5)
+    assert (border.inside.role, border.inside.term) == ("follower", 0)
+    assert border.kinds() == ["pre_vote"]
+    border.hear("b", "pre_vote_answer", round=1, term=0, granted=True)
+    assert (border.inside.role, border.inside.term) == ("candidate", 1)
+    assert border.kinds() == ["request_vote"]
+
+
+def test_a_refused_peer_asks_again_and_disturbs_nobody(border: Border) -> None:
+    """Without a majority's word the term stays; an answer of a newer term is taken over."""
+    border.greet("b")
+    for _ in range(10):
+        border.wait(2.5)
+        border.hear("b", "pre_vote_answer", round=1, term=0, granted=False)
+    assert border.inside.term == 0
+    border.hear("b", "pre_vote_answer", round=1, term=7, granted=False)
+    assert (border.inside.role, border.inside.term) == ("follower", 7)
+
+
+def test_who_hears_a_leader_refuses_an_election(border: Border) -> None:
+    """The word is given when the leader has been silent for the shortest election timeout, not before."""
+    border.append(1, 0, 5)
+    question = {"round": 3, "term": 6, "last_log_index": 9, "last_log_term": 5}
+    border.hear("c", "pre_vote", **question)
+    border.wait(1.0)
+    border.hear("c", "pre_vote", **question)
+    answers = [message["granted"] for _, message in border.sent if message["type"] == "pre_vote_answer"]
+    assert answers == [False, True]
+
+
+def test_a_peer_that_was_asked_to_take_over_asks_nobody(border: Border) -> None:
+    """A planned hand-over begins its election at once."""
+    border.greet("b")
+    border.append(1, 0, 5)
+    border.hear("b", "timeout_now", term=5)
+    assert (border.inside.role, border.inside.term) == ("candidate", 6)
+
+
+# ---- a peer without memory
+
+
+def test_a_peer_without_memory_neither_asks_votes_nor_acknowledges(blank: Border) -> None:
+    """It may have promised anything: until it has heard the others it is silent."""
+    blank.greet("b", 3)
+    blank.kinds()
+    blank.wait(5.0)
+    blank.hear("b", "request_vote", term=4, last_log_index=9, last_log_term=3)
+    blank.hear("b", "pre_vote", round=1, term=5, last_log_index=9, last_log_term=3)
+    blank.append(1, 0, 3, commit=2, leads=3)
+    assert blank.kinds() == []
+    assert blank.inside.tail.index == 1
+
+
+def test_a_peer_without_memory_believes_no_leader_older_than_what_it_heard(blank: Border) -> None:
+    """C knows of term 7, in which the earlier self of a may have acknowledged: b's term 3 is over."""
+    blank.greet("b", 3)
+    blank.greet("c", 7)
+    blank.kinds()
+    blank.append(1, 0, 3, commit=2, leads=3)
+    assert blank.kinds() == []
+    blank.append(1, 0, 7, commit=1, leads=7)
+    assert blank.kinds()[0] == "next_node_idx"
+
+
+def test_a_peer_without_memory_votes_again_when_it_is_refilled(blank: Border) -> None:
+    """Refilled is: it holds all that a leader has committed, an entry of that leader's own term among it."""
+    blank.greet("b", 7)
+    blank.greet("c", 7)
+    blank.append(1, 0, 6, 7, commit=1, leads=7)
+    assert blank.guard.waits_for
+    blank.append(3, 7, commit=2, leads=7)
+    assert blank.guard.waits_for, "entry 2 is of an older term: what that leader commits is not known yet"
+    blank.append(3, 7, commit=3, leads=7)
+    assert (blank.guard.waits_for, blank.journal.quarantine) == ("", "")
+    assert blank.kinds("c")[-1] == "hello", "the others are told"
+    blank.hear("c", "request_vote", term=7, last_log_index=9, last_log_term=7)
+    assert "response_vote" not in blank.kinds("c"), "in the term it came back in it may have voted"
+    blank.hear("c", "request_vote", term=8, last_log_index=9, last_log_term=7)
+    assert blank.kinds("c")[0] == "response_vote"
+
+
+def test_a_new_cluster_begins_when_all_its_peers_are_there(blank: Border) -> None:
+    """Three empty disks that see each other have nothing to forget; two of three do not know that."""
+    blank.greet("b", blank=True, votes=False)
+    assert blank.guard.waits_for == "its data folder is empty; waits for word of c"
+    blank.greet("c", blank=True, votes=False)
+    assert not blank.guard.waits_for
+
+
+def test_what_a_lost_disk_had_acknowledged_does_not_count(border: Border) -> None:
+    """B's acknowledgement is void when b comes back with another disk: nothing is committed by it."""
+    border.lead()
+    border.greet("c")
+    said = {"next_node_idx": 3, "reset": False, "success": True, "term": 1}
+    border.guard.received("b", {"type": "next_node_idx", **said})
+    border.greet("b", disk="another")
+    assert border.inside.commit_index == 1
+
+
+# ---- the disk
+
+
+def test_nothing_is_promised_that_is_not_on_the_disk(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk takes nothing there is no vote and no acknowledgement; they come when it does."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as full:
+        for name in ("append", "create", "sync"):
+            full.setattr(border.disk, name, refuse)
+        border.guard.received(
+            "c", {"type": "request_vote", "term": 3, "last_log_index": 9, "last_log_term": 2}
+        )
+        border.append_quietly(1, 0, 5)
+        assert border.kinds() == border.kinds("c") == []
+        assert border.journal.trouble
+    assert border.journal.heal()
+    border.append(1, 0, 5)
+    assert border.kinds() == ["next_node_idx"]
