@@ -54,8 +54,8 @@ class Reporter:
         return replace(report, members_gen=state.members_gen, checkpoint=self._cluster.checkpoint)
 
     def _founding(self, settings: Settings, now: Instant) -> Found | None:
-        """The first entry of all: only with all peers in sight, so that no two halves can each found."""
-        if not all(self._cluster.status().links.values()):
+        """The first entry of all. Without all peers in sight nobody leads, unless an operator said so."""
+        if not self._cluster.status().has_quorum:
             return None
         names = settings.cluster.peer_names
         return Found(cluster=settings.cluster.name, members=names, at_wall=now.wall)
