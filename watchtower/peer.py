@@ -195,6 +195,7 @@ class Peer:
         self._settings, self._reload_error = settings, ""
         self._results = {name: r for name, r in self._results.items() if name in settings.services}
         parts = self._parts
+        parts.cluster.reload(settings)
         parts.vantage.reload(settings, self._clock.now())
         parts.scheduler.reload(settings)
         parts.reference.reload(settings)

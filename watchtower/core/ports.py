@@ -127,7 +127,11 @@ class ClusterPort(Protocol):
         ...
 
     async def backup(self) -> bytes:
-        """The applied state as the bytes of a snapshot file."""
+        """The applied state as the bytes of a backup."""
+        ...
+
+    def reload(self, settings: Settings) -> None:
+        """Take new addresses of the peers; the names stay who they are."""
         ...
 
     async def start(self) -> None:

@@ -25,15 +25,16 @@ def waits_for_start(started: Settings, new: Settings) -> tuple[str, ...]:
     changed = {
         "cluster.secret": mine.secrets != cluster.secrets,
         "cluster.profile": mine.timing != cluster.timing,
-        "cluster.peers (addresses)": _addresses(started) != _addresses(new),
+        "the raft address of this peer": _listens_for_peers(started) != _listens_for_peers(new),
         "http.listen": _listens(started) != _listens(new),
         "storage.path": started.storage_path != new.storage_path,
     }
     return tuple(key for key, differs in changed.items() if differs)
 
 
-def _addresses(settings: Settings) -> set[tuple[str, str, int]]:
-    return {(peer.name, peer.raft_host, peer.raft_port) for peer in settings.cluster.peers}
+def _listens_for_peers(settings: Settings) -> tuple[str, int]:
+    mine = settings.cluster.peer(settings.me)
+    return mine.raft_host, mine.raft_port
 
 
 def _listens(settings: Settings) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.core_support import service, settings
 
 from watchtower.core.reloading import refusal, waits_for_start
-from watchtower.core.settings import WAN, HttpSettings, Secret
+from watchtower.core.settings import WAN, HttpSettings, PeerSettings, Secret
 
 OLD = settings()
 CLUSTER = OLD.cluster
@@ -21,12 +21,19 @@ def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
     assert refusal(OLD, replace(OLD, cluster=replace(CLUSTER, peers=CLUSTER.peers[:2]))) == ""
 
 
+def moved(name: str) -> tuple[PeerSettings, ...]:
+    """The peers, one of them at another address."""
+    return tuple(
+        replace(peer, raft_host="elsewhere") if peer.name == name else peer for peer in CLUSTER.peers
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"cluster": replace(CLUSTER, secrets=(Secret("new"), Secret("not a secret")))}, "cluster.secret"),
         ({"cluster": replace(CLUSTER, timing=WAN)}, "cluster.profile"),
-        ({"cluster": replace(CLUSTER, peers=CLUSTER.peers[:2])}, "cluster.peers (addresses)"),
+        ({"cluster": replace(CLUSTER, peers=moved(OLD.me))}, "the raft address of this peer"),
         ({"http": HttpSettings(listen_port=9090)}, "http.listen"),
         ({"storage_path": "elsewhere"}, "storage.path"),
     ],
@@ -37,9 +44,11 @@ def test_what_is_open_already_waits_for_the_next_start(change: dict[str, Any], e
 
 
 def test_everything_else_is_taken_at_once() -> None:
-    """Services, tokens, zones and witnesses need no restart; several keys are all named."""
+    """Services, tokens, zones, witnesses and where others are need no restart; several keys are all named."""
     zones = tuple(replace(peer, zone="x", witness=peer.name == "c") for peer in CLUSTER.peers)
     new = replace(OLD, cluster=replace(CLUSTER, peers=zones), services={"web": service("web")})
     assert waits_for_start(OLD, new) == ()
+    other = next(name for name in CLUSTER.peer_names if name != OLD.me)
+    assert waits_for_start(OLD, replace(OLD, cluster=replace(CLUSTER, peers=moved(other)))) == ()
     both = replace(new, storage_path="x", http=HttpSettings(listen_port=1))
     assert waits_for_start(OLD, both) == ("http.listen", "storage.path")
