@@ -70,9 +70,10 @@ def test_a_witness_takes_it_when_nobody_else_can() -> None:
 
 def test_a_witness_that_has_just_started_listens_first() -> None:
     """It has heard nobody yet, which does not mean that nobody is there."""
-    config, nobody = with_witness("c", "c"), {"heard": ("c",), "started_boot": 90.0}
-    assert "not listened long enough" in reason(Book(), config, view("c", 100.0, **nobody))
-    assert reason(Book(), config, view("c", 106.0, **nobody), boot=106.0) == ""
+    config = with_witness("c", "c")
+    early, late = (view("c", boot, heard=("c",), started_boot=90.0) for boot in (100.0, 106.0))
+    assert "not listened long enough" in reason(Book(), config, early)
+    assert reason(Book(), config, late, boot=106.0) == ""
 
 
 def test_who_counts_is_a_member() -> None:
