@@ -144,9 +144,11 @@ class Cluster:
         return backup.encode(self.state)
 
     def reload(self, settings: Settings) -> None:
-        """Take new addresses of the peers."""
+        """Take new addresses of the peers; a member that the file no longer names keeps its old one."""
+        known, new = self._settings.cluster.peers, settings.cluster.peers
+        kept = [peer for peer in known if peer.name not in settings.cluster.peer_names]
         self._settings = settings
-        self._raft.relink(settings.cluster.peers)
+        self._raft.relink((*new, *(peer for peer in kept if peer.name in self.state.members)))
 
     # ---- called in the Raft thread
 
