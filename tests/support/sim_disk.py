@@ -161,6 +161,10 @@ class SimDisk:
         self._renames.clear()
         self._fail_at, self._is_off = 0, False
 
+    def restart(self) -> None:
+        """The process was killed, the machine goes on: everything written is still seen, synced or not."""
+        self._fail_at, self._is_off = 0, False
+
     def copy(self) -> SimDisk:
         """Another disk with the same content, synced or not, that shares only the dice with this one."""
         other = SimDisk(self._dice)

@@ -231,11 +231,15 @@ class Storage:
             self._name_or_remove(SNAPSHOT_NEW, SNAPSHOT, is_due=is_due)
 
     def _name_or_remove(self, new: str, name: str, *, is_due: bool) -> None:
-        if is_due:
-            self._disk.rename(new, name)
-            self._disk.sync_folder()
-        else:
+        raw = self._disk.read(new) if is_due else None
+        if raw is None:
             self._disk.remove(new)
+            return
+        # Once more: the process may have been killed before its sync, and what was read is in the cache only.
+        self._disk.create(new, raw)
+        self._disk.sync(new)
+        self._disk.rename(new, name)
+        self._disk.sync_folder()
 
     def _load(self, name: str, parse: Callable[[bytes], _T]) -> _T | None:
         """What the file `name` says; None when there is none or, with the problem noted, none of use."""
