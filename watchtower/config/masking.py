@@ -20,7 +20,8 @@ SHOWN_MAX: Final = 110
 # fmt: off
 _OPEN_KEYS: Final = frozenset(
     {
-        "name", "after", "policy", "zone", "provider", "raft", "interval", "timeout", "jitter",
+        "name", "after", "policy", "profile", "zone", "provider", "witness", "raft", "interval",
+        "timeout", "jitter",
         "failures", "recheck", "partial_after", "peers", "successes", "alert", "expect", "warn",
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
@@ -34,7 +35,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "tokens", "token", "ping_key", "storage", "probe", "confirm", "recover", "headers", "body",
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
-        "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "read", "write", "admin",
+        "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write", "admin",
     }
 )
 # fmt: on

@@ -122,10 +122,6 @@ class ClusterPort(Protocol):
         """What Raft looks like from here."""
         ...
 
-    def reload(self, settings: Settings) -> None:
-        """Take new addresses of the other peers."""
-        ...
-
     async def transfer(self, to: str = "") -> str:
         """Hand Raft leadership to `to`, or to whoever is fit; "" when done or not held, else why not."""
         ...

@@ -15,6 +15,11 @@ OLD = settings()
 CLUSTER = OLD.cluster
 
 
+def moved(name: str) -> tuple[PeerSettings, ...]:
+    """The peers, one of them at another port."""
+    return tuple(replace(one, raft_port=2) if one.name == name else one for one in CLUSTER.peers)
+
+
 def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
     """The name is who we are; peers may come and go, because the ledger alone says who counts."""
     assert "cannot change" in refusal(OLD, replace(OLD, cluster=replace(CLUSTER, name="other")))
@@ -45,7 +50,7 @@ def test_what_is_open_already_waits_for_the_next_start(change: dict[str, Any], e
 
 def test_everything_else_is_taken_at_once() -> None:
     """Services, tokens, zones, witnesses and where others are need no restart; several keys are all named."""
-    zones = tuple(replace(peer, zone="x", witness=peer.name == "c") for peer in CLUSTER.peers)
+    zones = tuple(replace(peer, zone="x", witness=peer.name == "c") for peer in moved("b"))
     new = replace(OLD, cluster=replace(CLUSTER, peers=zones), services={"web": service("web")})
     assert waits_for_start(OLD, new) == ()
     other = next(name for name in CLUSTER.peer_names if name != OLD.me)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import cast
 
 import pytest
@@ -25,14 +24,14 @@ MARK = Checkpoint(entries=512, hash="f00d")
 class Log:
     """A replicated log of which only the state is asked."""
 
-    def __init__(self, state: State, links: Mapping[str, bool]) -> None:
+    def __init__(self, state: State, leader: str = "b") -> None:
         self.state = state
         self.checkpoint = MARK
-        self.links = dict(links)
+        self.leader = leader
 
     def status(self) -> ClusterStatus:
-        """The links."""
-        return ClusterStatus(links=self.links)
+        """Linked to one of two others."""
+        return ClusterStatus(leader=self.leader, links={"b": True, "c": False})
 
 
 class Eyes:
@@ -48,18 +47,17 @@ def next_of(
     boot_id: str = "a-1",
     config: Settings | None = None,
     *,
-    links: Mapping[str, bool] | None = None,
+    leader: str = "b",
     is_aside: bool = False,
 ) -> c.Command | None:
     """What peer a says."""
-    log = Log(state, {"b": True, "c": True} if links is None else links)
-    reporter = Reporter(cast("ClusterPort", log), cast("VantagePort", Eyes()), boot_id)
+    reporter = Reporter(cast("ClusterPort", Log(state, leader)), cast("VantagePort", Eyes()), boot_id)
     return reporter.next(config or settings(), NOW, is_aside=is_aside)
 
 
-def test_founding_needs_all_peers_in_sight() -> None:
-    """An empty ledger is founded with the file's peers, once every one of them is linked."""
-    assert next_of(State(), links={"b": True, "c": False}) is None
+def test_founding_needs_a_leader() -> None:
+    """An empty ledger is founded with the file's peers, once somebody leads: that takes all or an operator."""
+    assert next_of(State(), leader="") is None
     assert next_of(State()) == c.Found(cluster="test", members=("a", "b", "c"), at_wall=NOW.wall)
 
 
@@ -107,8 +105,7 @@ def test_aside_it_reports_but_neither_joins_nor_comes_back() -> None:
 def test_a_mismatch_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     """Not every half second."""
     book = Book()
-    log = Log(book.state, {})
-    reporter = Reporter(cast("ClusterPort", log), cast("VantagePort", Eyes()), "a-1")
+    reporter = Reporter(cast("ClusterPort", Log(book.state)), cast("VantagePort", Eyes()), "a-1")
     with caplog.at_level(logging.WARNING, "watchtower.reporter"):
         for peers in (("a", "b"), ("a", "b"), ("a", "b", "c")):
             reporter.next(settings(peers=peers), NOW, is_aside=False)
