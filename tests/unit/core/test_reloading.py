@@ -16,17 +16,6 @@ CLUSTER = OLD.cluster
 
 
 def moved(name: str) -> tuple[PeerSettings, ...]:
-    """The peers, one of them at another port."""
-    return tuple(replace(one, raft_port=2) if one.name == name else one for one in CLUSTER.peers)
-
-
-def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
-    """The name is who we are; peers may come and go, because the ledger alone says who counts."""
-    assert "cannot change" in refusal(OLD, replace(OLD, cluster=replace(CLUSTER, name="other")))
-    assert refusal(OLD, replace(OLD, cluster=replace(CLUSTER, peers=CLUSTER.peers[:2]))) == ""
-
-
-def moved(name: str) -> tuple[PeerSettings, ...]:
     """The peers, one of them at another address."""
     return tuple(
         replace(peer, raft_host="elsewhere") if peer.name == name else peer for peer in CLUSTER.peers

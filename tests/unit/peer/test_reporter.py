@@ -56,7 +56,7 @@ def next_of(
 
 
 def test_founding_needs_a_leader() -> None:
-    """An empty ledger is founded with the file's peers, once somebody leads: that takes all or an operator."""
+    """An empty ledger is founded with the file's peers, once somebody leads (all, or an operator, must)."""
     assert next_of(State(), leader="") is None
     assert next_of(State()) == c.Found(cluster="test", members=("a", "b", "c"), at_wall=NOW.wall)
 
