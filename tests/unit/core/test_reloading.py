@@ -22,6 +22,12 @@ def moved(name: str) -> tuple[PeerSettings, ...]:
     )
 
 
+def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
+    """The name is who we are; peers may come and go, because the ledger alone says who counts."""
+    assert "cannot change" in refusal(OLD, replace(OLD, cluster=replace(CLUSTER, name="other")))
+    assert refusal(OLD, replace(OLD, cluster=replace(CLUSTER, peers=CLUSTER.peers[:2]))) == ""
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
