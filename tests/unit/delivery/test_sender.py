@@ -1,91 +1,23 @@
 """delivery/sender.py: every sentence of protocol.md section 3 "Sender", over the real ledger, with no socket.
 
-A Bench is one peer's Sender beside the one ledger. Its clock is set by hand; whether a proposal is
-applied, lost or late is each test's own choice.
+What is searched before a repeat is in test_sender_searches.py.
 """
 
 from __future__ import annotations
 
 import random
 from functools import partial
-from itertools import count
 
 import pytest
 from support.core_support import Book, instant, service, settings
+from support.sender_bench import ACCEPTED, BUSY, LOST, NOT_SENT, WRONG, Bench
 
 from watchtower.core.commands import Answer, Claim, Settle
-from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, Stage
-from watchtower.core.settings import Settings
-from watchtower.delivery.orders import BUDGET_S, HOLD_S, Orders, Sending
+from watchtower.core.model import Doubt, NoticeKind, Outcome, Stage
+from watchtower.delivery.orders import BUDGET_S, HOLD_S, Orders
 from watchtower.delivery.sender import Sender
 from watchtower.delivery.timers import rival_wait_s
-from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending
-
-ACCEPTED = Ending(outcome=Outcome.ACCEPTED, detail="HTTP 200", receipt="C1/1.2")
-NOT_SENT = Ending(outcome=Outcome.NOT_SENT, detail="connection refused")
-LOST = Ending(outcome=Outcome.AMBIGUOUS, detail="sent, then no answer in time")
-BUSY = Ending(outcome=Outcome.REJECTED, detail="HTTP 429", retry_after_s=30.0)
-WRONG = Ending(outcome=Outcome.REJECTED, detail="HTTP 404", is_permanent=True)
-SILENT = Found(trace=Trace.UNKNOWN, detail="no answer in time")
-ABSENT = Found(trace=Trace.ABSENT)
-PRESENT = Found(trace=Trace.PRESENT, receipt="C1/1.2")
-
-
-class Bench:
-    """One peer's sender, stepped by hand."""
-
-    def __init__(self, book: Book | None = None, me: str = "a", wanted: Settings | None = None) -> None:
-        self.book = book or Book()
-        self.me = me
-        self.settings = wanted or settings(service("web"), me=me)
-        self.boot = 100.0
-        numbers = count(1)
-        self.sender = Sender(me, lambda: f"{me}-claim-{next(numbers)}")
-
-    @property
-    def session(self) -> int:
-        """The peer's session in the ledger."""
-        return self.book.state.row(self.me).session
-
-    def step(self, after_s: float = 0.0) -> Orders:
-        """One step, `after_s` seconds later."""
-        self.boot += after_s
-        return self.sender.step(self.book.state, self.session, self.settings, instant(self.boot))
-
-    def apply(self, command: Claim | Settle) -> Answer:
-        """The proposal is applied and answered."""
-        answer = self.book.do(self.me, command)
-        self.sender.answered(command, answer, instant(self.boot))
-        return answer
-
-    def lose(self, command: Claim | Settle) -> None:
-        """The proposal's fate stays unknown."""
-        self.sender.answered(command, None, instant(self.boot))
-
-    def claimed(self, after_s: float = 0.0) -> Sending:
-        """Claim what is due and get the order to send it; a search that must come first finds nothing out."""
-        (claim,) = self.step(after_s).claims
-        assert self.apply(claim).ok
-        orders = self.step()
-        return self.searched(orders).sends[0] if orders.searches else orders.sends[0]
-
-    def searched(self, orders: Orders, found: Found = SILENT) -> Orders:
-        """The one search that was ordered ends; the orders that follow."""
-        (search,) = orders.searches
-        assert orders.sends == ()
-        self.sender.searched(search, found)
-        return self.step()
-
-    def ended(self, order: Sending, ending: Ending) -> Settle:
-        """The send ends; the settlement that is proposed."""
-        self.sender.ended(order, ending, instant(self.boot))
-        (settle,) = self.step().settles
-        return settle
-
-    def item(self, order: Sending) -> Notification:
-        """The ordered notification as it stands in the ledger."""
-        return self.book.item(order.item)
 
 
 def test_a_due_notification_is_claimed_sent_and_settled() -> None:
@@ -96,7 +28,9 @@ def test_a_due_notification_is_claimed_sent_and_settled() -> None:
     assert (claim.id, claim.attempt, claim.hold_ms) == (item.id, 0, round(HOLD_S * 1000))
     assert bench.step().sends == ()
     bench.apply(claim)
-    (order,) = bench.step().sends
+    orders = bench.step()
+    (order,) = orders.sends
+    assert orders.settles == bench.step().settles == (), "nothing is settled before the send has ended"
     assert (order.item.stage, order.send_until_boot) == (Stage.CLAIMED, 100.0 + HOLD_S - BUDGET_S)
     settle = bench.ended(order, ACCEPTED)
     assert (settle.outcome, settle.attempt, settle.receipt) == (Outcome.ACCEPTED, 1, "C1/1.2")
@@ -162,6 +96,21 @@ def test_a_forgotten_claim_that_is_applied_late_is_given_back_unsent() -> None:
     assert len(bench.step(5.0).claims) == 1
 
 
+def test_an_older_claim_of_the_same_attempt_is_not_the_one_that_is_held() -> None:
+    """Attempt, owner and session agree, the claim id does not: its right began earlier."""
+    bench = Bench()
+    bench.book.opened()
+    (first,) = bench.step().claims
+    bench.lose(first)
+    (second,) = bench.step(4.9).claims
+    assert bench.book.do("a", first).ok
+    assert bench.step(0.1).sends == ()
+    assert not bench.apply(second).ok
+    orders = bench.step(0.1)
+    assert orders.sends == ()
+    assert [settle.outcome for settle in orders.settles] == [Outcome.NOT_SENT]
+
+
 def test_a_refused_claim_is_not_proposed_again_at_once() -> None:
     """A refusal waits half a second, so that a peer behind the log does not flood it."""
     bench = Bench()
@@ -223,6 +172,20 @@ def test_rivals_wait_longer_than_the_owner_can_send_on_any_clock() -> None:
     assert (order.is_takeover, order.item.doubt) == (True, Doubt.MAYBE)
 
 
+def test_every_claim_starts_the_rivals_timer_anew() -> None:
+    """A second claim on the same item is waited for in full, whenever the first was seen."""
+    book = Book()
+    owner, rival = Bench(book, "a"), Bench(book, "b")
+    (item,) = book.opened()
+    owner.apply(owner.ended(owner.claimed(), NOT_SENT))
+    rival.step()
+    owner.claimed(14.0)
+    book.assign(item, "b")
+    assert rival.step(14.0).claims == ()
+    assert rival.step(16.0).claims == ()
+    assert len(rival.step(0.1).claims) == 1
+
+
 def test_a_restart_starts_the_rivals_timer_anew() -> None:
     """A process that just started has waited for nothing, however old the claim is."""
     book = Book()
@@ -274,27 +237,6 @@ def test_a_clock_of_another_peer_cannot_postpone_a_retry() -> None:
     assert len(bench.step(1.1).claims) == 1
 
 
-def test_retry_after_rests_the_whole_channel() -> None:
-    """What the channel asked of one message holds for every message on it, and no other channel."""
-    wanted = settings(service("web"), service("api"), service("db"), channels={"chat": "", "mail": ""})
-    bench = Bench(wanted=wanted)
-    bench.book.opened("web")
-    order = bench.claimed()
-    bench.book.opened("api")
-    bench.book.opened("db", ("mail",))
-    bench.sender.ended(order, BUSY, instant(bench.boot))
-    orders = bench.step()
-    bench.apply(orders.settles[0])
-    assert on_channels(bench, orders) == ["mail"]
-    assert on_channels(bench, bench.step(29.9)) == []
-    assert on_channels(bench, bench.step(0.2)) == ["chat"]
-
-
-def on_channels(bench: Bench, orders: Orders) -> list[str]:
-    """The channels of the claims, in order."""
-    return [bench.book.state.notifications[claim.id].channel for claim in orders.claims]
-
-
 def test_one_delivery_at_a_time_per_channel_the_oldest_first() -> None:
     """While one is claimed, sent or unsettled, no other of its channel is claimed; other channels go on."""
     wanted = settings(service("web"), service("api"), channels={"chat": "", "mail": ""})
@@ -329,6 +271,37 @@ def test_a_resolved_notice_waits_for_its_firing() -> None:
     bench.apply(bench.ended(order, ACCEPTED))
     assert [claim.id for claim in bench.step().claims] == [resolved.id]
     assert bench.book.item(firing).stage is Stage.DELIVERED
+
+
+def test_the_end_of_an_incident_waits_behind_a_firing_that_is_backing_off() -> None:
+    """Nothing of ours is under way, the channel is free: still the older item of the lane goes first."""
+    bench = Bench()
+    (firing,) = bench.book.opened()
+    bench.apply(bench.ended(bench.claimed(), LOST))
+    bench.apply(bench.ended(bench.claimed(17.0), NOT_SENT))
+    _, resolved = bench.book.closed()
+    assert bench.book.item(firing).stage is Stage.PENDING
+    assert bench.step(0.1).claims == ()
+    assert [claim.id for claim in bench.step(3.0).claims] == [firing.id]
+    assert bench.book.item(resolved).stage is Stage.PENDING
+
+
+@pytest.mark.parametrize("ending", [LOST, ACCEPTED])
+def test_whoever_may_have_been_told_hears_the_end(ending: Ending) -> None:
+    """The incident closes after an attempt that may have arrived: its resolved notice is sent."""
+    bench = Bench()
+    (firing,) = bench.book.opened()
+    bench.apply(bench.ended(bench.claimed(), ending))
+    _, resolved = bench.book.closed()
+    if ending is LOST:
+        (claim,) = bench.step(17.0).claims
+        bench.apply(claim)
+        bench.apply(bench.searched(bench.step()).settles[0])
+        assert bench.book.item(firing).stage is Stage.SUPERSEDED
+    order = bench.claimed()
+    assert (order.item.id, order.item.kind) == (resolved.id, NoticeKind.RESOLVED)
+    bench.apply(bench.ended(order, ACCEPTED))
+    assert bench.book.item(resolved).stage is Stage.DELIVERED
 
 
 @pytest.mark.parametrize(
