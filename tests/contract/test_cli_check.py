@@ -92,6 +92,23 @@ def test_a_test_message_arrives_and_says_that_it_is_one(tmp_path: Path) -> None:
         assert all("Test message" in received.json["title"] for received in sink.received)
 
 
+def test_a_channel_that_can_be_searched_is_searched_for_the_test_message(tmp_path: Path) -> None:
+    """A receiver that has it, and one that does not answer: only the first is as `search` wants it."""
+    with HttpSink() as sink:
+        alert = f"json://127.0.0.1:{sink.port}/"
+        (tmp_path / "watchtower.yaml").write_text(
+            f"notify:\n  hook: {{url: '{alert}', search: true}}\nservices:\n  web: http://127.0.0.1:1/\n",
+            encoding="utf-8",
+        )
+        good = watchtower("check", "--send", "--json", cwd=tmp_path)
+        sink.set_search_mode("500")
+        bad = watchtower("check", "--send", "--json", cwd=tmp_path)
+    for done, is_well in ((good, True), (bad, False)):
+        found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+        assert found["search on hook"]["ok"] is is_well, found
+    assert (good.returncode, bad.returncode) == (0, 1)
+
+
 def test_a_test_message_that_fails_is_explained(tmp_path: Path) -> None:
     """The files are good all the same, so the exit code is 0; check --send then says 1."""
     done = watchtower(

@@ -18,6 +18,7 @@ from msgspec import Struct
 from watchtower.clock import SystemClock
 from watchtower.core.commands import Answer, Command
 from watchtower.core.settings import (
+    Channel,
     DnsTarget,
     HttpTarget,
     PeerSettings,
@@ -31,6 +32,7 @@ from watchtower.core.text import clean
 from watchtower.delivery import channels
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
+from watchtower.delivery.trace import Trace
 from watchtower.errors import DeliveryError
 
 TIMEOUT_S: Final = 4.0
@@ -143,23 +145,36 @@ def _channel(settings: Settings, name: str) -> Finding:
 
 
 async def _messages(settings: Settings, names: Iterable[str]) -> list[Finding]:
-    """A labelled test message on each channel, sent the way notices are."""
-    courier = Courier(
-        settings,
-        me=settings.me,
-        clock=SystemClock(),
-        submit=_no_log,
-        new_id=lambda: secrets.token_hex(8),
-        carrier=ThreadCarrier(),
-    )
-    findings = []
+    """A labelled test message on each channel, sent the way notices are, and searched where that works."""
+    carrier, findings = ThreadCarrier(), []
     for name in names:
+        delivery_id = secrets.token_hex(8)
+        courier = Courier(
+            settings,
+            me=settings.me,
+            clock=SystemClock(),
+            submit=_no_log,
+            new_id=lambda delivery_id=delivery_id: delivery_id,  # type: ignore[misc] # the id is known beforehand
+            carrier=carrier,
+        )
         lines = ("This is a test of the channel. Nothing is wrong, and nothing needs to be done.",)
         refusal = await courier.tell(name, "Test message", lines)
         findings.append(
             Finding(f"test message on {name}", not refusal, refusal or "accepted: look whether it came")
         )
+        if settings.channels[name].search and not refusal:
+            findings.append(await _searched(carrier, settings.channels[name], delivery_id))
     return findings
+
+
+async def _searched(carrier: ThreadCarrier, channel: Channel, delivery_id: str) -> Finding:
+    """Whether the receiver has what was just sent, and not what never was."""
+    now_wall = SystemClock().now().wall
+    sent = await carrier.search(channel, delivery_id, now_wall)
+    other = await carrier.search(channel, secrets.token_hex(8), now_wall)
+    is_well = (sent.trace, other.trace) == (Trace.PRESENT, Trace.ABSENT)
+    said = f"for the test message: {sent.detail}; for an unknown one: {other.detail}"
+    return Finding(f"search on {channel.name}", is_well, "works" if is_well else f"does not work; {said}")
 
 
 async def _no_log(command: Command, *, timeout_s: float = 2.0) -> Answer | None:  # noqa: ARG001 - the shape of Submit
