@@ -196,6 +196,7 @@ class Journal:
             raise
         self._pending.clear()
         self._written_commit = self._commit_index
+        self._first_on_disk = self._entries[0][1] if self._entries else 0
         self._is_anew, self.trouble = False, ""
         # A hint beside the file, written after it and without a sync: it tells a later start that the file
         # was longer once.
@@ -230,7 +231,7 @@ class Journal:
             self._first_on_disk = 0
         self._disk.rename(JOURNAL_NEW, JOURNAL)
         self._disk.sync_folder()
-        self._head, self._salt, self._first_on_disk = head, salt, first
+        self._head, self._salt = head, salt
         self._size = self._end = len(raw)
 
     def _reading(self) -> Reading:

@@ -41,7 +41,7 @@ IDENTITY: Final = "identity.json"
 IDENTITY_FORMAT: Final = 2
 EMPTY: Final = "its data folder is empty"
 
-_IDENTITY_NEW: Final = "identity.new"
+_COPY: Final = "copy.new"
 _OURS: Final = (IDENTITY, JOURNAL, JOURNAL_PREVIOUS, SNAPSHOT, SNAPSHOT_PREVIOUS)
 _UNREADABLE: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EFBIG)
 """What a bad sector says; other errors are about permission, and no damage."""
@@ -232,13 +232,17 @@ class Storage:
 
     def _name_or_remove(self, new: str, name: str, *, is_due: bool) -> None:
         raw = self._disk.read(new) if is_due else None
-        if raw is None:
-            self._disk.remove(new)
-            return
-        # Once more: the process may have been killed before its sync, and what was read is in the cache only.
-        self._disk.create(new, raw)
-        self._disk.sync(new)
-        self._disk.rename(new, name)
+        if raw is not None:
+            # A copy: the process may have been killed before it synced this one, and what was read of it is
+            # in the cache only.
+            self._put(name, raw)
+        self._disk.remove(new)
+
+    def _put(self, name: str, raw: bytes) -> None:
+        """Make `raw` the whole of a file, at once and for good."""
+        self._disk.create(_COPY, raw)
+        self._disk.sync(_COPY)
+        self._disk.rename(_COPY, name)
         self._disk.sync_folder()
 
     def _load(self, name: str, parse: Callable[[bytes], _T]) -> _T | None:
@@ -299,10 +303,7 @@ class Storage:
         identity = _Identity(
             format=IDENTITY_FORMAT, cluster=self._cluster, peer=self._peer, disk_id=self.disk_id
         )
-        self._disk.create(_IDENTITY_NEW, msgspec.json.encode(identity))
-        self._disk.sync(_IDENTITY_NEW)
-        self._disk.rename(_IDENTITY_NEW, IDENTITY)
-        self._disk.sync_folder()
+        self._put(IDENTITY, msgspec.json.encode(identity))
 
     def _set_aside(self, name: str) -> None:
         """Keep a damaged file for who wants to look at it, and the one before it; older ones go."""
