@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 PEERS = ("a", "b", "c")
+TESTS = Path(__file__).resolve().parents[1]
+FAULTY = ["-m", "support.faulty_peer"]
+"""The program of a peer that `hurt` can hurt."""
 
 T = TypeVar("T")
 
@@ -101,7 +104,10 @@ class Target:
 
 
 class Cluster:
-    """Peers a, b and c with one configuration each (equal unless a test writes another)."""
+    """Peers (a, b and c) with one configuration each, equal unless a test writes another.
+
+    `peer_extra` is text that follows in the line of a peer, as `, zone: east`.
+    """
 
     def __init__(
         self,
@@ -111,36 +117,39 @@ class Cluster:
         notify: str,
         extra: str = "",
         cluster_extra: str = "",
+        names: tuple[str, ...] = PEERS,
+        peer_extra: dict[str, str] | None = None,
         hosts: dict[str, str] | None = None,
         prefix: dict[str, list[str]] | None = None,
     ) -> None:
         self.folder = folder
-        self.host = hosts or dict.fromkeys(PEERS, "127.0.0.1")
+        self.names = names
+        self.host = hosts or dict.fromkeys(names, "127.0.0.1")
         self._prefix = prefix or {}
+        self._peer_extra = peer_extra or {}
         self._cluster_extra = cluster_extra
-        ports = free_ports(6)
-        self.raft = dict(zip(PEERS, ports[:3], strict=True))
-        self.http = dict(zip(PEERS, ports[3:], strict=True))
+        ports = free_ports(2 * len(names))
+        self.raft = dict(zip(names, ports[: len(names)], strict=True))
+        self.http = dict(zip(names, ports[len(names) :], strict=True))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.environ: dict[str, str] = {}
         self.program: list[str] = ["-m", "watchtower"]
         (folder / "secret").write_text(secrets.token_urlsafe(32))
-        for peer in PEERS:
+        for peer in names:
             self.configure(peer, services=services, notify=notify, extra=extra)
 
     def configure(self, peer: str, *, services: str, notify: str, extra: str = "") -> None:
         """Write the peer's file: the same text on all, but for where it listens and stores."""
         peers = "\n".join(
             f"    {name}: {{raft: '{self.host[name]}:{self.raft[name]}', "
-            f"http: 'http://{self.host[name]}:{self.http[name]}'}}"
-            for name in PEERS
+            f"http: 'http://{self.host[name]}:{self.http[name]}'{self._peer_extra.get(name, '')}}}"
+            for name in self.names
         )
         text = (
             f"cluster:\n  name: test\n  secret: ${{file:{self.folder}/secret}}\n  peers:\n{peers}\n"
             f"  {self._cluster_extra}\n"
             f"notify:\n{_indented(notify)}\nservices:\n{_indented(services)}\n"
             "http:\n  listen: ${WT_HTTP}\n  ping_key: ping-me-0123456789abcdef\n"
-            f"storage:\n  path: {self.folder}/data\n{extra}\n"
+            f"storage:\n  path: ${{WT_DISK}}\n{extra}\n"
         )
         self.file(peer).write_text(text)
 
@@ -152,18 +161,36 @@ class Cluster:
         """What the peer has written to its standard error."""
         return (self.folder / f"{peer}.log").read_text(errors="replace")
 
+    def disk(self, peer: str) -> Path:
+        """Where the peer stores; a folder of its own, as on a host of its own."""
+        return self.folder / f"disk-{peer}"
+
+    def _fault_file(self, peer: str) -> Path:
+        return self.folder / f"{peer}.fault"
+
     def start(self, *peers: str) -> None:
         """Start these peers (all without arguments)."""
-        for peer in peers or PEERS:
+        for peer in peers or self.names:
             verb = ["run", "--config", str(self.file(peer)), "--peer", peer]
             command = [*self._prefix.get(peer, []), sys.executable, *self.program, *verb]
-            environ = {**os.environ, **self.environ, "WT_HTTP": f"{self.host[peer]}:{self.http[peer]}"}
+            environ = {
+                **os.environ,
+                "WT_HTTP": f"{self.host[peer]}:{self.http[peer]}",
+                "WT_DISK": str(self.disk(peer)),
+                "WT_FAULT": str(self._fault_file(peer)),
+                "PYTHONPATH": str(TESTS),
+            }
             with (self.folder / f"{peer}.log").open("ab") as log:
                 self.processes[peer] = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
 
     def signal(self, peer: str, number: signal.Signals) -> None:
         """Send a signal to the peer's process."""
         self.processes[peer].send_signal(number)
+
+    def hurt(self, peer: str, fault: str) -> None:
+        """`block SECONDS` or `clock SECONDS` to a peer that runs FAULTY (support/faulty_peer.py)."""
+        self._fault_file(peer).write_text(fault)
+        self.signal(peer, signal.SIGUSR1)
 
     def kill(self, *peers: str) -> None:
         """SIGKILL these peers (all without arguments) and reap them."""
@@ -240,7 +267,7 @@ def _indented(text: str) -> str:
 
 @contextlib.contextmanager
 def running(cluster: Cluster) -> Iterator[Cluster]:
-    """All three peers started and ready, with an alerter; killed by pid afterwards."""
+    """All peers started and ready, with an alerter; killed by pid afterwards."""
     cluster.start()
     try:
         cluster.wait_ready()

@@ -1,0 +1,245 @@
+"""A cluster in namespaces under a steady stream of incidents, real channels, and a record of every fault.
+
+`with Rig(...)` starts everything; `broken(kind, peers)` notes what a test breaks and when; `heal` brings
+every peer back; `settle` waits until all is told, then judges. It breaks nothing itself (faults.py does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from support.arrivals import Arrivals, from_hook, from_mail
+from support.cluster_support import FAULTY, PEERS, Cluster, wait_for
+from support.judging import Fault, Judge, Judgement
+from support.networks import Networks
+from support.outages import Outages, Server
+from support.sinks import HttpSink, MailSink
+from support.small_disk import SmallDisk
+
+CHANNELS = ("hook", "post")
+ANSWER_S = 0.3
+"""A sink has taken a message, and answers so much later, as chat and mail do: the window for repeats."""
+
+READY_AGAIN_S = 60.0
+TOLD_AGAIN_S = 90.0
+
+
+class LateHttpSink(HttpSink):
+    """Answers every POST a little after it took it."""
+
+    async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
+        if request.method == "POST":
+            await asyncio.sleep(ANSWER_S)  # noqa: TID251 - how long this sink takes to answer
+        return await super()._answer(request, mode, body)
+
+
+class LateMailSink(MailSink):
+    """Accepts every mail a little after it took it."""
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd finds its hooks by these names
+        """Record, wait, accept."""
+        answer = await super().handle_DATA(server, _session, envelope)
+        await asyncio.sleep(ANSWER_S)  # noqa: TID251 - how long this sink takes to answer
+        return answer
+
+
+class Rig:
+    """Everything of one long run. `dice` makes its choices, so a seed repeats them (not their timing)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        names: tuple[str, ...] = PEERS,
+        services: int = 8,
+        seed: int = 1,
+        is_long: bool = False,
+    ) -> None:
+        self.dice = random.Random(seed)  # noqa: S311 - a repeatable choice of faults
+        self.is_long = is_long
+        self.faults: list[Fault] = []
+        self.networks = Networks(names)
+        self.hook, self.post = LateHttpSink(), LateMailSink()
+        self.disks = {name: SmallDisk(folder / f"disk-{name}") for name in names}
+        self._folder = folder
+        self._names = names
+        self._services = tuple(f"s{n}" for n in range(1, services + 1))
+        self._stack = contextlib.ExitStack()
+        self.cluster: Cluster
+        self.outages: Outages
+
+    def __enter__(self) -> Self:
+        logging.getLogger("mail.log").setLevel(logging.WARNING)
+        with self._stack as stack:
+            stack.enter_context(self.networks)
+            for disk in self.disks.values():
+                stack.enter_context(disk)
+            stack.enter_context(self.hook)
+            stack.enter_context(self.post)
+            server = Server(self.networks.gateway)
+            stack.callback(server.close)
+            self._arrivals = Arrivals((self.hook.log.items, from_hook), (self.post.log.items, from_mail))
+            self.outages = stack.enter_context(
+                Outages(self._services, server, self._arrivals.look, CHANNELS, self.dice)
+            )
+            self.cluster = self._cluster(server)
+            stack.callback(self.cluster.kill)
+            self.cluster.start()
+            self.cluster.wait_ready()
+            for name in self._services:
+                self.cluster.wait_verdict(name, "up")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _cluster(self, server: Server) -> Cluster:
+        gateway = self.networks.gateway
+        hook, post = self.networks.forward(self.hook.port), self.networks.forward(self.post.port)
+        cluster = Cluster(
+            self._folder,
+            services="\n".join(
+                f"{name}: {{url: 'http://{gateway}:{server.port}/{name}', interval: 1s, timeout: 1s}}"
+                for name in self._services
+            ),
+            notify=(
+                f"hook: json://{gateway}:{hook}/\n"
+                f"post: mailto://{gateway}:{post}?from=watchtower@example.test&to=ops@example.test"
+            ),
+            extra="defaults:\n  alert: [hook, post]",
+            cluster_extra=f"reference: ['tcp://{gateway}:{server.port}']",
+            names=self._names,
+            hosts=self.networks.address,
+            prefix=self.networks.prefix(),
+        )
+        cluster.program = FAULTY
+        return cluster
+
+    # ---- breaking and mending
+
+    @contextlib.contextmanager
+    def broken(self, kind: str, *peers: str) -> Iterator[Fault]:
+        """Note that these peers are broken from here to the end of the block."""
+        fault = Fault(kind, peers, time.time())
+        self.faults.append(fault)
+        try:
+            yield fault
+        finally:
+            fault.ended_wall = time.time()
+
+    def heal(self) -> None:
+        """Every peer runs, reaches the others and is ready."""
+        self.networks.mend()
+        self.hook.set_mode("ok")
+        for name, disk in self.disks.items():
+            disk.free()
+            if name not in self.cluster.processes:
+                self.cluster.start(name)
+            self.cluster.signal(name, signal.SIGCONT)
+        self.cluster.wait_ready(timeout_s=READY_AGAIN_S)
+
+    def elapse(self, short_s: float, long_s: tuple[float, float] | None = None) -> None:
+        """Let `short_s` pass, in a long run what the dice say between the two of `long_s`.
+
+        A peer that ends by itself meanwhile is a failure.
+        """
+        chosen_s = self.dice.uniform(*long_s) if long_s else short_s
+        seconds = chosen_s if self.is_long else short_s
+        until = time.monotonic() + seconds
+        wait_for(lambda: time.monotonic() >= until, seconds + 5, "time to pass")
+        self.check_alive()
+
+    def check_alive(self) -> None:
+        """No peer has ended that nobody killed."""
+        for name, process in self.cluster.processes.items():
+            code = process.poll()
+            tail = "" if code is None else self.cluster.log(name)[-2000:]
+            assert code is None, f"peer {name} ended by itself with code {code}:\n{tail}"
+
+    def others(self, name: str) -> tuple[str, ...]:
+        """All names but this one."""
+        return tuple(other for other in self._names if other != name)
+
+    def held_by(self, peer: str) -> frozenset[str]:
+        """Ids of the messages that this peer has claimed and not settled, as the others know it."""
+        answers = (
+            self._notifications(other) for other in self.others(peer) if other in self.cluster.processes
+        )
+        items = next((items for items in answers if items), [])
+        held = (item for item in items if item["stage"] in ("claimed", "uncertain") and item["owner"] == peer)
+        return frozenset(str(item["id"]) for item in held)
+
+    def is_told_of(self, peer: str) -> bool:
+        """Whether the last word on a peer is that it is in trouble."""
+        about = [one for one in self._arrivals.look() if one.service == f"peer/{peer}"]
+        return bool(about) and about[-1].kind != "resolved"
+
+    def leader(self) -> str:
+        """The Raft leader by the word of those that are not blocked; "" when they know none."""
+        known = (self.cluster.status(name) for name in self._names)
+        return next((str(status["leader"]) for status in known if isinstance(status, dict)), "")
+
+    def wait_for_message(self, timeout_s: float = 12.0) -> str:
+        """The peer that sends the next message to the webhook, the moment it has arrived; "" if none does."""
+        known = len(self.hook.log.items)
+        with contextlib.suppress(AssertionError):
+            items = self.hook.log.wait_for(known + 1, timeout_s)
+            return str(items[known].json["delivery"]["peer"])
+        return ""
+
+    # ---- the end
+
+    def settle(self) -> Judgement:
+        """Begin no further outage, wait until everything is over and told, then judge the run up to now."""
+        self.outages.pause()
+        wait_for(lambda: self.outages.is_calm, TOLD_AGAIN_S * 2, "every outage over and told as over")
+        asked = self.cluster.alerter()
+        wait_for(lambda: self._is_finished(asked), TOLD_AGAIN_S, f"all finished; open: {self._open(asked)}")
+        judge = Judge(self.outages.log, self._arrivals.look(), self.faults)
+        judgement = judge.judge(CHANNELS)
+        judgement.violations.extend(self._ledger_disagrees(asked))
+        return judgement
+
+    def write_down(self) -> None:
+        """The whole run as JSON beside the peers' logs, for whoever has to find out what happened."""
+        things = {"outages": self.outages.log, "faults": self.faults, "arrivals": self._arrivals.look()}
+        told = {name: [asdict(one) for one in ones] for name, ones in things.items()}  # type: ignore[attr-defined] # three lists of dataclasses
+        (self._folder / "run.json").write_text(json.dumps(told, indent=1))
+
+    def _is_finished(self, asked: str) -> bool:
+        incidents = self.cluster.get(asked, "/api/v1/incidents?state=open")
+        items = self._notifications(asked)
+        is_told = all(item["stage"] not in ("pending", "claimed", "uncertain") for item in items)
+        return is_told and isinstance(incidents, dict) and incidents.get("incidents") == []
+
+    def _open(self, asked: str) -> list[str]:
+        incidents = self.cluster.get(asked, "/api/v1/incidents?state=open") or {}
+        return [f"{one['service']} {one['reason']}" for one in incidents.get("incidents", [])]
+
+    def _notifications(self, asked: str) -> list[dict[str, Any]]:
+        answer = self.cluster.get(asked, "/api/v1/notifications?limit=200")
+        items: list[dict[str, Any]] = answer["notifications"] if isinstance(answer, dict) else []
+        return items
+
+    def _ledger_disagrees(self, asked: str) -> Iterator[str]:
+        """What the ledger calls delivered and no sink has seen."""
+        arrived = {arrival.id.strip("<>").partition("@")[0] for arrival in self._arrivals.look()}
+        for item in self._notifications(asked):
+            if item["stage"] == "delivered" and item["id"] not in arrived:
+                yield f"lost: {item['id']} ({item['kind']} of {item['service']}) is called delivered"
