@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from random import Random
 from typing import Final, Literal
 
@@ -31,20 +32,21 @@ class _File:
         self.synced = b""
         self.is_lost = False
         """A sync failed: the kernel thinks that all is written, and no later sync writes it."""
+        self.is_bad = False
+        """It cannot be read, until it is written anew."""
 
 
 class SimDisk:
     """A Disk. `operations` counts those that change something; `syncs` those that wait for the disk.
 
     `full`: writes take a part and raise ENOSPC. `sync_error`: syncs raise EIO. `on_sync` is called at every
-    sync, so that a simulation can let time pass. `read_error` names files that cannot be read.
+    sync, so that a simulation can let time pass.
     """
 
     def __init__(self, dice: Random | None = None) -> None:
         self.place = "the simulated disk"
         self.full = False
         self.sync_error = False
-        self.read_error: set[str] = set()
         self.on_sync: Callable[[], None] | None = None
         self.operations = 0
         self.syncs = 0
@@ -63,9 +65,9 @@ class SimDisk:
     def read(self, name: str) -> bytes | None:
         """All of a file; None when there is none."""
         self._check_power()
-        if name in self.read_error:
-            raise _error(errno.EIO)
         file = self._names.get(name)
+        if file is not None and file.is_bad:
+            raise _error(errno.EIO)
         return None if file is None else file.data
 
     def append(self, name: str, data: bytes) -> None:
@@ -172,8 +174,7 @@ class SimDisk:
         files |= {id(file): file for _, _, file in self._renames if file is not None}
         copies = {}
         for key, file in files.items():
-            copies[key] = _File()
-            copies[key].data, copies[key].synced, copies[key].is_lost = file.data, file.synced, file.is_lost
+            copies[key] = copy(file)
         other._names = {name: copies[id(file)] for name, file in self._names.items()}
         other._durable = {name: copies[id(file)] for name, file in self._durable.items()}
         other._renames = [
@@ -199,6 +200,10 @@ class SimDisk:
         """Lose everything."""
         self._names, self._durable = {}, {}
         self._renames.clear()
+
+    def spoil(self, name: str) -> None:
+        """Make a file unreadable, as a bad sector does."""
+        self._names[name].is_bad = True
 
     def flip(self, name: str, place: int, bit: int = 0) -> None:
         """Flip one bit of a file."""
@@ -252,7 +257,7 @@ class SimDisk:
             if file is None:
                 file = self._names[name] = _File()
                 self._renames.append((name, name, file))
-            file.data = content
+            file.data, file.is_bad = content, False
             self.bytes_written += len(data)
 
         def part() -> None:
