@@ -1,11 +1,13 @@
-"""Asks a running peer over HTTP, and the next one when it does not answer.
+"""Asks a running peer over HTTP, and the next one when it does not answer; tells one peer to do something.
 
 Uses nothing but the standard library, because verbs that ask must start fast. An answer is foreign
-data: its size is limited, no redirect is followed (a token would go with it), and it must be JSON.
+data: its size is limited, no redirect is followed (a token would go with it), and it must be JSON. What
+one peer was told to do is never told to the next one: it may have been done.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -17,10 +19,15 @@ from urllib.parse import urlsplit
 import click
 
 from watchtower.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
+from watchtower.core.settings import Settings
 from watchtower.core.text import clean
 
 LOCAL_PEER: Final = "http://127.0.0.1:8080"
 TIMEOUT_S: Final = 4.0
+ACT_S: Final = 15.0
+"""Stepping aside waits for a successor and for what is being sent."""
+BACKUP_S: Final = 60.0
+BACKUP_BYTES_MAX: Final = 64 * 2**20
 ANSWER_BYTES_MAX: Final = 16_777_216
 
 
@@ -28,11 +35,19 @@ class NoAnswerError(Exception):
     """No peer gave a usable answer. The text names each with its reason."""
 
 
+class RefusedError(NoAnswerError):
+    """A peer answered and said no; the text is its reason, `status` the HTTP status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class Peers:
     """The peers that may be asked, in order. Build it with `peers_of`."""
 
     def __init__(self, urls: Sequence[str], token: str = "") -> None:
-        self._urls = [url.rstrip("/") for url in urls]
+        self.urls = [url.rstrip("/") for url in urls]
         self._token = token
         # Only these two: no redirects, and no proxy between a team and its own peers.
         self._opener = urllib.request.OpenerDirector()
@@ -47,31 +62,56 @@ class Peers:
     def get(self, path: str) -> Any:
         """The JSON document at `path` from the first peer that answers. Raises NoAnswerError."""
         reasons = []
-        for url in self._urls:
+        for url in self.urls:
             try:
                 return self._ask(url + path)
             except NoAnswerError as error:
                 reasons.append(f"{clean(url)}: {error}")
         raise NoAnswerError("; ".join(reasons))
 
+    def only(self, url: str) -> Peers:
+        """The one peer at `url`, asked in the same name."""
+        return Peers([url], self._token)
+
+    def get_bytes(self, path: str) -> bytes:
+        """The body at `path` from the first peer. Raises NoAnswerError."""
+        return self._open(self._request(self.urls[0] + path), BACKUP_BYTES_MAX, BACKUP_S)
+
+    def post(self, path: str, body: object = None) -> Any:
+        """Have the first peer, and no other, do what `path` stands for. Raises NoAnswerError."""
+        request = self._request(self.urls[0] + path)
+        request.method = "POST"
+        request.data = b"" if body is None else json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+        return _json(self._open(request, ANSWER_BYTES_MAX, ACT_S))
+
     def _ask(self, url: str) -> Any:
+        return _json(self._open(self._request(url), ANSWER_BYTES_MAX, TIMEOUT_S))
+
+    def _request(self, url: str) -> urllib.request.Request:
         headers = {"Accept": "application/json", "User-Agent": "watchtower-cli"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked_url admits http(s) only
+        return urllib.request.Request(url, headers=headers)  # noqa: S310 - checked_url admits http(s) only
+
+    def _open(self, request: urllib.request.Request, bytes_max: int, timeout_s: float) -> bytes:
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as response:
-                body: bytes = response.read(ANSWER_BYTES_MAX + 1)
+            with self._opener.open(request, timeout=timeout_s) as response:
+                body: bytes = response.read(bytes_max + 1)
         except urllib.error.HTTPError as error:
-            raise NoAnswerError(_refusal(error)) from None
-        except (OSError, ValueError) as error:
-            raise NoAnswerError(_reason(error)) from None
-        if len(body) > ANSWER_BYTES_MAX:
-            raise NoAnswerError("an answer of more than 16 MiB")
-        try:
-            return json.loads(body)
-        except ValueError:
-            raise NoAnswerError("the answer is no JSON; is this a peer?") from None
+            raise RefusedError(error.code, _refusal(error)) from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise NoAnswerError(_reason(error, timeout_s)) from None
+        if len(body) > bytes_max:
+            raise NoAnswerError(f"an answer of more than {bytes_max // 2**20} MiB")
+        return body
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise NoAnswerError("the answer is no JSON; is this a peer?") from None
 
 
 def peers_of(urls: Sequence[str], config_path: Path | None, token: str | None) -> Peers:
@@ -81,14 +121,24 @@ def peers_of(urls: Sequence[str], config_path: Path | None, token: str | None) -
     """
     if urls:
         return Peers([checked_url(url) for url in urls], token or "")
-    path = config_path or Path(DEFAULT_CONFIG)
-    if config_path is None and not path.exists():
+    path = file_to_ask(config_path)
+    if path is None:
         return Peers([LOCAL_PEER], token or "")
     from watchtower.cli.files import read_settings  # noqa: PLC0415 - reading a file costs a third of a second
 
     settings = read_settings(path)
-    base = settings.http.base_path.rstrip("/")
-    return Peers([peer.http_url.rstrip("/") + base for peer in settings.cluster.peers], token or "")
+    return Peers([peer_url(settings, peer.name) for peer in settings.cluster.peers], token or "")
+
+
+def file_to_ask(config_path: Path | None) -> Path | None:
+    """The configuration file that tells whom to ask; None when there is none."""
+    path = config_path or Path(DEFAULT_CONFIG)
+    return None if config_path is None and not path.exists() else path
+
+
+def peer_url(settings: Settings, name: str) -> str:
+    """Where peer `name` answers over HTTP."""
+    return settings.cluster.peer(name).http_url.rstrip("/") + settings.http.base_path.rstrip("/")
 
 
 def checked_url(url: str) -> str:
@@ -119,8 +169,8 @@ def _refusal(error: urllib.error.HTTPError) -> str:
     return clean(f"HTTP {error.code} {detail}".strip())
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, timeout_s: float) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return f"no answer within {TIMEOUT_S:.0f} s"
+        return f"no answer within {timeout_s:.0f} s"
     return clean(str(getattr(cause, "strerror", None) or cause).lower())

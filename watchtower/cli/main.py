@@ -14,6 +14,7 @@ from watchtower import __version__
 from watchtower.cli.check import check
 from watchtower.cli.cluster import cluster
 from watchtower.cli.demo.command import demo
+from watchtower.cli.drain import drain
 from watchtower.cli.heartbeat import heartbeat
 from watchtower.cli.incidents import incidents
 from watchtower.cli.init import init
@@ -45,5 +46,5 @@ def main() -> None:
     """
 
 
-for verb in (demo, init, check, run, probe, status, incidents, notifications, heartbeat, cluster):
+for verb in (demo, init, check, run, probe, status, incidents, notifications, heartbeat, cluster, drain):
     main.add_command(verb)

@@ -56,7 +56,7 @@ class Health:
         snap = self._snapshot()
         quorum = _check("pass" if snap.cluster.has_quorum else "warn", "", snap.cluster.leader)
         status = "fail" if snap.ready_reason else "warn" if snap.doubt else "pass"
-        checks = {
+        checks: dict[str, object] = {
             "cluster:quorum": [quorum],
             "cluster:members": [_wanting("warn", snap.mismatch)],
             "raft:quarantine": [_wanting("fail", snap.cluster.quarantine)],
