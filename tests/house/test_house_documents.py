@@ -15,6 +15,8 @@ LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\((?P<goal>[^)\s]+)\)|!\[[^\]\n]*\]\((?P<i
 FENCE = re.compile(r"^(?P<mark>```+|~~~+).*?^(?P=mark)\s*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(?P<title>.+?)\s*#*$", re.MULTILINE)
 NAMED_PATH = re.compile(r"`(?P<path>(?:watchtower|tests|docs|deploy|\.ci)/[\w./@-]*)`")
+NAMED_TEST = re.compile(r"`(?P<file>tests/[\w./-]+\.py)::(?P<name>\w+)`")
+CHECKER = re.compile(r"`sim: (?P<name>\w+)`")
 DECISIONS = ROOT / "docs" / "decisions"
 INDEX_NAMES = {"README.md", "index.md"}
 
@@ -66,6 +68,23 @@ def test_paths_in_documents_exist() -> None:
         ),
         "paths that do not exist",
     )
+
+
+def test_tests_and_checkers_in_documents_exist() -> None:
+    """A promise is only as good as the test that it names."""
+    refuse((missing for path in documents() for missing in missing_tests(path)), "tests that do not exist")
+
+
+def missing_tests(path: Path) -> Iterator[str]:
+    """Tests and checkers of the simulation that one document names and nobody has written."""
+    prose = prose_of(path)
+    for match in NAMED_TEST.finditer(prose):
+        file = ROOT / match["file"]
+        if not file.exists() or f"def {match['name']}(" not in text_of(file):
+            yield f"{where(path)}: {match['file']}::{match['name']}"
+    for match in CHECKER.finditer(prose):
+        if not (ROOT / "tests" / "simulation" / "checkers" / f"{match['name']}.py").exists():
+            yield f"{where(path)}: sim: {match['name']}"
 
 
 def test_every_decision_is_listed() -> None:
