@@ -51,7 +51,7 @@ class Reporter:
         report = self._vantage.report(state, now, self._boot_id)
         if report is None:
             return None
-        return replace(report, members_gen=state.members_gen, checkpoint=self._cluster.checkpoint)
+        return replace(report, checkpoint=self._cluster.checkpoint)
 
     def _founding(self, settings: Settings, now: Instant) -> Found | None:
         """The first entry of all. Without all peers in sight nobody leads, unless an operator said so."""

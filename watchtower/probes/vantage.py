@@ -97,7 +97,8 @@ class Vantage:
             row.report_seq == 0 or row.config_hash != self._settings.config_hash or row.default is not default
         )
         changes = reporting.first(votes if is_full else reporting.difference(row.votes, votes))
-        is_due = now.boot - self._reported_boot >= REPORT_EVERY_S
+        # A change of the members waits for everybody's confirmation, and the next change for that.
+        is_due = now.boot - self._reported_boot >= REPORT_EVERY_S or row.members_gen != state.members_gen
         if not (is_full or changes or told != row.doubt or is_due):
             return None
         return Report(
@@ -108,6 +109,7 @@ class Vantage:
             default=default,
             votes=changes,
             doubt=told,
+            members_gen=state.members_gen,
         )
 
     def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from support.core_support import down
 from support.watching import DEGRADED, DOWN, UNKNOWN, UP, Watch, watching
 
@@ -44,6 +45,18 @@ def test_what_is_pending_is_unknown_and_the_rest_votes() -> None:
     watch.see("db", UP)
     watch.settle()
     assert watch.votes() == {"web": (UP, False), "db": (UP, False), "mail": (UNKNOWN, False)}
+
+
+def test_another_membership_is_confirmed_at_once() -> None:
+    """The next change of the members waits for everybody's word."""
+    watch = Watch("web")
+    watch.all_up()
+    assert watch.report() is None
+    watch.book.state = replace(watch.book.state, members_gen=2)
+    report = watch.report()
+    assert report is not None
+    assert (report.members_gen, dict(report.votes)) == (2, {})
+    assert watch.report() is None
 
 
 def test_quiet_times_cost_one_empty_report_every_five_seconds() -> None:
