@@ -45,6 +45,8 @@ _COMMANDS: Final = (b"\0", b"\1")
 
 Note = tuple[Kind, bytes]
 """What becomes a record."""
+BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises for bytes that are not what they should be."""
 LogEntry = tuple[bytes, int, int]
 """Command, index, term: as pysyncobj wants it."""
 
@@ -161,7 +163,7 @@ def read(raw: bytes, mark: Mark) -> Reading:
     salt = records.checksum_of(raw[at : record.end])
     try:
         head = msgspec.json.decode(record.payload, type=Head)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except BAD_JSON as error:
         raise DamageError(f"is damaged in its first record: {error}") from error
     reading = Reading(head=head)
     end, count = _replay(reading, records.scan(raw, record.end, salt), record.end)

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from watchtower.cluster.disk import Disk
 from watchtower.cluster.journal import Journal
-from watchtower.cluster.journal_file import DamageError, LogEntry, is_ours
+from watchtower.cluster.journal_file import BAD_JSON, DamageError, LogEntry, is_ours
 from watchtower.core.model import State
 from watchtower.errors import ClusterError
 
@@ -104,7 +104,7 @@ def decode(raw: bytes, cluster: str) -> Content:
         _refuse(raw, first)
     try:
         content = msgspec.json.decode(body, type=Content)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except BAD_JSON as error:
         raise ClusterError(f"does not fit this version of watchtower: {error}") from error
     if content.cluster != cluster:
         raise ClusterError(f"is of cluster {content.cluster!r}, this is {cluster!r}")

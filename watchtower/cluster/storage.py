@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from watchtower.cluster import identity as identity_file
 from watchtower.cluster import journal_file
 from watchtower.cluster import snapshot as snapshot_file
 from watchtower.cluster.disk import Disk, FolderDisk, reason
+from watchtower.cluster.identity import IDENTITY, Identity
 from watchtower.cluster.journal import Journal
 from watchtower.cluster.journal_file import (
     JOURNAL,
@@ -37,8 +38,6 @@ from watchtower.cluster.journal_file import (
 from watchtower.cluster.snapshot import SNAPSHOT, SNAPSHOT_NEW, SNAPSHOT_PREVIOUS, Content, SnapshotStore
 from watchtower.errors import ClusterError
 
-IDENTITY: Final = "identity.json"
-IDENTITY_FORMAT: Final = 2
 EMPTY: Final = "its data folder is empty"
 
 _COPY: Final = "copy.new"
@@ -48,17 +47,6 @@ _UNREADABLE: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EFBIG)
 _MISSING: Final = "is missing"
 _NO_MARK: Final = Mark()
 _T = TypeVar("_T")
-
-
-class _Format(Struct, frozen=True):
-    format: int
-
-
-class _Identity(Struct, frozen=True, kw_only=True):
-    format: int
-    cluster: str
-    peer: str
-    disk_id: str
 
 
 class _Way(Struct, frozen=True):
@@ -279,18 +267,10 @@ class Storage:
         self._check_owner(reading.head.cluster, reading.head.peer)
         return reading
 
-    def _parse_identity(self, raw: bytes) -> _Identity:
-        try:
-            version = msgspec.json.decode(raw, type=_Format).format
-            if version < IDENTITY_FORMAT:
-                raise ClusterError(journal_file.OLD)
-            if version > IDENTITY_FORMAT:
-                raise ClusterError(f"has format {version}, this watchtower knows format {IDENTITY_FORMAT}")
-            identity = msgspec.json.decode(raw, type=_Identity)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise DamageError(f"is damaged ({error})") from error
-        self._check_owner(identity.cluster, identity.peer)
-        return identity
+    def _parse_identity(self, raw: bytes) -> Identity:
+        found = identity_file.decode(raw)
+        self._check_owner(found.cluster, found.peer)
+        return found
 
     def _check_owner(self, cluster: str, peer: str) -> None:
         if (cluster, peer) != (self._cluster, self._peer):
@@ -300,10 +280,8 @@ class Storage:
             )
 
     def _write_identity(self) -> None:
-        identity = _Identity(
-            format=IDENTITY_FORMAT, cluster=self._cluster, peer=self._peer, disk_id=self.disk_id
-        )
-        self._put(IDENTITY, msgspec.json.encode(identity))
+        identity = Identity(cluster=self._cluster, peer=self._peer, disk_id=self.disk_id)
+        self._put(IDENTITY, identity_file.encode(identity))
 
     def _set_aside(self, name: str) -> None:
         """Keep a damaged file for who wants to look at it, and the one before it; older ones go."""

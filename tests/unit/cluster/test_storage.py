@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 from support.sim_disk import SimDisk
 from support.storage_support import (
@@ -222,6 +221,19 @@ def test_a_peer_that_is_alone_refuses_damage_and_touches_nothing(names: tuple[st
     assert {name: disk.content(name) for name in disk.names()} == before
 
 
+def test_no_flipped_bit_makes_a_folder_somebody_elses() -> None:
+    """The identity is written anew from the journal, which says the same."""
+    disk, _ = used_disk()
+    good = disk.content("identity.json")
+    for place in range(len(good)):
+        copy = disk.copy()
+        copy.flip("identity.json", place)
+        if b'"format":2' not in copy.content("identity.json"):
+            continue
+        assert open_storage(copy).amnesia == ""
+        assert copy.content("identity.json") == good
+
+
 def test_a_peer_that_is_alone_repairs_what_can_be_repaired() -> None:
     """Nothing is lost by it."""
     disk, entries = used_disk()
@@ -331,10 +343,9 @@ def test_a_full_disk_does_not_keep_a_peer_from_starting() -> None:
 def test_a_file_without_permission_is_no_damage(tmp_path: Path) -> None:
     """Nothing is set aside: the message says what the system said."""
     folder = open_folder(str(tmp_path), "a")
+    Storage(folder.disk, cluster=CLUSTER, peer="a", alone=False, new_id=lambda: "d")
+    (tmp_path / "a" / "journal").unlink()
     (tmp_path / "a" / "journal").mkdir()
-    (tmp_path / "a" / "identity.json").write_bytes(
-        msgspec.json.encode({"format": 2, "cluster": CLUSTER, "peer": "a", "disk_id": "d"})
-    )
     with pytest.raises(ClusterError, match=r"cannot be used: is a directory"):
         Storage(folder.disk, cluster=CLUSTER, peer="a", alone=False, new_id=lambda: "d")
     folder.close()

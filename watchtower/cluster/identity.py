@@ -1,0 +1,59 @@
+"""Whose data folder it is: cluster, peer, and which disk; one small checked file.
+
+The journal's head says the same; this one tells that a peer has run here before when the journal is gone.
+Whether it fits is the caller's to decide.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from watchtower.cluster.journal_file import BAD_JSON, OLD, DamageError
+from watchtower.errors import ClusterError
+
+IDENTITY: Final = "identity.json"
+FORMAT: Final = 2
+
+
+class _Format(Struct, frozen=True):
+    format: int
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Whose folder it is. `check`: of the rest, so that a flipped bit does not make it somebody else's."""
+
+    format: int = FORMAT
+    cluster: str
+    peer: str
+    disk_id: str
+    check: int = 0
+
+    def checked(self) -> Identity:
+        """The same with the right checksum."""
+        words = f"{self.format} {self.cluster} {self.peer} {self.disk_id}"
+        return msgspec.structs.replace(self, check=zlib.crc32(words.encode()))
+
+
+def encode(identity: Identity) -> bytes:
+    """The content of the file."""
+    return msgspec.json.encode(identity.checked())
+
+
+def decode(raw: bytes) -> Identity:
+    """What the file says. Raises DamageError, or ClusterError when another version of watchtower wrote it."""
+    try:
+        version = msgspec.json.decode(raw, type=_Format).format
+        if version < FORMAT:
+            raise ClusterError(OLD)
+        if version > FORMAT:
+            raise ClusterError(f"has format {version}, this watchtower knows format {FORMAT}")
+        identity = msgspec.json.decode(raw, type=Identity)
+    except BAD_JSON as error:
+        raise DamageError(f"is damaged ({error})") from error
+    if identity != identity.checked():
+        raise DamageError("is damaged: its checksum does not match")
+    return identity
