@@ -210,6 +210,7 @@ class Resize(Struct, frozen=True, kw_only=True, tag="resize"):
 
     members: tuple[str, ...]
     members_gen: int
+    at_wall: float = 0.0
 
 
 class Gate(Struct, frozen=True, kw_only=True, tag="gate"):

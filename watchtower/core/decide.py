@@ -231,7 +231,8 @@ def _notice(scene: Scene, subject: str, level: Level, reason: str, since_wall: f
 
 
 def _drafts(scene: Scene, subject: str, kind: NoticeKind, number: str, notice: Notice) -> tuple[Draft, ...]:
-    state = scene.state
+    """One per channel. The evidence stands once in the command, so that many channels fit into one entry."""
+    state, notice = scene.state, replace(notice, evidence=())
     return tuple(
         Draft(
             id=outbox.notification_id(state.cluster, subject, kind, number, channel),

@@ -54,6 +54,11 @@ def silent_s(peer: str, view: View, now: Instant) -> float:
     return now.boot - max(view.heard_boot.get(peer, 0.0), joined_boot, view.started_boot)
 
 
+def joined_s(peer: str, view: View, now: Instant) -> float:
+    """Seconds since this process saw the peer's present session begin; endless when it began before that."""
+    return now.boot - view.joined_boot.get(peer, float("-inf"))
+
+
 def clock_error_s(peer: str, view: View) -> float:
     """How far the peer's wall clock is from the median of all peers; 0.0 while too few are known."""
     offsets = {**view.clock_offset_s, view.me: 0.0}

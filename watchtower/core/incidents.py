@@ -70,7 +70,7 @@ def opened(state: State, command: Open) -> State:
         incidents={**state.incidents, number: incident},
         services={**state.services, command.service: row},
     )
-    return outbox.enqueue(state, number, command.service, command.drafts, command.at_wall)
+    return outbox.enqueue(state, number, command.service, _with_evidence(command), command.at_wall)
 
 
 def shifted(state: State, incident: Incident, command: Shift) -> State:
@@ -84,7 +84,14 @@ def shifted(state: State, incident: Incident, command: Shift) -> State:
         timeline=(*incident.timeline, step)[-TIMELINE_KEPT:],
     )
     state = replace(state, incidents={**state.incidents, incident.number: changed})
-    return outbox.enqueue(state, incident.number, command.service, command.drafts, command.at_wall)
+    return outbox.enqueue(state, incident.number, command.service, _with_evidence(command), command.at_wall)
+
+
+def _with_evidence(command: Open | Shift) -> tuple[Draft, ...]:
+    """The drafts of a transition, each with what the transition rests on."""
+    return tuple(
+        replace(draft, notice=replace(draft.notice, evidence=command.evidence)) for draft in command.drafts
+    )
 
 
 def closed(state: State, incident: Incident, command: Close, *, sender: str) -> State:

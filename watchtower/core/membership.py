@@ -33,6 +33,7 @@ def resized(state: State, command: Resize) -> State:
         state,
         members=tuple(sorted(command.members)),
         members_gen=state.members_gen + 1,
+        resized_wall=command.at_wall,
         session_base=max(state.session_base, removed),
         peers=peers,
         # A vote that went with its peer is a vote that changed.

@@ -315,6 +315,7 @@ class State(Struct, frozen=True, kw_only=True):
     members_gen: int = 0
     session_base: int = 0
     founded_wall: float = 0.0
+    resized_wall: float = 0.0
     lease: Lease = Lease()
     config: ConfigInForce = ConfigInForce()
     peers: dict[str, PeerRow] = {}

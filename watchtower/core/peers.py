@@ -1,10 +1,10 @@
 """Peers are services too: is another peer up, sick, or gone?
 
 Besides the votes of the others (its own never counts), a peer is judged by what the ledger knows of
-it: it never joined, it stopped reporting, it doubts itself, its clock is off. A planned stop is
-excused for as long as the peer asked for; a fresh report through the log is proof of life, against which
-the word of one other peer does not stand. Of a peer that is in the file but no member (yet, or any more)
-nothing is expected.
+it: it never joined, it stopped reporting, it doubts itself, its clock is off. A planned stop is excused
+for as long as the peer asked for. A fresh report through the log is proof of life: the word of one other
+peer does not stand against it, nor any while the peer has only just come (back). Of a peer that is in the
+file but no member (yet, or any more) nothing is expected.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from watchtower.core.view import View
 
 JOIN_GRACE_S: Final = 120.0
 ONE_WORD_TOLD_AFTER_S: Final = 120.0
+COMING_S: Final = 10.0
+"""So long after its join a peer may still be down in votes that others cast while it was away."""
+AWAY_MAX_S: Final = 60.0
+"""Votes older than this are not about one absence: the peer comes and goes."""
 
 
 def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> Verdict:
@@ -35,7 +39,8 @@ def judge(peer: str, votes: Verdict, state: State, view: View, now: Instant) -> 
         return _as(votes, Level.DOWN, _silence(row, silent_s), now.wall - silent_s)
     votes = _of_several(votes, now)
     if votes.level in (Level.DOWN, Level.DEGRADED, Level.PARTIAL):
-        return votes
+        is_coming = _is_coming(row, votes, state, joined_s=eligibility.joined_s(peer, view, now), now=now)
+        return replace(votes, level=None, reason="has just come") if is_coming else votes
     return _by_its_reports(peer, row, votes, view, now)
 
 
@@ -56,10 +61,18 @@ def _of_several(votes: Verdict, now: Instant) -> Verdict:
     return replace(votes, level=Level.PARTIAL if is_old else None, reason=f"{votes.reason}, yet it reports")
 
 
+def _is_coming(row: PeerRow, votes: Verdict, state: State, *, joined_s: float, now: Instant) -> bool:
+    """True while a peer has only just joined, for the first time or after one absence."""
+    is_first = row.session <= state.session_base + 1
+    was_away_once = now.wall - votes.since_wall < AWAY_MAX_S
+    return (is_first or was_away_once) and joined_s < COMING_S
+
+
 def _never_joined(state: State, votes: Verdict, now: Instant) -> Verdict:
-    if now.wall - state.founded_wall < JOIN_GRACE_S:
+    expected_wall = max(state.founded_wall, state.resized_wall)
+    if now.wall - expected_wall < JOIN_GRACE_S:
         return Verdict(level=None, reason="has not joined yet", counts=votes.counts)
-    return _as(votes, Level.DOWN, "has never joined the cluster", state.founded_wall)
+    return _as(votes, Level.DOWN, "has never joined the cluster", expected_wall)
 
 
 def _silence(row: PeerRow, silent_s: float) -> str:

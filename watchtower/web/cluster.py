@@ -109,7 +109,9 @@ class ClusterApi:
         snap = self._snapshot()
         if reason := members.resize_risk(snap, body.members):
             return problem(409, "not resized", reason)
-        command = Resize(members=tuple(sorted(body.members)), members_gen=body.members_gen)
+        command = Resize(
+            members=tuple(sorted(body.members)), members_gen=body.members_gen, at_wall=snap.now.wall
+        )
         answer = await self._doors.submit(command, timeout_s=RESIZE_S)
         if answer is None:
             detail = "it is not known whether the step was made: look at /api/v1/cluster before the next try"

@@ -25,7 +25,7 @@ from watchtower.core import commands as c
 from watchtower.core import decide as decide_module
 from watchtower.core import verdicts
 from watchtower.core.decide import decide
-from watchtower.core.model import Level, NoticeKind, Opinion, Vote
+from watchtower.core.model import EVIDENCE_TEXT_MAX, Level, NoticeKind, Opinion, Vote
 from watchtower.core.settings import Alerting, Settings
 from watchtower.core.view import View
 
@@ -353,3 +353,31 @@ def test_the_cluster_eases_without_votes() -> None:
     _, looks = book.decided(CONFIG, 500.0, looks)
     assert looks.standings["cluster"].level is Level.DEGRADED
     assert kinds(book, boot=506.0, looks=replace(looks, heard_boot=view(boot=506.0).heard_boot)) == ["Shift"]
+
+
+# ---- what fits into one entry
+
+
+def test_many_channels_and_long_evidence_fit_into_one_entry() -> None:
+    """Five peers with the longest evidence, twenty channels: one entry, and each message has it all."""
+    peers = ("a", "b", "c", "d", "e")
+    channels = tuple(f"channel-{number:02}" for number in range(20))
+    config = settings(
+        service("web", voters=peers, alert=channels),
+        *peer_services(peers),
+        peers=peers,
+        channels=dict.fromkeys(channels, ""),
+    )
+    book = Book(peers=peers)
+    text = "停" * EVIDENCE_TEXT_MAX
+    for peer in peers:
+        book.report(peer, {"web": down(text=text)})
+    early = verdicts.observe(book.state, config, view(boot=BOOT - 10, heard=peers), instant(BOOT - 10))
+    opening = only(book, config, looks=view(heard=peers, standings=early))
+    entry = c.decode(c.encode(book.entry("a", opening)))
+    assert isinstance(entry.command, c.Open)
+    book.must("a", entry.command)
+    items = book.items(1)
+    assert len(items) == 20
+    assert all(len(item.notice.evidence) == 5 for item in items)
+    assert all(seen.text == text for item in items for seen in item.notice.evidence)

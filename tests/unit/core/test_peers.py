@@ -125,3 +125,37 @@ def test_before_the_founding_nothing_is_down() -> None:
     """In an empty ledger a peer is judged never joined only long after 1970, so founding comes first."""
     verdict = peers.judge("b", NONE, State(founded_wall=WALL), view(), instant(1.0))
     assert verdict.level is None
+
+
+@pytest.mark.parametrize(
+    ("joined_s", "votes_age_s", "joins", "level"),
+    [
+        (9.0, 20.0, 3, None),
+        (10.0, 20.0, 3, Level.DOWN),
+        (9.0, 59.0, 3, None),
+        (9.0, 60.0, 3, Level.DOWN),
+        (9.0, 600.0, 1, None),
+        (10.0, 600.0, 1, Level.DOWN),
+    ],
+    ids=["just back", "back for long", "away for long", "comes and goes", "just added", "added, not there"],
+)
+def test_votes_cast_while_it_was_away_do_not_count_at_once(
+    joined_s: float, votes_age_s: float, joins: int, level: Level | None
+) -> None:
+    """A planned restart, or a first start, pages nobody; a peer that comes and goes does."""
+    book = Book()
+    book.state = replace(
+        book.state, peers={**book.state.peers, "b": replace(book.state.row("b"), session=joins)}
+    )
+    looks = view(boot=100.0, joined_boot={"b": 100.0 - joined_s})
+    votes = replace(DOWN, since_wall=instant(100.0).wall - votes_age_s)
+    assert judged(book, votes, looks)[0] is level
+
+
+def test_an_added_member_has_two_minutes_to_join() -> None:
+    """Counted from when it became a member, not from when the cluster was founded."""
+    book = Book()
+    rows = {peer: row for peer, row in book.state.peers.items() if peer != "b"}
+    book.state = replace(book.state, peers=rows, founded_wall=WALL - 9999, resized_wall=WALL + 100)
+    assert judged(book, DOWN, boot=219.0) == (None, "has not joined yet")
+    assert judged(book, NONE, boot=220.0) == (Level.DOWN, "has never joined the cluster")
