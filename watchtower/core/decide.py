@@ -158,7 +158,9 @@ def _lacks_votes(scene: Scene, incident: Incident, standing: Standing) -> bool:
     service = scene.settings.services.get(incident.service)
     if service is None:
         return False
-    return quorum.could_be(incident.level, standing.verdict.counts, len(service.voters))
+    return quorum.could_be(
+        incident.level, standing.verdict.counts, len(membership.voters(scene.state, service.voters))
+    )
 
 
 def _opening(scene: Scene, subject: str, standing: Standing) -> Open:

@@ -36,9 +36,17 @@ def resized(state: State, command: Resize) -> State:
         resized_wall=command.at_wall,
         session_base=max(state.session_base, removed),
         peers=peers,
-        # A vote that went with its peer is a vote that changed.
-        rev_base=state.rev_base + (len(peers) < len(state.peers)),
+        # Who judges has changed, and with it what a majority is.
+        rev_base=state.rev_base + 1,
     )
+
+
+def voters(state: State, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the peers `named` by the file that are members: nobody else can have a vote.
+
+    A member that is dead or sick stays one, so a verdict is never reached by fewer than it should be.
+    """
+    return tuple(name for name in named if name in state.members) or named
 
 
 def version_of_all(state: State) -> int:

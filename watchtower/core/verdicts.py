@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from watchtower.core import checkpoints, eligibility, heartbeats, peers, quorum
+from watchtower.core import checkpoints, eligibility, heartbeats, membership, peers, quorum
 from watchtower.core.model import Evidence, Instant, Level, Opinion, State, Verdict
 from watchtower.core.settings import (
     CLUSTER_SUBJECT,
@@ -47,7 +47,7 @@ def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[
 def evidence(service: Service, state: State, view: View, now: Instant) -> tuple[Evidence, ...]:
     """What each voter of `service` sees just now; of a peer that may not vote, why not."""
     seen = []
-    for peer in service.voters:
+    for peer in membership.voters(state, service.voters):
         reason = eligibility.ineligible(state, peer, view, now)
         vote = state.row(peer).vote(service.name)
         if reason is not None:
@@ -66,10 +66,11 @@ def _verdict(service: Service, eligible: list[str], state: State, view: View, no
     target = service.target
     if isinstance(target, HeartbeatTarget):
         return heartbeats.judge(state.beats.get(service.name), target, state.watch, now.wall)
-    votes = [state.row(peer).vote(service.name) for peer in service.voters if peer in eligible]
+    voters = membership.voters(state, service.voters)
+    votes = [state.row(peer).vote(service.name) for peer in voters if peer in eligible]
     verdict = quorum.judge(
         votes,
-        len(service.voters),
+        len(voters),
         now_wall=now.wall,
         partial_after_s=service.confirm.partial_after_s,
     )

@@ -194,3 +194,15 @@ def test_evidence_says_what_each_voter_sees() -> None:
         ("b", Opinion.UP, ""),
         ("c", Opinion.UNKNOWN, "has no vote: silent"),
     ]
+
+
+def test_only_members_have_a_vote() -> None:
+    """While the file names five peers and the cluster has three, two of three are a majority."""
+    five = ("a", "b", "c", "d", "e")
+    web = service("web", voters=five)
+    config = settings(web, peers=five)
+    book = Book()
+    book.fails("web", ("a", "b"))
+    standing = verdicts.observe(book.state, config, view(), instant(100.0))["web"]
+    assert (standing.level, standing.verdict.reason) == (Level.DOWN, "2 of 3 peers see it down")
+    assert [seen.peer for seen in verdicts.evidence(web, book.state, view(), instant(100.0))] == list("abc")
