@@ -12,7 +12,7 @@ from collections.abc import Collection
 from random import Random
 
 from msgspec.structs import replace
-from support.core_support import WALL, instant, view
+from support.core_support import WALL, instant, unchanged, view
 from support.protocol_checks import SERVICE, Violation, check_entry, check_rest
 from support.protocol_peers import (
     ALWAYS_YOUNG_WALL,
@@ -361,7 +361,7 @@ class World:
         after, answer = ledger.apply(before, entry)
         self.steps.append(f"log {len(self.states)}: {entry.command} of {entry.by}: {answer.reason or 'ok'}")
         self.states.append(after)
-        if ledger.apply(after, entry)[0] != after:
+        if not unchanged(after, ledger.apply(after, entry)[0]):
             raise Violation("applied twice is not applied once")
         check_entry(before, after, entry, {identifier for identifier, _ in self.received})
 

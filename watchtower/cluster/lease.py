@@ -57,7 +57,7 @@ class Lease:
         self._pending: _Pending | None = None
         self._row = LeaseRow()
         self._my_session = 0
-        self._seen: tuple[int, str] | None = None
+        self._seen: tuple[int, int, str] | None = None
         self._seen_boot = 0.0
         self._ended_epoch = 0
         self._barred = False
@@ -89,9 +89,10 @@ class Lease:
         """Note the applied lease; call it on every applied state, or at least before every step."""
         self._row = state.lease
         self._my_session = state.row(self._me).session
-        if self._seen != (state.lease.epoch, state.lease.entry_id):
-            self._seen = (state.lease.epoch, state.lease.entry_id)
-            self._seen_boot = now.boot
+        # The renewals too: a late copy of an old renewal brings an id back that was seen long ago.
+        seen = (state.lease.epoch, state.lease.renewals, state.lease.entry_id)
+        if self._seen != seen:
+            self._seen, self._seen_boot = seen, now.boot
         # The lease has moved: what was proposed is applied, or can hardly be any more.
         if self._pending is not None and self._pending.row != state.lease:
             self._pending = None

@@ -194,6 +194,24 @@ def test_each_renewal_starts_the_rivals_wait_anew() -> None:
     assert isinstance(bench.step("b", 16.2), ClaimLease)
 
 
+def test_a_late_copy_of_an_old_renewal_starts_the_rivals_wait_anew() -> None:
+    """A rival that applies a renewal and a copy of an older one at once sees an id that it knows already."""
+    bench = Bench()
+    bench.hold("a", 10.0)
+    older = bench.step("a", 11.0)
+    assert isinstance(older, Renew)
+    bench.log.append("a", older)
+    bench.see("b", 11.0)
+    bench.see("a", 11.0)
+    newer = bench.step("a", 13.0)
+    assert isinstance(newer, Renew)
+    bench.log.append("a", newer)
+    bench.see("a", 13.0)
+    assert bench.log.append("a", older), "the copy counts as one more renewal"
+    assert bench.step("b", 15.1) is None, "a is in office by the newer one until 16"
+    assert isinstance(bench.step("b", 19.2), ClaimLease)
+
+
 def test_a_restarted_rival_waits_in_full() -> None:
     """Hole 5: what a process never saw before counts as seen now, not as long ago."""
     bench = Bench()
