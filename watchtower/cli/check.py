@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from watchtower.cli.advice import advice
 from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.cli.tables import Cell, show
 from watchtower.core.settings import HeartbeatTarget, Service, Settings
@@ -85,6 +86,7 @@ def summary(settings: Settings) -> dict[str, Any]:
             {"name": peer.name, "raft": f"{peer.raft_host}:{peer.raft_port}", "http": peer.http_url}
             for peer in settings.cluster.peers
         ],
+        "notes": advice(settings.cluster),
         "channels": [
             {"name": channel.name, "schema": channel.schema, "fallback": channel.fallback}
             for channel in settings.channels.values()
@@ -117,9 +119,18 @@ def _tell(path: Path, settings: Settings) -> None:
     cluster = settings.cluster
     click.echo(f"{path}: good. Cluster {cluster.name}, config {settings.config_hash}.")
     rows: list[list[Cell | str]] = [
-        [p.name, f"{p.raft_host}:{p.raft_port}", p.http_url, p.zone, p.provider] for p in cluster.peers
+        [
+            p.name + (" (witness)" if p.witness else ""),
+            f"{p.raft_host}:{p.raft_port}",
+            p.http_url,
+            p.zone,
+            p.provider,
+        ]
+        for p in cluster.peers
     ]
     show("Peers", ("peer", "raft", "http", "zone", "provider"), rows)
+    for sentence in advice(cluster):
+        click.echo(sentence)
     if settings.channels:
         rows = [[c.name, c.schema, c.fallback or "none"] for c in settings.channels.values()]
         show(

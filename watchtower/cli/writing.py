@@ -63,7 +63,11 @@ def write(answers: Answers, path: Path, *, force: bool) -> Written:
         _check_channel(answers.alert)
     secret_file = path.with_name("watchtower.secret")
     ping_file, channel_file = path.with_name("watchtower.ping-key"), path.with_name("watchtower.chat")
-    contents = {secret_file: secrets.token_hex(32), ping_file: secrets.token_hex(16)}
+    contents = {
+        secret_file: secrets.token_hex(32),
+        ping_file: secrets.token_hex(16),
+        path.with_name("watchtower.admin-token"): secrets.token_hex(32),
+    }
     if answers.alert:
         contents[channel_file] = answers.alert
     existing = [str(file) for file in (path, *contents) if file.exists()]
@@ -231,6 +235,9 @@ http:
   listen: 0.0.0.0:{listen_port}
   # The key in the addresses that heartbeats call: watchtower heartbeat list
   ping_key: ${{file:watchtower.ping-key}}
+  # Who may act on the peers: watchtower drain, watchtower cluster resize, reload over HTTP.
+  tokens:
+    admin: {{scope: admin, token: "${{file:watchtower.admin-token}}"}}
 
 storage:
   path: data

@@ -61,7 +61,7 @@ def test_secrets_are_apart_and_private(tmp_path: Path) -> None:
     """Nothing in the file itself is secret, and what is secret has mode 0600."""
     written = write(answers(), tmp_path / "watchtower.yaml", force=False)
     text = written.config.read_text(encoding="utf-8")
-    assert len(written.secret_files) == 3
+    assert len(written.secret_files) == 4
     for file in written.secret_files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.read_text(encoding="utf-8").strip() not in text
