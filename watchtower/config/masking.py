@@ -35,7 +35,8 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "tokens", "token", "ping_key", "storage", "probe", "confirm", "recover", "headers", "body",
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
-        "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write", "admin",
+        "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
+        "admin",
     }
 )
 # fmt: on
