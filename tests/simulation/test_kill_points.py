@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from msgspec import Struct
 from support.sim_disk import SimCrash, SimDisk, When
-from support.storage_support import NO_OP, Memory, command, history, snapshot_of, state_after
+from support.storage_support import NO_OP, Memory, command, history, snapshot_of, state_after, used_disk
 
 from watchtower.cluster.journal_file import LogEntry
 
@@ -255,6 +255,39 @@ def test_a_power_cut_at_any_operation_loses_nothing_acknowledged(
                 assert again.replay() == memory.replay()
                 tried += 1
     measured(f"{count} operations x {len(MOMENTS)} moments, {tried} crash images: 0 acknowledged writes lost")
+
+
+REPAIRED = (("snapshot",), ("snapshot", "identity.json"))
+FORGOTTEN = (
+    ("journal",),
+    ("journal", "snapshot"),
+    ("snapshot", "journal.previous"),
+    ("journal", "identity.json"),
+)
+
+
+@pytest.mark.parametrize("names", REPAIRED + FORGOTTEN, ids=" and ".join)
+def test_a_power_cut_while_damage_is_dealt_with_changes_nothing(names: tuple[str, ...]) -> None:
+    """What can be repaired is repaired at the next start; what was forgotten is not remembered."""
+    disk, entries = used_disk()
+    for name in names:
+        disk.flip(name, len(disk.content(name)) // 2)
+    whole = disk.copy()
+    Memory(whole).journal.flush()
+    for number in range(1, whole.operations + 1):
+        for each in range(3 * IMAGES):
+            copy = disk.copy()
+            copy.fail_at(number, MOMENTS[each % 3])
+            with pytest.raises(SimCrash):
+                start_for_ever(copy)
+            copy.crash(Random(1000 * number + each))  # noqa: S311 - the same images every time
+            memory = Memory(copy)
+            if names in REPAIRED:
+                assert memory.storage.amnesia == ""
+                assert memory.replay() == state_after(entries)
+            else:
+                assert memory.storage.amnesia != ""
+                assert memory.storage.disk_id != "disk-0"
 
 
 def test_the_workload_reaches_every_file() -> None:

@@ -197,6 +197,18 @@ def test_without_the_mark_beside_it_only_the_last_batch_may_count_as_torn(
         assert (found.entries, found.is_torn) == (history(4), True)
 
 
+def test_a_file_that_was_written_anew_counts_what_it_held(disk: SimDisk, journal: Journal) -> None:
+    """Before its first batch, and without the mark beside it, nothing else tells."""
+    journal.deleteEntriesTo(1)
+    journal.flush()
+    raw = disk.content("journal")
+    assert journal_file.read(raw, Mark()).entries == history(3)[1:]
+    for place in range(len(raw)):
+        for damaged in (flipped(raw, place), raw[:place]):
+            with pytest.raises((DamageError, ClusterError)):
+                journal_file.read(damaged, Mark())
+
+
 def flipped(raw: bytes, place: int) -> bytes:
     """With one bit flipped."""
     return raw[:place] + bytes([raw[place] ^ 4]) + raw[place + 1 :]

@@ -17,6 +17,7 @@ from support.storage_support import (
     used_disk,
 )
 
+from watchtower.cluster import journal_file
 from watchtower.cluster.storage import Storage, open_folder
 from watchtower.errors import ClusterError
 
@@ -283,17 +284,26 @@ def test_a_journal_from_before_the_memory_was_lost_is_damage() -> None:
     assert open_storage(disk).amnesia == "journal is from before this peer lost its memory"
 
 
-def test_two_logs_are_joined_only_by_an_entry_of_both() -> None:
-    """After a leader's snapshot the old log is another one, though its numbers may fit."""
-    disk, _ = used_disk()
+@pytest.mark.parametrize("further", [1, 2])
+def test_two_logs_are_joined_only_by_an_entry_of_both(further: int) -> None:
+    """After a leader's snapshot the old log is another one, though its numbers fit, or nearly."""
+    disk, entries = used_disk()
     memory = Memory(disk)
-    last = memory.last[1]
-    other = history(last + 2, term=3)
-    assert memory.install(snapshot_of(other))
+    assert memory.install(snapshot_of(history(len(entries) + further, term=3)))
     memory.journal.flush()
-    assert memory.journal[0][1] == last + 1
+    assert memory.journal[0][1] == len(entries) - 1 + further
     disk.flip("snapshot", 100)
     assert "checksum does not match" in open_storage(disk).amnesia
+
+
+def test_nothing_is_committed_that_is_not_there() -> None:
+    """Else the next entry would be applied before anybody else has it."""
+    disk, entries = used_disk()
+    reading = journal_file.read(disk.content("journal"), journal_file.Mark())
+    reading.commit_index = 99
+    disk.put("journal", journal_file.image(reading, reading.head.generation)[0])
+    disk.lose("journal.mark")
+    assert open_storage(disk).journal.getRaftCommitIndex() == len(entries)
 
 
 def test_a_crash_between_snapshot_and_journal_begins_the_log_at_the_snapshot() -> None:
