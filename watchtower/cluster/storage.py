@@ -158,8 +158,6 @@ class Storage:
         said = self._said()
         reading.entries = way.entries
         self._take(reading, way.content, 0)
-        # The joined log first: while the damaged snapshot keeps its name, the next start comes this way too.
-        self.journal.flush()
         if way.name != SNAPSHOT:
             self._set_aside(SNAPSHOT)
         if way.name == SNAPSHOT_PREVIOUS:
