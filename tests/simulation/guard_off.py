@@ -1,0 +1,110 @@
+"""The rules between pysyncobj and the wire or the disk, each of which can be switched off for a run.
+
+Without them pysyncobj behaves as it does by itself; what then goes wrong is told in its research notes and
+shown again by the seeds of the test beside this. The numbers (S3 ...) are of those notes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from simulation.breaking import Broken, Change
+
+from watchtower.cluster import library
+from watchtower.cluster.quarantine import Quarantine
+from watchtower.cluster.transport import GuardTransport
+
+
+def _stale_acks() -> tuple[Change, ...]:
+    received = GuardTransport.received
+
+    def trusting(self: Any, peer: str, message: dict[str, Any]) -> None:
+        if message["type"] == "next_node_idx":
+            message = {**message, "term": self._inside.term}
+        received(self, peer, message)
+
+    return ((GuardTransport, "received", trusting),)
+
+
+def _no_pre_vote() -> tuple[Change, ...]:
+    def before_tick(self: Any) -> None:
+        self._may_begin()
+
+    return ((GuardTransport, "before_tick", before_tick),)
+
+
+def _truncating() -> tuple[Change, ...]:
+    append = GuardTransport._append
+
+    def cutting(self: Any, node: Any, message: dict[str, Any]) -> None:
+        if "prevLogIdx" in message:
+            self._onMessageReceived(node, message)
+        else:
+            append(self, node, message)
+
+    return ((GuardTransport, "_append", cutting),)
+
+
+def _unclamped() -> tuple[Change, ...]:
+    append = GuardTransport._append
+
+    def believing(self: Any, node: Any, message: dict[str, Any]) -> None:
+        if "prevLogIdx" in message:
+            append(self, node, message)
+        else:
+            self._onMessageReceived(node, message)
+
+    return ((GuardTransport, "_append", believing),)
+
+
+def _no_quarantine() -> tuple[Change, ...]:
+    init = Quarantine.__init__
+
+    def trusting(self: Any, reason: str, *arguments: Any, **named: Any) -> None:
+        init(self, "", *arguments, **named)
+
+    return ((Quarantine, "__init__", trusting),)
+
+
+def _early_acks() -> tuple[Change, ...]:
+    return ((GuardTransport, "_is_on_disk", lambda _self: True),)
+
+
+def _no_nudge() -> tuple[Change, ...]:
+    return ((GuardTransport, "_tell_newer_term", lambda _self, _peer: None),)
+
+
+def _small_batches() -> tuple[Change, ...]:
+    return ((library, "BATCH_BYTES_MAX", 400),)
+
+
+GUARD: Final = (
+    Broken(
+        name="no-term-tag",
+        says="an acknowledgement of an earlier leadership counts (S4)",
+        changes=_stale_acks,
+    ),
+    Broken(
+        name="no-pre-vote",
+        says="whoever misses the leader alone deposes it, again and again (S7)",
+        changes=_no_pre_vote,
+    ),
+    Broken(
+        name="needless-truncation",
+        says="entries that match are cut and added again (S5)",
+        changes=_truncating,
+    ),
+    Broken(
+        name="unclamped-commit",
+        says="the commit index that comes with a snapshot is believed for an unverified tail (S3)",
+        changes=_unclamped,
+    ),
+    Broken(name="no-quarantine", says="a peer with a wiped disk votes at once (S15)", changes=_no_quarantine),
+    Broken(
+        name="ack-before-fsync",
+        says="promises are made before the disk holds them (S13)",
+        changes=_early_acks,
+    ),
+    Broken(name="no-nudge", says="a leader of an older term is left to itself", changes=_no_nudge),
+    Broken(name="small-batches", says="a backlog is sent in many small parts (S6)", changes=_small_batches),
+)

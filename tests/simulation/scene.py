@@ -1,0 +1,106 @@
+"""The configuration that every simulated cluster runs: peers, services, channels, in two versions.
+
+The second version is what the `config` fault rolls out, host by host. Times are short, so that what takes
+minutes in life fits into one: nothing else differs from what people configure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from watchtower.core.settings import (
+    PEER_PREFIX,
+    Channel,
+    ClusterSettings,
+    Confirm,
+    HeartbeatTarget,
+    HttpSettings,
+    PeerSettings,
+    PeerTarget,
+    Recover,
+    Secret,
+    Service,
+    Settings,
+    TcpTarget,
+    WithoutQuorum,
+)
+
+CLUSTER: Final = "simulated"
+BEATS_EVERY_S: Final = 4.0
+WAYS: Final = {"chat": "plain", "hook": "searchable", "mail": "plain", "pager": "merging"}
+"""The channels, and what can be asked of each."""
+SCHEMAS: Final = {"chat": "discord", "hook": "json", "mail": "mailto", "pager": "pagerduty"}
+FALLBACKS: Final = {"mail": "pager"}
+VERSIONS: Final = ("v1", "v2")
+
+
+def settings(me: str, peers: tuple[str, ...], version: str) -> Settings:
+    """What `me` reads from its file."""
+    return Settings(
+        me=me,
+        config_hash=version,
+        cluster=ClusterSettings(
+            name=CLUSTER,
+            secrets=(Secret("not a secret"),),
+            peers=tuple(
+                PeerSettings(name=name, raft_host=name, raft_port=1, http_url=f"http://{name}.example")
+                for name in peers
+            ),
+            without_quorum=WithoutQuorum(after_s=10.0, notify="chat"),
+        ),
+        http=HttpSettings(),
+        channels={
+            name: Channel(
+                name=name,
+                url=Secret(f"{SCHEMAS[name]}://{name}.example"),
+                schema=SCHEMAS[name],
+                fallback=FALLBACKS.get(name, ""),
+            )
+            for name in WAYS
+        },
+        services={one.name: one for one in (*_watched(peers, version), *_peers(peers))},
+    )
+
+
+def _watched(peers: tuple[str, ...], version: str) -> list[Service]:
+    services = [
+        _quick("web", peers, 3.0, "chat"),
+        _quick("api", peers, 4.0, "hook", "chat"),
+        _quick("db", peers, 2.0, "mail"),
+        _quick("cache", peers, 5.0, "chat"),
+        Service(
+            name="nightly",
+            target=HeartbeatTarget(period_s=BEATS_EVERY_S * 2, grace_s=4.0),
+            voters=peers,
+            alert=("hook",),
+        ),
+    ]
+    return services if version == VERSIONS[0] else [*services, _quick("queue", peers, 3.0, "hook")]
+
+
+def _quick(name: str, voters: tuple[str, ...], interval_s: float, *alert: str) -> Service:
+    """A service that is looked at often, and found partial soon."""
+    return Service(
+        name=name,
+        target=TcpTarget(host="192.0.2.1", port=80),
+        voters=voters,
+        interval_s=interval_s,
+        timeout_s=1.0,
+        confirm=Confirm(recheck_s=0.5, partial_after_s=8.0),
+        recover=Recover(recheck_s=0.5),
+        alert=alert,
+    )
+
+
+def _peers(peers: tuple[str, ...]) -> list[Service]:
+    return [
+        Service(
+            name=PEER_PREFIX + name,
+            target=PeerTarget(peer=name, url=f"http://{name}.example"),
+            voters=tuple(other for other in peers if other != name),
+            interval_s=5.0,
+            timeout_s=1.0,
+            alert=("chat",),
+        )
+        for name in peers
+    ]
