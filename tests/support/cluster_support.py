@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 PEERS = ("a", "b", "c")
 TESTS = Path(__file__).resolve().parents[1]
+ADMIN_TOKEN = "admin-0123456789abcdef"
 FAULTY = ["-m", "support.faulty_peer"]
 """The program of a peer that `hurt` can hurt."""
 
@@ -149,6 +150,7 @@ class Cluster:
             f"  {self._cluster_extra}\n"
             f"notify:\n{_indented(notify)}\nservices:\n{_indented(services)}\n"
             "http:\n  listen: ${WT_HTTP}\n  ping_key: ping-me-0123456789abcdef\n"
+            f"  tokens:\n    ops: {{scope: admin, token: {ADMIN_TOKEN}}}\n"
             f"storage:\n  path: ${{WT_DISK}}\n{extra}\n"
         )
         self.file(peer).write_text(text)
@@ -219,6 +221,14 @@ class Cluster:
             return {"status_code": error.code, "body": body.decode(errors="replace")}
         except OSError:
             return None
+
+    def act(self, peer: str, path: str, *, timeout_s: float = 10.0) -> Any:
+        """POST to one peer as an administrator; its JSON answer."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        url = f"http://{self.host[peer]}:{self.http[peer]}{path}"
+        request = urllib.request.Request(url, method="POST", headers=headers)
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - it begins with http
+            return json.load(answer)
 
     def status(self, peer: str) -> Any:
         """`/api/v1/status` of one peer."""

@@ -13,7 +13,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from support.arrivals import Arrivals, from_hook, from_mail
+from support.arrivals import Arrival, Arrivals, from_hook, from_mail
 from support.cluster_support import FAULTY, PEERS, Cluster, wait_for
 from support.judging import Fault, Judge, Judgement
 from support.networks import Networks
@@ -34,6 +34,7 @@ ANSWER_S = 0.3
 """A sink has taken a message, and answers so much later, as chat and mail do: the window for repeats."""
 
 READY_AGAIN_S = 60.0
+WELL_AGAIN_S = 90.0
 TOLD_AGAIN_S = 90.0
 
 
@@ -64,6 +65,7 @@ class Rig:
         folder: Path,
         *,
         names: tuple[str, ...] = PEERS,
+        peer_extra: dict[str, str] | None = None,
         services: int = 8,
         seed: int = 1,
         is_long: bool = False,
@@ -76,8 +78,10 @@ class Rig:
         self.disks = {name: SmallDisk(folder / f"disk-{name}") for name in names}
         self._folder = folder
         self._names = names
+        self._peer_extra = peer_extra
         self._services = tuple(f"s{n}" for n in range(1, services + 1))
         self._stack = contextlib.ExitStack()
+        self.arrivals: Callable[[], list[Arrival]]
         self.cluster: Cluster
         self.outages: Outages
 
@@ -91,9 +95,9 @@ class Rig:
             stack.enter_context(self.post)
             server = Server(self.networks.gateway)
             stack.callback(server.close)
-            self._arrivals = Arrivals((self.hook.log.items, from_hook), (self.post.log.items, from_mail))
+            self.arrivals = Arrivals((self.hook.log.items, from_hook), (self.post.log.items, from_mail)).look
             self.outages = stack.enter_context(
-                Outages(self._services, server, self._arrivals.look, CHANNELS, self.dice)
+                Outages(self._services, server, self.arrivals, CHANNELS, self.dice)
             )
             self.cluster = self._cluster(server)
             stack.callback(self.cluster.kill)
@@ -119,12 +123,13 @@ class Rig:
                 for name in self._services
             ),
             notify=(
-                f"hook: json://{gateway}:{hook}/\n"
+                f"hook: {{url: 'json://{gateway}:{hook}/', search: true}}\n"
                 f"post: mailto://{gateway}:{post}?from=watchtower@example.test&to=ops@example.test"
             ),
             extra="defaults:\n  alert: [hook, post]",
             cluster_extra=f"reference: ['tcp://{gateway}:{server.port}']",
             names=self._names,
+            peer_extra=self._peer_extra,
             hosts=self.networks.address,
             prefix=self.networks.prefix(),
         )
@@ -153,6 +158,25 @@ class Rig:
                 self.cluster.start(name)
             self.cluster.signal(name, signal.SIGCONT)
         self.cluster.wait_ready(timeout_s=READY_AGAIN_S)
+
+    def wait_well(self) -> None:
+        """Until nothing is left of earlier faults: the watching is well, trusts itself and owes nothing."""
+        wait_for(self._is_well, WELL_AGAIN_S, "the cluster itself to be well again")
+
+    def _is_well(self) -> bool:
+        asked = self.cluster.alerter()
+        status = self.cluster.status(asked)
+        if not isinstance(status, dict) or status.get("cluster_verdict") != "up":
+            return False
+        peers = status["peers"]
+        are_well = all(self.cluster.verdict(asked, f"peer/{peer['name']}") == "up" for peer in peers)
+        is_told = all(self._is_told_as_over(subject) for subject in {one.service for one in self.arrivals()})
+        return are_well and is_told and not any(peer["doubt"] for peer in peers) and not status["doubt"]
+
+    def _is_told_as_over(self, subject: str) -> bool:
+        """Services may be down at any time; what is told of peers and the cluster must be over."""
+        about = [one for one in self.arrivals() if one.service == subject]
+        return subject in ("", *self._services) or about[-1].kind == "resolved"
 
     def elapse(self, short_s: float, long_s: tuple[float, float] | None = None) -> None:
         """Let `short_s` pass, in a long run what the dice say between the two of `long_s`.
@@ -187,13 +211,13 @@ class Rig:
 
     def is_told_of(self, peer: str) -> bool:
         """Whether the last word on a peer is that it is in trouble."""
-        about = [one for one in self._arrivals.look() if one.service == f"peer/{peer}"]
+        about = [one for one in self.arrivals() if one.service == f"peer/{peer}"]
         return bool(about) and about[-1].kind != "resolved"
 
-    def leader(self) -> str:
-        """The Raft leader by the word of those that are not blocked; "" when they know none."""
-        known = (self.cluster.status(name) for name in self._names)
-        return next((str(status["leader"]) for status in known if isinstance(status, dict)), "")
+    def term(self) -> int:
+        """The Raft term by the word of any peer that answers: it grows with every change of the leader."""
+        known = (self.cluster.get(name, "/api/v1/cluster") for name in self._names)
+        return next(int(document["term"]) for document in known if isinstance(document, dict))
 
     def wait_for_message(self, timeout_s: float = 12.0) -> str:
         """The peer that sends the next message to the webhook, the moment it has arrived; "" if none does."""
@@ -211,14 +235,14 @@ class Rig:
         wait_for(lambda: self.outages.is_calm, TOLD_AGAIN_S * 2, "every outage over and told as over")
         asked = self.cluster.alerter()
         wait_for(lambda: self._is_finished(asked), TOLD_AGAIN_S, f"all finished; open: {self._open(asked)}")
-        judge = Judge(self.outages.log, self._arrivals.look(), self.faults)
+        judge = Judge(self.outages.log, self.arrivals(), self.faults)
         judgement = judge.judge(CHANNELS)
         judgement.violations.extend(self._ledger_disagrees(asked))
         return judgement
 
     def write_down(self) -> None:
         """The whole run as JSON beside the peers' logs, for whoever has to find out what happened."""
-        things = {"outages": self.outages.log, "faults": self.faults, "arrivals": self._arrivals.look()}
+        things = {"outages": self.outages.log, "faults": self.faults, "arrivals": self.arrivals()}
         told = {name: [asdict(one) for one in ones] for name, ones in things.items()}  # type: ignore[attr-defined] # three lists of dataclasses
         (self._folder / "run.json").write_text(json.dumps(told, indent=1))
 
@@ -239,7 +263,7 @@ class Rig:
 
     def _ledger_disagrees(self, asked: str) -> Iterator[str]:
         """What the ledger calls delivered and no sink has seen."""
-        arrived = {arrival.id.strip("<>").partition("@")[0] for arrival in self._arrivals.look()}
+        arrived = {arrival.id.strip("<>").partition("@")[0] for arrival in self.arrivals()}
         for item in self._notifications(asked):
             if item["stage"] == "delivered" and item["id"] not in arrived:
                 yield f"lost: {item['id']} ({item['kind']} of {item['service']}) is called delivered"

@@ -1,0 +1,229 @@
+"""What operators do, as the runbooks in docs/how-to say it, to real processes on loopback.
+
+Each test takes the cluster from three members to three members, so that they may run in any order.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cluster_support import Target, running, wait_for
+from support.operating import Operated, Watched, new_secret
+from support.sinks import HttpSink
+
+pytestmark = pytest.mark.timeout(120)
+
+THREE = ("a", "b", "c")
+FIVE = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    """What is watched."""
+    made = Target()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[HttpSink]:
+    """Who is told."""
+    with HttpSink() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, target: Target, sink: HttpSink) -> Iterator[Operated]:
+    """Peers a, b and c at work; d and e have hosts, and are in no file."""
+    folder = tmp_path_factory.mktemp("operations")
+    cluster = Operated(folder, url=target.url, sink_port=sink.port, names=FIVE)
+    cluster.write(*THREE)
+    cluster.names = THREE
+    with running(cluster):
+        cluster.names = FIVE
+        cluster.wait_verdict("web", "up")
+        yield cluster
+
+
+@pytest.fixture
+def well(shared: Operated) -> Iterator[Operated]:
+    """The shared cluster; afterwards it is as it was, and people were told of nothing but peers."""
+    assert shared.members() == list(THREE)
+    yield shared
+    shared.wait_ready(*THREE)
+    assert shared.members() == list(THREE)
+
+
+def told(sink: HttpSink) -> list[str]:
+    """Subject and state of everything that people were told."""
+    return [f"{item.json['incident']['service']} {item.json['state']}" for item in sink.received]
+
+
+def test_leadership_goes_where_it_is_told(well: Operated) -> None:
+    """And stays away from who is none; the verb says who leads."""
+    for peer in ("b", "c"):
+        well.must("cluster", "transfer", peer)
+        assert well.must("cluster", "leader").startswith(f"{peer} (term ")
+    refused = well.verb("cluster", "transfer", "z")
+    assert (refused.returncode, "z is no other member" in refused.stderr) == (1, True)
+
+
+def test_a_drained_peer_hands_over_and_comes_back(well: Operated, sink: HttpSink) -> None:
+    """Office and leadership go to others at once; stopping and starting it then pages nobody."""
+    before = len(told(sink))
+    chosen = well.alerter()
+    well.must("cluster", "transfer", chosen)
+    doc = json.loads(well.must("drain", "--for", "10m", "--json", peer=chosen, name=True))
+    assert doc["draining"]
+    wait_for(lambda: well.alerter() != chosen, 5, "another alerter")
+    assert not well.must("cluster", "leader").startswith(chosen)
+    assert '"output":"draining"' in well.why_not_ready(chosen)
+    well.stop(chosen)
+    well.start(chosen)
+    well.wait_ready(chosen)
+    well.must("drain", "--for", "10m", peer=chosen, name=True)
+    well.must("drain", "--undo", peer=chosen, name=True)
+    well.wait_ready(chosen)
+    assert told(sink)[before:] == []
+
+
+def test_a_replaced_host_is_refilled(well: Operated) -> None:
+    """The same name on an empty disk: it waits, is filled by the others, and votes again."""
+    well.stop("c")
+    well.wipe("c")
+    well.start("c")
+    well.wait_ready("c")
+    assert "This peer votes: it holds everything that is committed." in well.log("c")
+
+
+def test_a_damaged_disk_is_refilled(well: Operated) -> None:
+    """A flipped byte is found at the start, said, and the files are set aside."""
+    well.stop("b")
+    journal = well.disk("b") / "b" / "journal"
+    raw = bytearray(journal.read_bytes())
+    raw[len(raw) // 2] ^= 0x40
+    journal.write_bytes(raw)
+    well.start("b")
+    well.wait_ready("b")
+    findings = well.get("b", "/api/v1/cluster")["findings"]
+    assert any("journal is damaged" in text for text in findings), findings
+    assert journal.with_name("journal.damaged").exists()
+
+
+def test_a_peer_that_moves_is_found_by_its_name(well: Operated) -> None:
+    """New addresses in the file, a reload of the others, a start of the one that moved: nothing else."""
+    well.stop("a")
+    well.move("a")
+    well.write(*THREE)
+    well.reload("b", "c")
+    well.start("a")
+    well.wait_ready("a")
+    assert well.get("b", "/api/v1/cluster")["waits_for_start"] == []
+
+
+def test_three_become_five_and_three_again(well: Operated, sink: HttpSink) -> None:
+    """One at a time, each caught up before the next; nobody is paged for it."""
+    before = len(told(sink))
+    well.write(*FIVE)
+    refused = well.verb("cluster", "resize", "--yes")
+    assert "runs a file with other peers" in refused.stderr
+    well.reload(*THREE)
+    assert well.verb("cluster", "resize").returncode == 2
+    well.start("d", "e")
+    shown = json.loads(well.must("cluster", "resize", "--yes", "--json"))
+    assert [step["change"] for step in shown["steps"]] == ["add d", "add e"]
+    well.wait_ready(*FIVE)
+    assert well.members("e") == list(FIVE)
+    well.wait_verdict("web", "up")
+    well.write(*THREE)
+    well.reload(*THREE)
+    well.must("cluster", "resize", "--yes")
+    assert "the cluster does without this peer" in well.why_not_ready("e")
+    well.kill("d", "e")
+    well.wipe("d", "e")
+    assert [line for line in told(sink)[before:] if not line.startswith(("peer/d", "peer/e"))] == []
+    assert told(sink)[before:] == []
+
+
+def test_a_secret_is_rotated_without_a_gap(well: Operated) -> None:
+    """Old and new, new and old, new: in each step one peer after the other, and a quorum all the time."""
+    old, new = (well.folder / "secret").read_text(), new_secret()
+    with Watched(well, *THREE) as watch:
+        for step in ((old, new), (new, old), (new,)):
+            well.keep_secrets(*step)
+            for peer in THREE:
+                well.must("drain", "--for", "2m", peer=peer, name=True)
+                well.stop(peer)
+                well.start(peer)
+                well.wait_ready(peer)
+    assert (watch.looks > 50, watch.gaps) == (True, 0)
+    (well.folder / "secret").write_text(new)
+    well.write(*THREE)
+
+
+@pytest.fixture
+def apart(tmp_path: Path, target: Target, sink: HttpSink) -> Iterator[Operated]:
+    """A cluster to be lost: peers a, b and c with hosts, d and e to replace them. None runs yet."""
+    cluster = Operated(tmp_path, url=target.url, sink_port=sink.port, names=FIVE)
+    cluster.write(*THREE)
+    yield cluster
+    cluster.kill()
+
+
+def test_one_survivor_is_rescued_and_a_backup_restored(
+    apart: Operated, target: Target, sink: HttpSink
+) -> None:
+    """It alerts alone, takes new peers in one by one, and all of it comes back from a backup."""
+    apart.start(*THREE)
+    apart.wait_ready(*THREE)
+    apart.alerter()
+    apart.kill(*THREE)
+    apart.write("a", "d", "e")
+    assert "--yes" in apart.verb("cluster", "rescue", name=True).stderr
+    apart.must("cluster", "rescue", "--yes", name=True)
+    apart.start("a")
+    apart.wait_verdict("web", "up")
+    before = len(told(sink))
+    target.status = 500
+    wait_for(lambda: told(sink)[before:] == ["web DOWN"], 15, "one alert of a lone peer")
+    apart.start("d", "e")
+    apart.must("cluster", "resize", "--yes")
+    apart.wait_ready("a", "d", "e")
+    target.status = 200
+    apart.wait_verdict("web", "up")
+    wait_for(lambda: told(sink)[before:] == ["web DOWN", "web RECOVERED"], 15, "both told once")
+    kept = apart.folder / "kept.backup"
+    apart.must("cluster", "backup", str(kept))
+    assert kept.stat().st_mode & 0o777 == 0o600
+    apart.kill("a", "d", "e")
+    apart.wipe("a", "d", "e")
+    apart.must("cluster", "restore", str(kept), "--yes", name=True)
+    apart.start("a", "d", "e")
+    apart.wait_ready("a")
+    apart.must("cluster", "resize", "--yes")
+    apart.wait_ready("a", "d", "e")
+    incidents = apart.get("d", "/api/v1/incidents")["incidents"]
+    assert [item["service"] for item in incidents if not item["service"].startswith("peer/")] == ["web"]
+    assert told(sink)[before:] == ["web DOWN", "web RECOVERED"]
+
+
+def test_a_cluster_begins_with_a_host_missing(apart: Operated) -> None:
+    """Two of three say that they may begin; the third joins when it comes, and none may say so later."""
+    apart.start("a", "b")
+    wait_for(lambda: "waits for word of c" in apart.why_not_ready("a"), 10, "a waits for c")
+    apart.stop("a", "b")
+    for peer in ("a", "b"):
+        apart.must("cluster", "bootstrap", "--yes", peer=peer, name=True)
+    apart.start("a", "b")
+    apart.wait_ready("a", "b")
+    assert apart.members() == list(THREE)
+    apart.start("c")
+    apart.wait_ready("c")
+    apart.signal("c", signal.SIGTERM)
+    assert apart.processes.pop("c").wait(15) == 0
+    refused = apart.verb("cluster", "bootstrap", "--yes", peer="c", name=True)
+    assert (refused.returncode, "is not blank" in refused.stderr) == (1, True)
