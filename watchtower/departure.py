@@ -54,6 +54,7 @@ class Departure:
         self._session = session
         self._until_boot = 0.0
         self._is_leaving = False
+        self._kept_because = ""
         self._applied = asyncio.Event()
 
     @property
@@ -116,9 +117,8 @@ class Departure:
         known = await self._until(lambda: self._is_aside(until_wall), HAND_OVER_S, ask)
         if known:
             await self._until(self._has_successor, SUCCESSOR_S)
-        reason = await self._transfer()
-        if reason:
-            log.info("Raft leadership was not handed on: %s", reason)
+        if not await self._until(self._does_not_lead, TRANSFER_S, self._transfer):
+            log.info("Raft leadership was not handed on: %s", self._kept_because)
         return known
 
     async def _say_goodbye(self, until_wall: float) -> None:
@@ -126,12 +126,13 @@ class Departure:
         if self._session(state) and not self._is_excused(state, until_wall):
             await self._cluster.submit(Leaving(for_s=until_wall - now.wall, at_wall=now.wall), timeout_s=1.0)
 
-    async def _transfer(self) -> str:
+    async def _transfer(self) -> None:
+        """Ask once; a moment later some follower may hold everything, or the new leader may be known."""
         try:
             async with asyncio.timeout(TRANSFER_S):
-                return await self._cluster.transfer()
+                self._kept_because = await self._cluster.transfer() or "nobody has taken it yet"
         except TimeoutError:
-            return f"no answer within {TRANSFER_S:.0f} s"
+            self._kept_because = "no answer"
 
     async def _until(
         self, holds: Callable[[], bool], timeout_s: float, ask: Callable[[], Awaitable[None]] | None = None
@@ -160,6 +161,11 @@ class Departure:
     def _has_successor(self) -> bool:
         """True when nobody waits for an office of ours: it was not, or is no longer, this peer's."""
         return self._cluster.state.lease.holder != self._me
+
+    def _does_not_lead(self) -> bool:
+        """True for a follower, and for a peer that is alone, whose leadership nobody can take."""
+        status = self._cluster.status()
+        return status.role != "leader" or not status.links
 
     def _is_back(self) -> bool:
         state = self._cluster.state

@@ -16,7 +16,7 @@ from support.core_support import Book, instant
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
 from watchtower.core.commands import Answer, Command
-from watchtower.core.model import Instant, State
+from watchtower.core.model import ClusterStatus, Instant, State
 from watchtower.core.ports import ClusterPort, CourierPort
 from watchtower.departure import Departure
 
@@ -42,11 +42,12 @@ class Clock:
 class Stage:
     """Peer a, in office, with its log, its courier and a rival that takes a free lease at once."""
 
-    def __init__(self, *, is_cut: bool = False, has_rival: bool = True, transfer: str = "") -> None:
+    def __init__(self, *, is_cut: bool = False, has_rival: bool = True, refusals: int = 0) -> None:
         self.book = Book()
         self.clock = Clock()
         self.told: list[str] = []
-        self.is_cut, self.has_rival, self.transfer_answer = is_cut, has_rival, transfer
+        self.is_cut, self.has_rival, self.refusals = is_cut, has_rival, refusals
+        self.role, self.links = "leader", {"b": not is_cut, "c": not is_cut}
         self.numbers = count(1)
         self.lease = Lease("a")
         self.departure = Departure(
@@ -86,9 +87,17 @@ class Stage:
             await self.submit(proposal, timeout_s=1.0)
 
     async def transfer(self, to: str = "") -> str:
-        """Raft leadership goes on."""
+        """Raft leadership goes on, unless nobody is caught up just now."""
         self.told.append(f"transfer{to}")
-        return self.transfer_answer
+        if self.is_cut or self.refusals:
+            self.refusals -= 1
+            return "nobody is linked and caught up"
+        self.role = "follower"
+        return ""
+
+    def status(self) -> ClusterStatus:
+        """This peer leads, and knows two others."""
+        return ClusterStatus(role=self.role, links=self.links)
 
     async def drain(self, timeout_s: float) -> None:
         """The courier's."""
@@ -116,7 +125,7 @@ def test_cut_off_it_leaves_all_the_same() -> None:
     """Without a majority nothing is confirmed; it tries for two seconds and goes."""
     stage = Stage(is_cut=True)
     run(stage, lambda departure: departure.leave())
-    assert stage.clock.boot < 106.0
+    assert stage.clock.boot < 109.0
     assert stage.told[-1] == "transfer"
 
 
@@ -199,6 +208,21 @@ def test_back_before_the_time_is_up() -> None:
     stage = Stage(is_cut=True)
     run(stage, lambda departure: departure.drain(600.0))
     assert run(stage, lambda departure: departure.undrain()) == ""
+
+
+def test_leadership_is_offered_until_somebody_can_take_it() -> None:
+    """With entries on their way nobody may be caught up at the first try; a follower offers nothing."""
+    stage = Stage(refusals=3)
+    run(stage, lambda departure: departure.leave())
+    assert stage.told.count("transfer") == 4
+    stage = Stage()
+    stage.role = "follower"
+    run(stage, lambda departure: departure.leave())
+    assert "transfer" not in stage.told
+    stage = Stage()
+    stage.links = {}
+    run(stage, lambda departure: departure.leave())
+    assert "transfer" not in stage.told, "a peer that is alone"
 
 
 def test_a_transfer_that_never_answers_does_not_hold_the_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
