@@ -63,7 +63,9 @@ class SnapshotExchange:
     def serialize(self, data: tuple[Any, LogEntry, LogEntry, Any], id: int) -> None:  # noqa: A002 - pysyncobj's name
         """Write the replica's state as the newest snapshot; `checkSerializing` tells how it went."""
         begun_s = now_s()
-        raw = self.encode(data[1], data[2])
+        _, last, before, _ = data
+        content = Content(cluster=self._cluster, last=last, before=before, state=self._replica.state)
+        raw = encode(content)
         is_written = self._write(raw)
         if is_written:
             self.state_bytes = len(raw)
@@ -71,10 +73,6 @@ class SnapshotExchange:
             self._sending.clear()
         self._outcome = (SERIALIZER_STATE.SUCCESS if is_written else SERIALIZER_STATE.FAILED, id)
         self.stall_s = now_s() - begun_s
-
-    def encode(self, last: LogEntry, before: LogEntry) -> bytes:
-        """The replica's state as the bytes of a snapshot; `last` is the last entry applied to it."""
-        return encode(Content(cluster=self._cluster, last=last, before=before, state=self._replica.state))
 
     def _write(self, raw: bytes) -> bool:
         try:
