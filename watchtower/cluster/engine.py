@@ -17,8 +17,9 @@ from watchtower.cluster.inside import now_s
 from watchtower.cluster.library import Consensus
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage
+from watchtower.cluster.transport import RESIZE
 from watchtower.core.commands import Answer
-from watchtower.core.model import ClusterStatus, State
+from watchtower.core.model import ClusterStatus
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Settings
 from watchtower.errors import ClusterError
@@ -66,6 +67,7 @@ class Engine:
             send=send,
         )
         self._links: dict[str, bool] = dict.fromkeys(self._configured, False)
+        self._remembered: tuple[int, tuple[str, ...]] = (0, ())
         self._committed = 0
         self._committed_boot = clock.now().boot
         self._heal_at_s = self._compact_at_s = 0.0
@@ -81,6 +83,7 @@ class Engine:
             _log.warning("%s", finding)
         if self._storage.snapshots.exists:
             self._consensus.inside.load_snapshot()
+        self._remember_members()
         self._follow_members()
         self._raise_if_halted()
         if not self._consensus.inside.partners:
@@ -177,10 +180,20 @@ class Engine:
         self._consensus.inside.put_off_election()
         return True
 
+    def _remember_members(self) -> None:
+        """Never fall behind what was confirmed before a crash: until it is applied again the log tells it."""
+        inside = self._consensus.inside
+        index = max(inside.applied_index, inside.log[0][1])
+        ahead = [command for command, at, _ in inside.log if at > index]
+        if any(RESIZE in command for command in ahead):
+            self._remembered = (inside.tail.index, self.replica.foretell(ahead).members)
+
     def _follow_members(self) -> None:
         """Raft's members are the ledger's, once it has any; what the file names counts until then."""
-        state: State = self.replica.state
-        wanted = set(state.members) if state.members else {self._me, *self._configured}
+        until_index, remembered = self._remembered
+        is_behind = self._consensus.inside.applied_index < until_index
+        members = remembered if is_behind else self.replica.state.members
+        wanted = set(members) if members else {self._me, *self._configured}
         if wanted == {self._me, *self._consensus.inside.partners}:
             return
         if self._me not in wanted:
@@ -211,7 +224,7 @@ class Engine:
             last_commit_age_s=self._clock.now().boot - self._committed_boot,
             # The first entry is written by every peer alone; a second one only a leader commits.
             had_quorum=inside.commit_index > 1 or inside.applied_index > 1,
-            trouble=journal.trouble,
+            trouble=journal.trouble or self._exchange.trouble,
             quarantine=guard.waits_for,
             members=tuple(sorted({self._me, *inside.partners})),
             findings=self._storage.findings,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ from watchtower.core.model import Checkpoint, State
 
 _log = logging.getLogger(__name__)
 
+_REGULAR: Final = b"\0"
+"""pysyncobj's first byte of a command that is applied; a no-op has another."""
 CHECK_EVERY: Final = 512
 """So many entries lie between two hashes of the state."""
 
@@ -81,6 +84,15 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
             return Answer(ok=False, reason="applying it failed")
         self._check()
         return answer
+
+    def foretell(self, log: Iterable[bytes]) -> State:
+        """The state if these commands of the log were applied too; nothing is changed."""
+        state = self.state
+        for command in log:
+            with suppress(NewerVersion, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                if command[:1] == _REGULAR:
+                    state, _ = self.apply(state, commands.decode(command[1:].decode()))
+        return state
 
     def _check(self) -> None:
         if self.state.entries % CHECK_EVERY:

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _PROMISES: Final = ("next_node_idx", "request_vote", "response_vote")
 """Messages that others count on: what they tell must be on our disk first."""
 _VOTES: Final = ("request_vote", "response_vote", "pre_vote", "pre_vote_answer")
-_RESIZE: Final = b'"type":"resize"'
+RESIZE: Final = b'"type":"resize"'
 """What only a command that changes the members holds (core/commands.py)."""
 _NOBODY: Final = "-"
 """Whom a peer without memory has voted for in the term it comes back in: so it votes for no one."""
@@ -294,7 +294,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
     def _is_resizing(self) -> bool:
         """True when the log holds a change of the members that is not applied here yet."""
         log, applied = self._inside.log, self._inside.applied_index
-        return any(_RESIZE in command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
+        return any(RESIZE in command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
 
     def _hello(self) -> Message:
         self._said = None
