@@ -198,6 +198,8 @@ def draw_plan(seed: int, peers: int, faults_s: float = FAULTS_S) -> Plan:
     ]
     if random.random() < 0.7:
         faults += _blow(draw, random, faults_s)
+    if random.random() < 0.25:
+        faults += _left_behind(draw, random, faults_s)
     return Plan(seed=seed, peers=peers, faults=tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
@@ -214,6 +216,14 @@ def _blow(draw: Draw, random: Random, faults_s: float) -> list[Fault]:
         trouble = replace(trouble, who=(CHANNEL_OF[service], "alerter"))
     strike = replace(draw.kind(random.choice(ALERTER_KINDS), at + random.uniform(4, 9)), who=("alerter",))
     return [news, trouble, replace(strike, for_s=max(strike.for_s, 6.0))]
+
+
+def _left_behind(draw: Draw, random: Random, faults_s: float) -> list[Fault]:
+    """The leader is cut off with entries that nobody else has, and comes back to a log that was compacted."""
+    at = round(random.uniform(FIRST_S, faults_s * 0.5), 2)
+    lost = replace(draw.kind(random.choice(("isolate", "mute", "pause")), at), who=("leader",))
+    lost = replace(lost, for_s=random.uniform(8, 16))
+    return [lost, *(Fault(at=round(at + s, 2), kind="compact", who=("leader",)) for s in (4.0, 7.0))]
 
 
 CHANNEL_OF: Final = {"web": "chat", "api": "hook", "db": "mail", "cache": "chat"}

@@ -60,8 +60,9 @@ def _unclamped() -> tuple[Change, ...]:
 def _no_quarantine() -> tuple[Change, ...]:
     init = Quarantine.__init__
 
-    def trusting(self: Any, reason: str, *arguments: Any, **named: Any) -> None:
-        init(self, "", *arguments, **named)
+    def trusting(self: Any, *arguments: Any, **named: Any) -> None:
+        init(self, *arguments, **named)
+        self.reason = ""
 
     return ((Quarantine, "__init__", trusting),)
 

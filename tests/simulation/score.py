@@ -1,7 +1,7 @@
 """The score of the harness: every planted mutant and every guard rule, and which seed and checker kill it.
 
-A mutant is run on the ideal log or the real Raft, plan after plan, until some checker objects; those that
-live through all their seeds have survived. The table is what `--score` prints.
+A mutant is run plan after plan until some checker objects: the plans in seeds/ made for it, then seeds on
+the ideal log or the real Raft. What lives through all of them has survived. `--score` prints the table.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from simulation import faults, guard_off, ideal, mutants, outcome
 from simulation.breaking import Broken
 from simulation.faults import Plan, draw_plan
+from simulation.outcome import Outcome
+from simulation.shrink import SEEDS
 
 IDEAL_SEEDS: Final = 150
 RAFT_SEEDS: Final = 60
@@ -26,9 +28,8 @@ class Score(Struct, frozen=True, kw_only=True):
 
     name: str
     says: str
-    level: str
-    seeds: int
-    seed: int
+    where: str
+    runs: int
     checker: str
     text: str
 
@@ -36,35 +37,41 @@ class Score(Struct, frozen=True, kw_only=True):
 def score_of(broken: Broken, levels: Iterable[str]) -> Score:
     """Run it until something objects."""
     tried = 0
-    for level, seed, peers in _runs(levels):
+    for level, plan, where in (*_made_for(broken), *_drawn(broken, levels)):
         tried += 1
-        faults_s = ideal.FAULTS_S if level == "ideal" else faults.FAULTS_S
-        plan = replace(draw_plan(seed, peers, faults_s), without=(broken.name,))
-        result = ideal.run(plan) if level == "ideal" else outcome.run(plan)
+        result = _run(plan, level)
         # A kill counts only when the same plan is good with the rule in place.
-        if result.objections and _honest(plan, level):
+        if result.objections and _run(replace(plan, without=()), level).is_good:
             first = result.objections[0]
             return Score(
-                name=broken.name, says=broken.says, level=f"{level}, {peers} peers", seeds=tried, seed=seed,
-                checker=first.checker, text=first.text,
+                name=broken.name, says=broken.says, where=where, runs=tried, checker=first.checker,
+                text=first.text,
             )  # fmt: skip
-    return Score(
-        name=broken.name, says=broken.says, level="", seeds=tried, seed=-1, checker="", text="survived"
-    )
+    return Score(name=broken.name, says=broken.says, where="", runs=tried, checker="", text="survived")
 
 
-def _honest(plan: Plan, level: str) -> bool:
-    whole = replace(plan, without=())
-    return (ideal.run(whole) if level == "ideal" else outcome.run(whole)).is_good
+def _run(plan: Plan, level: str) -> Outcome:
+    return ideal.run(plan) if level == "ideal" else outcome.run(plan)
 
 
-def _runs(levels: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+def _made_for(broken: Broken) -> Iterator[tuple[str, Plan, str]]:
+    """The plans in seeds/ that were kept because they kill it."""
+    for path in sorted(SEEDS.glob("*.txt")):
+        plan = faults.load(path)
+        if plan.without == (broken.name,):
+            yield "raft", plan, path.name
+
+
+def _drawn(broken: Broken, levels: Iterable[str]) -> Iterator[tuple[str, Plan, str]]:
+    runs = {
+        "ideal": [(seed, 3) for seed in range(IDEAL_SEEDS)],
+        "raft": [(seed, 3) for seed in range(RAFT_SEEDS)] + [(seed, 5) for seed in range(RAFT_SEEDS // 2)],
+    }
     for level in levels:
-        if level == "ideal":
-            yield from (("ideal", seed, 3) for seed in range(IDEAL_SEEDS))
-        else:
-            yield from (("raft", seed, 3) for seed in range(RAFT_SEEDS))
-            yield from (("raft", seed, 5) for seed in range(RAFT_SEEDS // 2))
+        faults_s = ideal.FAULTS_S if level == "ideal" else faults.FAULTS_S
+        for seed, peers in runs[level]:
+            plan = replace(draw_plan(seed, peers, faults_s), without=(broken.name,))
+            yield level, plan, f"seed {seed}, {peers} peers, {level}"
 
 
 def _work(job: tuple[str, tuple[str, ...]]) -> Score:
@@ -85,8 +92,8 @@ def report(jobs: int) -> int:
         scores = []
         for one in pool.map(_work, JOBS):
             scores.append(one)
-            fate = f"killed by {one.checker}, seed {one.seed} ({one.level})" if one.checker else "SURVIVED"
-            sys.stdout.write(f"{one.name:22} {fate} after {one.seeds} runs: {one.text[:110]}\n")
+            fate = f"killed by {one.checker} ({one.where})" if one.checker else "SURVIVED"
+            sys.stdout.write(f"{one.name:20} {fate}, {one.runs} runs: {one.text[:100]}\n")
             sys.stdout.flush()
     killed = sum(bool(one.checker) for one in scores)
     sys.stdout.write(f"killed {killed} of {len(scores)}\n")

@@ -25,7 +25,8 @@ from simulation.raft import Running, SimRaft
 from simulation.targets import Targets
 from support.sim_disk import SimCrash, SimDisk
 
-from watchtower.cluster import library
+from watchtower.cluster import exchange, library
+from watchtower.cluster.frames import CHUNK_BYTES_MAX
 from watchtower.core import incidents
 from watchtower.core.commands import BeatSeen
 from watchtower.core.incidents import Move
@@ -34,6 +35,7 @@ from watchtower.core.model import Level, Stage
 RESTART_S: Final = 1.0
 """Whoever supervises a process starts it again after this."""
 LOOK_S: Final = 1.0
+PART_BYTES: Final = 4_096
 BOOT_S: Final = 5_000.0
 
 
@@ -86,12 +88,15 @@ class World:
         watch = _Watch(self.history)
         move = incidents.move
         incidents.move = self._counted(move)
+        # Snapshots are small here, and must travel in many parts all the same.
+        setattr(exchange, "CHUNK_BYTES_MAX", PART_BYTES)  # noqa: B010 - a constant of the product
         try:
             self._schedule()
             self.time.run(self.faults_s + self.healing_s)
             self._finish()
         finally:
             incidents.move = move
+            setattr(exchange, "CHUNK_BYTES_MAX", CHUNK_BYTES_MAX)  # noqa: B010 - as above
             watch.end()
             library.use()
             for host in self.hosts.values():
@@ -257,16 +262,21 @@ class _Watch(logging.Handler):
     def __init__(self, history: History) -> None:
         super().__init__(logging.WARNING)
         self._history = history
-        self._logger = logging.getLogger("watchtower")
-        self._before = (self._logger.level, self._logger.propagate)
-        self._logger.setLevel(logging.WARNING)
-        self._logger.propagate = False
-        self._logger.addHandler(self)
+        self._before: list[tuple[logging.Logger, int, bool]] = []
+        for name, level in (("watchtower", logging.WARNING), ("pysyncobj", logging.CRITICAL)):
+            logger = logging.getLogger(name)
+            self._before.append((logger, logger.level, logger.propagate))
+            logger.setLevel(level)
+            logger.propagate = False
+            logger.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep exceptions; the rest only shows in the trace."""
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and not isinstance(error, SimCrash):
+        if record.name.startswith("pysyncobj"):
+            # It knows that it does what a replica must not do, says so once, and goes on.
+            self._history.problem(record.getMessage())
+        elif error is not None and not isinstance(error, SimCrash):
             self._history.problem(f"{record.getMessage()} {type(error).__name__}: {error}")
         elif self._history.trace is not None:
             # Not folded into the hash: the trace is the same whether its lines are kept or not.
@@ -274,6 +284,7 @@ class _Watch(logging.Handler):
 
     def end(self) -> None:
         """Listen no more."""
-        self._logger.removeHandler(self)
-        level, self._logger.propagate = self._before
-        self._logger.setLevel(level)
+        for logger, level, propagate in self._before:
+            logger.removeHandler(self)
+            logger.setLevel(level)
+            logger.propagate = propagate
