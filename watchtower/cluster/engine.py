@@ -31,6 +31,8 @@ LOG_BYTES_MAX: Final = 6 * 2**20
 _COMPACT_AGAIN_S: Final = 10.0
 _HEAL_EVERY_S: Final = 0.5
 _ERRORS_PER_LINE: Final = 100
+_HAND_OVER_S: Final = 0.5
+"""So long a leader that hands over takes no proposals: the successor's log must stay the most complete."""
 
 Done = Callable[[Answer | None], None]
 Send = Callable[[str, Message], bool]
@@ -70,7 +72,7 @@ class Engine:
         self._remembered: tuple[int, tuple[str, ...]] = (0, ())
         self._committed = 0
         self._committed_boot = clock.now().boot
-        self._heal_at_s = self._compact_at_s = 0.0
+        self._heal_at_s = self._compact_at_s = self._hand_over_until_s = 0.0
         self._errors = 0
         self.rejected = 0
         self.status = ClusterStatus()
@@ -118,7 +120,7 @@ class Engine:
 
     def propose(self, text: str, done: Done) -> None:
         """Propose one entry; `done` gets None at once when this peer cannot take part just now."""
-        if self.replica.halted or self._storage.journal.trouble:
+        if self.replica.halted or self._storage.journal.trouble or self._hands_over():
             done(None)
             return
         self._consensus.propose(text, done)
@@ -135,14 +137,27 @@ class Engine:
 
     def received(self, peer: str, message: Message) -> None:
         """`peer` sent `message`."""
+        if message["type"] == "apply_command" and self._hands_over():
+            self._consensus.guard.refuse(peer, message["request_id"])
+            return
         try:
             self._consensus.guard.received(peer, message)
         except OSError as error:
             _log.error("The disk does not take what peer %s sent: %s.", peer, error.strerror or error)
 
     def transfer(self, to: str = "") -> str:
-        """As leader, hand the leadership to `to`, or to whoever is furthest along. "" or why not."""
-        return self._consensus.hand_over(to)
+        """As leader, hand the leadership to `to`, or to whoever is furthest along. "" or why not.
+
+        Until it is gone, or half a second is over, nothing more is proposed (Raft dissertation, 3.10).
+        """
+        self.tick()
+        reason = self._consensus.hand_over(to)
+        if not reason:
+            self._hand_over_until_s = now_s() + _HAND_OVER_S
+        return reason
+
+    def _hands_over(self) -> bool:
+        return now_s() < self._hand_over_until_s and self._consensus.inside.role == "leader"
 
     def compact(self) -> None:
         """Write a snapshot and shorten the log."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import convert, structs
+from pysyncobj import FAIL_REASON
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
@@ -101,6 +102,11 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         if not self.quarantine.reason:
             self.quarantine.reason = why
             self._journal.set_quarantine(why)
+
+    def refuse(self, peer: str, request_id: int) -> None:
+        """Tell `peer` that its proposal is in no log."""
+        answer = {"request_id": request_id, "error": FAIL_REASON.NOT_LEADER}
+        self._send(peer, {"type": "apply_command_response", **answer})
 
     # ---- what pysyncobj calls
 

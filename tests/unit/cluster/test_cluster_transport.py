@@ -79,7 +79,7 @@ class Border:
 
     def __init__(self, folder: Path, *, amnesia: bool = False) -> None:
         self.clock_s = 1000.0
-        library.use(now_s=lambda: self.clock_s, dice=random.Random(1))  # noqa: S311 - repeatable
+        library.use(now_s=lambda: self.clock_s, dice=random.Random(1))  # noqa: S311 - the same in every run
         self.sent: list[tuple[str, Message]] = []
         self.replica = Replica()
         folder.mkdir(exist_ok=True)

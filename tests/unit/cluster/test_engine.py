@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import permutations
+from random import Random
+
 import pytest
 from support.core_support import HASH, WALL, Book, instant, settings
 from support.sim_disk import SimDisk
 
+from watchtower.cluster import library
 from watchtower.cluster.engine import Engine
 from watchtower.cluster.frames import Message
 from watchtower.cluster.replica import Replica
@@ -14,6 +19,7 @@ from watchtower.core import commands as c
 from watchtower.core.model import Instant
 
 CONFIG = settings()
+PEERS = ("a", "b", "c")
 
 
 class StillClock:
@@ -101,3 +107,78 @@ def test_an_engine_on_a_full_disk_is_as_if_not_there_and_says_so() -> None:
     engine._heal_at_s = 0.0
     assert engine.tick()
     assert engine.status.trouble == ""
+
+
+class Trio:
+    """Three engines that hear each other at once, on a clock that each turn moves on by 50 ms."""
+
+    def __init__(self) -> None:
+        self.clock_s = 1000.0
+        library.use(now_s=lambda: self.clock_s, dice=Random(3))  # noqa: S311 - the same in every run
+        self.flying: list[tuple[str, str, Message]] = []
+        self.engines = {me: self._engine(me) for me in PEERS}
+        for me, other in permutations(PEERS, 2):
+            self.engines[me].connected(other)
+        self.turn(200)
+
+    def _engine(self, me: str) -> Engine:
+        disk = SimDisk()
+        storage = Storage(disk, cluster="test", peer=me, alone=False, new_id=lambda: f"disk-{me}")
+
+        def send(peer: str, message: Message) -> bool:
+            self.flying.append((me, peer, message))
+            return True
+
+        return Engine(settings(me=me), storage, Replica(), StillClock(), send)
+
+    def turn(self, times: int = 1) -> None:
+        """Everybody ticks, then hears what was said."""
+        for _ in range(times):
+            self.clock_s += 0.05
+            for engine in self.engines.values():
+                engine.tick()
+            self.deliver()
+
+    def deliver(self) -> None:
+        """What was said is heard."""
+        flying, self.flying = self.flying, []
+        for me, peer, message in flying:
+            self.engines[peer].received(me, message)
+
+    @property
+    def leader(self) -> str:
+        """The one that leads."""
+        (leader,) = [me for me, engine in self.engines.items() if engine.status.role == "leader"]
+        return leader
+
+
+@pytest.fixture
+def trio() -> Iterator[Trio]:
+    """Three engines with a leader; the clock is the real one again afterwards."""
+    yield Trio()
+    library.use()
+
+
+def test_a_new_cluster_elects_a_leader_when_all_are_there(trio: Trio) -> None:
+    """Three empty disks, all linked: nobody has anything to remember."""
+    assert trio.leader in PEERS
+    assert all(engine.status.quarantine == "" for engine in trio.engines.values())
+
+
+def test_a_leader_that_hands_over_takes_no_more_proposals(trio: Trio) -> None:
+    """Its successor must stay the most complete: who asks meanwhile hears that it is in no log."""
+    first, follower = trio.leader, next(me for me in PEERS if me != trio.leader)
+    fates: list[c.Answer | None] = []
+    trio.engines[follower].propose("from a follower", fates.append)
+    trio.engines[follower].tick()
+    assert trio.engines[first].transfer() == ""
+    trio.engines[first].propose("from the leader", fates.append)
+    assert fates == [None]
+    last_index = trio.engines[first]._consensus.inside.tail.index
+    trio.turn(10)
+    assert trio.leader != first
+    assert trio.engines[trio.leader]._consensus.inside.tail.index == last_index + 1, "its own no-op"
+    assert fates == [None, None]
+    trio.engines[first].propose("afterwards", fates.append)
+    trio.turn(10)
+    assert fates[2:] == [c.Answer(ok=False, reason="not an entry")]
