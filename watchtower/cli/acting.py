@@ -41,25 +41,31 @@ class Ground:
     def __init__(self, peers: Peers, settings: Settings | None) -> None:
         self.peers = peers
         self.settings = settings
+        self._answered: dict[str, str] = {}
 
     def documents(self, urls: Sequence[str]) -> list[dict[str, Any]]:
         """What each of the peers at `urls` that answers says of the cluster."""
         found = []
         for url in dict.fromkeys(urls):
             try:
-                found.append(self.peers.only(url).get(CLUSTER))
+                doc = _checked(self.peers.only(url).get(CLUSTER))
             except NoAnswerError:
                 continue
+            self._answered[doc["peer"]] = url
+            found.append(doc)
         return found
 
     def look(self) -> dict[str, Any]:
         """The cluster as its best informed peer has it. Raises NoAnswerError when none answers."""
-        first = self.peers.get(CLUSTER)
-        urls = [*self.peers.urls, *(peer["http"] for peer in first["peers"] if peer["http"])]
-        return max([first, *self.documents(urls)], key=lambda doc: (doc["quorum"], doc["index"]))
+        docs = self.documents(self.peers.urls) or [_checked(self.peers.get(CLUSTER))]
+        names = [peer["name"] for peer in docs[0]["peers"] if peer["name"] not in self._answered]
+        docs += self.documents([url for name in names if (url := self.url_of(name, docs[0]))])
+        return max(docs, key=lambda doc: (doc["quorum"], doc["index"]))
 
     def url_of(self, name: str, doc: dict[str, Any]) -> str:
-        """Where peer `name` answers; "" when nobody knows."""
+        """Where peer `name` answers, or should; "" when nobody knows."""
+        if name in self._answered:
+            return self._answered[name]
         if self.settings is not None and name in self.settings.cluster.peer_names:
             return peer_url(self.settings, name)
         return next((str(peer["http"]) for peer in doc["peers"] if peer["name"] == name), "")
@@ -70,6 +76,13 @@ class Ground:
         if not url:
             raise NoAnswerError(f"nobody knows the address of peer {name}")
         return self.peers.only(url)
+
+
+def _checked(doc: Any) -> dict[str, Any]:
+    """`doc` when it is what a peer says of its cluster. Raises NoAnswerError."""
+    if not isinstance(doc, dict) or not {"peer", "peers", "members_gen"} <= doc.keys():
+        raise NoAnswerError("the answer is not that of a peer of this version")
+    return doc
 
 
 def ground(urls: Sequence[str], config_path: Path | None, token: str | None) -> Ground:
