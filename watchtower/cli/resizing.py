@@ -174,7 +174,7 @@ class Resizing:
             raise NoAnswerError(
                 f"at the address of {name} answers peer {doc['peer']} of cluster {doc['cluster']}"
             )
-        if not doc["quarantine"] and name not in doc["members"]:
+        if not doc["quarantine"]:
             raise NoAnswerError(
                 f"{name} has a history of its own: stop it, move its data folder away and start it again"
             )
