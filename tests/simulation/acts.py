@@ -291,6 +291,22 @@ class Acts:
         host.life.stop()
         return ""
 
+    def drain(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """A peer steps aside for a while."""
+        host = self._host(who)
+        if host.life is None or host.life.is_paused or host.life.is_leaving:
+            return "it does not run"
+        host.life.drain(fault.for_s)
+        return ""
+
+    def transfer(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """Raft's leadership is handed on."""
+        life = self._host(who).life
+        if life is None or life.is_paused or not life.raft.is_started:
+            return "it does not run"
+        life.transfer()
+        return ""
+
     def rolling_restart(self, fault: Fault, who: tuple[str, ...]) -> str:
         """All peers, one after another."""
         for place, name in enumerate(self._stage.peers):
@@ -344,14 +360,34 @@ class Acts:
     def wipe(self, fault: Fault, who: tuple[str, ...]) -> str:
         """The process dies and its folder is gone."""
         host = self._host(who)
-        forgetful = sum(one.is_without_memory for one in self._stage.hosts.values() if one is not host)
-        if forgetful >= (len(self._stage.peers) - 1) // 2:
-            return "too many peers would be without memory"
+        if refusal := self._would_forget(host):
+            return refusal
         self._kill(host, "loses its disk")
         host.disk.wipe()
         host.is_without_memory = True
         self._later(fault, self._stage.start, host)
         return ""
+
+    def damage(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """The process dies and one bit of one of its files is another."""
+        host = self._host(who)
+        if refusal := self._would_forget(host):
+            return refusal
+        self._kill(host, "dies beside a bad disk")
+        names = [name for name in host.disk.names() if host.disk.content(name)]
+        if names:
+            name = self._random.choice(names)
+            host.disk.flip(
+                name, self._random.randrange(len(host.disk.content(name))), self._random.randrange(8)
+            )
+        host.is_without_memory = True
+        self._later(fault, self._stage.start, host)
+        return ""
+
+    def _would_forget(self, host: Host) -> str:
+        forgetful = sum(one.is_without_memory for one in self._stage.hosts.values() if one is not host)
+        most = (len(self._stage.peers) - 1) // 2
+        return "too many peers would be without memory" if forgetful >= most else ""
 
     def compact(self, fault: Fault, who: tuple[str, ...]) -> str:
         """The log is compacted now."""

@@ -149,6 +149,9 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
     "clock-step": lambda d: _on((d.role(),), d.span(3, 20), d.random.choice((-3600, -20, -2, 2, 20, 3600))),
     "drift": lambda d: _on((d.role(),), 0.0, d.random.uniform(-5e-4, 5e-4)),
     "wipe": lambda d: _on((d.role(),), d.span(0.3, 6)),
+    "damage": lambda d: _on((d.role(),), d.span(0.3, 6)),
+    "drain": lambda d: _on((d.role(),), d.span(4, 20)),
+    "transfer": lambda d: _on(("leader",)),
     "compact": lambda d: _on((d.role(),)),
     "restart": lambda d: _on((d.role(),), d.span(0.3, 4)),
     "rolling-restart": lambda d: _on((), d.span(0.3, 2), d.span(2, 6)),
@@ -170,6 +173,8 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
 }
 """Every kind of fault, and how one of it is drawn."""
 
+STORMS: Final = 0.15
+"""The share of plans in which fault follows upon fault."""
 TARGET_KINDS: Final = ("fail", "degrade", "worsen", "flap", "sick")
 TELLING_KINDS: Final = ("refuse", "hang", "swallow", "lose-answer", "rate-limit", "forbid", "no-way-out")
 ALERTER_KINDS: Final = ("crash", "isolate", "pause", "restart", "crash-in-write", "mute", "deaf", "full-disk")
@@ -190,12 +195,10 @@ def draw_plan(seed: int, peers: int, faults_s: float = FAULTS_S) -> Plan:
     ]
     # Each plan dwells on a few kinds, so that the same fault meets its own consequences.
     dwelt = random.sample(sorted(KINDS), 5)
-    count = random.randint(4, 10)
+    count = random.randint(4, 10) if random.random() > STORMS else random.randint(12, 25)
     faults += [draw.kind(random.choice(dwelt), random.uniform(FIRST_S, faults_s - 2)) for _ in range(count)]
-    faults += [
-        draw.kind(random.choice(sorted(KINDS)), random.uniform(FIRST_S, faults_s - 2))
-        for _ in range(random.randint(1, 3))
-    ]
+    extra = [*random.choices(sorted(KINDS), k=random.randint(1, 3)), random.choice(RARE)]
+    faults += [draw.kind(kind, random.uniform(FIRST_S, faults_s - 2)) for kind in extra]
     if random.random() < 0.7:
         faults += _blow(draw, random, faults_s)
     if random.random() < 0.25:
@@ -226,6 +229,8 @@ def _left_behind(draw: Draw, random: Random, faults_s: float) -> list[Fault]:
     return [lost, *(Fault(at=round(at + s, 2), kind="compact", who=("leader",)) for s in (4.0, 7.0))]
 
 
+RARE: Final = ("config", "rolling-restart", "ring", "no-beat", "wipe", "damage", "drain", "transfer")
+"""Kinds that happen once in a plan at most, or are refused often: drawn once more."""
 CHANNEL_OF: Final = {"web": "chat", "api": "hook", "db": "mail", "cache": "chat"}
 
 

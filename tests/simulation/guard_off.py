@@ -75,8 +75,19 @@ def _no_nudge() -> tuple[Change, ...]:
     return ((GuardTransport, "_tell_newer_term", lambda _self, _peer: None),)
 
 
-def _small_batches() -> tuple[Change, ...]:
-    return ((library, "BATCH_BYTES_MAX", 400),)
+def _plain() -> tuple[Change, ...]:
+    def append(self: Any, node: Any, message: dict[str, Any]) -> None:
+        self._onMessageReceived(node, message)
+
+    return (
+        *_stale_acks(),
+        *_no_pre_vote(),
+        (GuardTransport, "_append", append),
+        *_no_quarantine(),
+        *_early_acks(),
+        *_no_nudge(),
+        (library, "BATCH_BYTES_MAX", 6_000),
+    )
 
 
 GUARD: Final = (
@@ -107,5 +118,5 @@ GUARD: Final = (
         changes=_early_acks,
     ),
     Broken(name="no-nudge", says="a leader of an older term is left to itself", changes=_no_nudge),
-    Broken(name="small-batches", says="a backlog is sent in many small parts (S6)", changes=_small_batches),
+    Broken(name="no-guard", says="pysyncobj by itself, its backlog sent in small parts (S6)", changes=_plain),
 )

@@ -32,9 +32,9 @@ from watchtower.core.settings import PeerSettings
 from watchtower.probes import scheduler
 
 PACE: Final = (
-    (peer, "PASS_EVERY_S", 1.0),
+    (peer, "PASS_EVERY_S", 1.5),
     (peer, "REPORT_LOOK_EVERY_S", 2.0),
-    (peer, "GROUP_COMMIT_S", 0.1),
+    (peer, "GROUP_COMMIT_S", 0.3),
     (peer, "BLIND_LOOK_EVERY_S", 3.0),
     (peer, "LAG_LOOK_EVERY_S", 3.0),
     (scheduler, "WAKE_AT_LEAST_S", 3.0),

@@ -344,6 +344,14 @@ class Life:
 
         self.loop.call_soon(lambda: self.loop.create_task(read()))
 
+    def drain(self, for_s: float) -> None:
+        """Ask it to step aside."""
+        self.loop.call_soon(lambda: self.loop.create_task(self.peer.drain(for_s)))
+
+    def transfer(self) -> None:
+        """Ask it to hand Raft's leadership on."""
+        self.loop.call_soon(lambda: self.loop.create_task(self.cluster.transfer()))
+
     def pause(self) -> None:
         """As SIGSTOP."""
         self.is_paused = self.loop.is_paused = True

@@ -8,7 +8,14 @@ from typing import Final
 from simulation.history import History, LifeSpan
 from simulation.replay import Replay
 
-ON_PURPOSE: Final = ("crashes", "loses", "killed while writing", "ends with 0", "the run is over")
+ON_PURPOSE: Final = (
+    "crashes",
+    "loses",
+    "dies beside",
+    "killed while writing",
+    "ends with 0",
+    "the run is over",
+)
 BY_THE_DISK: Final = ("No space left", "cannot be used")
 STUCK_S: Final = 12.0
 """A disk that takes a second for each sync can keep Raft so long that the watchdog ends the process."""
