@@ -229,3 +229,29 @@ def test_a_cluster_begins_with_a_host_missing(apart: tuple[Operated, Target, Htt
     assert begun.processes.pop("c").wait(15) == 0
     refused = begun.verb("cluster", "bootstrap", "--yes", peer="c", name=True)
     assert (refused.returncode, "is not blank" in refused.stderr) == (1, True)
+
+
+def gates(cluster: Operated) -> dict[str, int]:
+    """The command version in force as each running peer has it."""
+    docs = {peer: cluster.get(peer, "/api/v1/cluster") for peer in cluster.processes}
+    return {peer: doc["gate"] for peer, doc in docs.items() if doc is not None}
+
+
+def test_an_upgrade_changes_the_log_when_all_are_through(apart: tuple[Operated, Target, HttpSink]) -> None:
+    """Before the last one the old version reads everything; after it an old peer stops and says why."""
+    mixed, _, sink = apart
+    mixed.start(*THREE)
+    mixed.wait_ready(*THREE)
+    old, mixed.program = mixed.program, ["-m", "support.newer_peer"]
+    for peer in THREE:
+        assert set(gates(mixed).values()) == {1}
+        mixed.stop(peer)
+        mixed.start(peer)
+        mixed.wait_ready(peer)
+    wait_for(lambda: gates(mixed) == dict.fromkeys(THREE, 2), 10, "the gate moved everywhere")
+    mixed.program = old
+    mixed.stop("b")
+    mixed.start("b")
+    assert mixed.processes.pop("b").wait(20) == 1
+    assert "entry of command version 2, this peer knows 1: upgrade this peer" in mixed.log("b")
+    assert told(sink) == []
