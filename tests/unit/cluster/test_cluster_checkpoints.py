@@ -40,12 +40,12 @@ def applied(replica: Replica, entries: int) -> None:
 
 def test_a_checkpoint_is_made_every_so_many_entries() -> None:
     """Between two of them the older one stands."""
-    replica = Replica()
-    applied(replica, CHECK_EVERY - 1)
-    assert replica.checkpoint is None
-    applied(replica, CHECK_EVERY)
-    assert replica.checkpoint is not None
-    assert replica.checkpoint.entries == CHECK_EVERY
+    early, late = Replica(), Replica()
+    applied(early, CHECK_EVERY - 1)
+    applied(late, 2 * CHECK_EVERY - 1)
+    assert early.checkpoint is None
+    assert late.checkpoint is not None
+    assert late.checkpoint.entries == CHECK_EVERY
 
 
 def test_a_state_that_cannot_be_hashed_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
