@@ -30,7 +30,7 @@ HANGS_AFTER = 4
 
 NO_TESTS_COLLECTED = 5
 CHROMIUM = "chromium|chromium-browser|google-chrome"
-PACKAGE_OF = {"ip": "iproute2", CHROMIUM: "chromium"}
+PACKAGE_OF = {"ip": "iproute2", "mount": "mount", CHROMIUM: "chromium"}
 """Program -> the Debian package that brings it; `a|b` means that either name will do."""
 
 
@@ -73,7 +73,14 @@ STAGES = (
     Stage("unit", 180, ("unit", "property", "scenarios"), pytest_options=("-n", "2")),
     Stage("simulation", 120, ("simulation",), pytest_options=("-n", "2")),
     Stage("contract", 240, ("contract",)),
-    Stage("cluster", 240, ("cluster",), programs=("ip",)),
+    # Its tests wait most of the time, so three at once fit on two cores.
+    Stage(
+        "cluster",
+        240,
+        ("cluster",),
+        pytest_options=("-n", "3", "--dist", "worksteal"),
+        programs=("ip", "mount"),
+    ),
     Stage("e2e", 120, ("e2e",), programs=(CHROMIUM,)),
     Stage("readme", 120, ("readme",)),
 )

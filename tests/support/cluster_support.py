@@ -167,7 +167,8 @@ class Cluster:
         """Where the peer stores; a folder of its own, as on a host of its own."""
         return self.folder / f"disk-{peer}"
 
-    def _fault_file(self, peer: str) -> Path:
+    def fault_file(self, peer: str) -> Path:
+        """What the peer reads when it is hurt."""
         return self.folder / f"{peer}.fault"
 
     def start(self, *peers: str) -> None:
@@ -179,7 +180,7 @@ class Cluster:
                 **os.environ,
                 "WT_HTTP": f"{self.host[peer]}:{self.http[peer]}",
                 "WT_DISK": str(self.disk(peer)),
-                "WT_FAULT": str(self._fault_file(peer)),
+                "WT_FAULT": str(self.fault_file(peer)),
                 "PYTHONPATH": str(TESTS),
             }
             with (self.folder / f"{peer}.log").open("ab") as log:
@@ -191,7 +192,7 @@ class Cluster:
 
     def hurt(self, peer: str, fault: str) -> None:
         """`block SECONDS` or `clock SECONDS` to a peer that runs FAULTY (support/faulty_peer.py)."""
-        self._fault_file(peer).write_text(fault)
+        self.fault_file(peer).write_text(fault)
         self.signal(peer, signal.SIGUSR1)
 
     def kill(self, *peers: str) -> None:
@@ -276,11 +277,11 @@ def _indented(text: str) -> str:
 
 
 @contextlib.contextmanager
-def running(cluster: Cluster) -> Iterator[Cluster]:
+def running(cluster: Cluster, *, timeout_s: float = 30.0) -> Iterator[Cluster]:
     """All peers started and ready, with an alerter; killed by pid afterwards."""
     cluster.start()
     try:
-        cluster.wait_ready()
+        cluster.wait_ready(timeout_s=timeout_s)
         cluster.alerter()
         yield cluster
     finally:

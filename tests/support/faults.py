@@ -31,7 +31,7 @@ def kill_alerter(rig: Rig) -> None:
 def kill_sender(rig: Rig) -> None:
     """Kill -9 whoever sent a message, between its arrival and the answer."""
     sender = rig.wait_for_message()
-    _kill(rig, "kill -9 while sending", sender or rig.cluster.alerter())
+    _kill(rig, "kill -9 while sending", sender or rig.cluster.alerter(), is_long=rig.is_long)
 
 
 def kill_any(rig: Rig) -> None:
@@ -40,13 +40,16 @@ def kill_any(rig: Rig) -> None:
     _kill(rig, "kill -9 of any peer", rig.dice.choice(tuple(rig.cluster.processes)))
 
 
-def _kill(rig: Rig, kind: str, victim: str) -> None:
-    """What the victim held in flight is told before anything else breaks, and in time; its death too."""
+def _kill(rig: Rig, kind: str, victim: str, *, is_long: bool = True) -> None:
+    """What the victim held in flight is told before anything else breaks, and in time.
+
+    It is dead for some seconds, or (unless `is_long`) until people know that it is.
+    """
     with rig.broken(kind, victim):
         rig.cluster.kill(victim)
         in_flight = rig.held_by(victim)
-        if rig.is_long:
-            rig.elapse(0.0, (3.0, 8.0))
+        if is_long:
+            rig.elapse(3.0, (3.0, 8.0))
         else:
             wait_for(lambda: rig.is_told_of(victim), PEER_TOLD_S, f"the death of peer {victim} is told")
         rig.heal()

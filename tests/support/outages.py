@@ -40,9 +40,9 @@ class Outage:
 class Pace:
     """How the stream runs: seconds between outages of one service, and how long the two kinds last."""
 
-    pause_s: tuple[float, float] = (6.0, 14.0)
-    long_s: tuple[float, float] = (5.0, 15.0)
-    short_s: tuple[float, float] = (1.0, 5.0)
+    pause_s: tuple[float, float]
+    long_s: tuple[float, float]
+    short_s: tuple[float, float]
     short_share: float = 0.25
 
 
@@ -103,7 +103,7 @@ class Outages:
     arrivals: Callable[[], list[Arrival]]
     channels: tuple[str, ...]
     dice: random.Random
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace
     log: list[Outage] = field(default_factory=list)
 
     def __enter__(self) -> Self:

@@ -25,7 +25,7 @@ from support.arrivals import Arrival, Arrivals, from_hook, from_mail
 from support.cluster_support import FAULTY, PEERS, Cluster, wait_for
 from support.judging import Fault, Judge, Judgement
 from support.networks import Networks
-from support.outages import Outages, Server
+from support.outages import Outages, Pace, Server
 from support.sinks import HttpSink, MailSink
 from support.small_disk import SmallDisk
 
@@ -34,6 +34,12 @@ ANSWER_S = 0.3
 """A sink has taken a message, and answers so much later, as chat and mail do: the window for repeats."""
 
 READY_AGAIN_S = 60.0
+PACE = {
+    True: Pace(pause_s=(6.0, 14.0), long_s=(5.0, 15.0), short_s=(1.0, 5.0)),
+    False: Pace(pause_s=(4.0, 9.0), long_s=(4.0, 9.0), short_s=(1.0, 4.0)),
+}
+"""Of a long run and of a short one."""
+
 WELL_AGAIN_S = 90.0
 TOLD_AGAIN_S = 90.0
 
@@ -97,7 +103,7 @@ class Rig:
             stack.callback(server.close)
             self.arrivals = Arrivals((self.hook.log.items, from_hook), (self.post.log.items, from_mail)).look
             self.outages = stack.enter_context(
-                Outages(self._services, server, self.arrivals, CHANNELS, self.dice)
+                Outages(self._services, server, self.arrivals, CHANNELS, self.dice, PACE[self.is_long])
             )
             self.cluster = self._cluster(server)
             stack.callback(self.cluster.kill)

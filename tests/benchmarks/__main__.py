@@ -1,0 +1,20 @@
+"""Measures what is promised in figures: `python -m tests.benchmarks idle | commits | flood [--help]`.
+
+Each prints a table for docs/measured.md. Run them on a machine that does nothing else; no stage runs them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import commits, flood, idle
+
+PROGRAMS = {"idle": idle.main, "commits": commits.main, "flood": flood.main}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
+        sys.exit(f"which one: {' | '.join(PROGRAMS)}")
+    sys.exit(PROGRAMS[sys.argv[1]](sys.argv[2:]))
