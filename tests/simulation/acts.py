@@ -18,11 +18,13 @@ from simulation.faults import Fault
 from simulation.history import History
 from simulation.loop import Timeline
 from simulation.network import Network, Way
-from simulation.process import Host
+from simulation.process import Host, Life
 from simulation.targets import Targets
 
 GIVEN_UP_S: Final = 2.2
 """A paused peer's links are given up by the others after so long."""
+REBOOTS: Final = 0.3
+"""So often a crash is one of the whole machine, and its boot clock begins anew."""
 MOOD_OF: Final = {
     "refuse": "refuses",
     "forbid": "forbids",
@@ -93,10 +95,13 @@ class Acts:
         for one, other in _pairs(stage.peers):
             stage.network.slow(one, other, 0.0)
         for host in stage.hosts.values():
-            host.slow_s, host.disk.full, host.reference_holds = 0.0, False, True
+            host.slow_s, host.reference_holds = 0.0, True
+            host.disk.full = host.disk.sync_error = False
             host.clock.set_right()
             if host.life is not None and host.life.is_paused:
                 self._resume(host)
+            if host.life is not None and host.life.is_blocked:
+                self._unblock(host.life)
             self._right_config(host)
             stage.start(host)
         for channel in stage.channels.values():
@@ -241,6 +246,8 @@ class Acts:
             if host.life.is_paused:
                 host.life.resume()
             host.life.crash(how)
+            if self._random.random() < REBOOTS:
+                host.clock.reboot()
         host.disk.crash(self._random)
 
     def crash_in_write(self, fault: Fault, who: tuple[str, ...]) -> str:
@@ -277,6 +284,20 @@ class Acts:
         self._stage.time.after(GIVEN_UP_S, given_up)
         self._later(fault, self._resume, host)
         return ""
+
+    def app_blocked(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """The application's loop is busy with something; Raft goes on."""
+        life = self._host(who).life
+        if life is None or life.is_paused or life.is_blocked:
+            return "it does not run"
+        life.block()
+        self._stage.history.begin("paused", life.name)
+        self._later(fault, self._unblock, life)
+        return ""
+
+    def _unblock(self, life: Life) -> None:
+        self._stage.history.end("paused", life.name)
+        life.unblock()
 
     def _resume(self, host: Host) -> None:
         self._stage.history.end("paused", host.name)
@@ -345,6 +366,14 @@ class Acts:
         host.slow_s = 0.0
         self._stage.history.end("slow disk", host.name)
 
+    def sync_error(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """No sync succeeds, and what was to be synced is lost for the disk."""
+        host = self._host(who)
+        host.disk.sync_error = True
+        self._stage.history.begin("full disk", host.name)
+        self._later(fault, self._empty, host)
+        return ""
+
     def full_disk(self, fault: Fault, who: tuple[str, ...]) -> str:
         """Nothing can be written."""
         host = self._host(who)
@@ -354,7 +383,7 @@ class Acts:
         return ""
 
     def _empty(self, host: Host) -> None:
-        host.disk.full = False
+        host.disk.full = host.disk.sync_error = False
         self._stage.history.end("full disk", host.name)
 
     def wipe(self, fault: Fault, who: tuple[str, ...]) -> str:

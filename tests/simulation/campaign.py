@@ -19,6 +19,7 @@ from simulation.faults import draw_plan
 from simulation.outcome import Outcome
 
 CHUNK = 4
+SHARES = (0.5, 0.9, 0.99)
 
 
 class Campaign(Struct, kw_only=True):
@@ -48,6 +49,10 @@ class Campaign(Struct, kw_only=True):
             f"{sum(one.repeats for one in self.outcomes)} of them repeats in the named window, "
             f"{sum(one.moved for one in self.outcomes)} changes of the alerter"
         )
+        gaps = sorted(gap for one in self.outcomes for gap in one.gaps_s)
+        if gaps:
+            shares = ", ".join(f"{share:.0%} {gaps[int(share * (len(gaps) - 1))]:.1f} s" for share in SHARES)
+            yield f"  without an alerter between two, whatever the fault: {shares}"
         counts = Counter(checker for one in self.bad for checker in one.checkers)
         for checker, count in counts.most_common():
             yield f"  VIOLATED {checker}: {count} seeds"

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from watchtower.core.model import Instant
 
+JUST_BOOTED_S = 20.0
 WALL_S = 1_700_000_000.0
 """Wall time of every sane host at true time 0."""
 
@@ -56,6 +57,12 @@ class HostClock:
         """Run at another rate from now on."""
         self._from_boot, self._from_true = self.boot(), self._time.now
         self.rate = rate
+
+    def reboot(self) -> None:
+        """The machine has started anew: the boot clock with it, the wall clock not."""
+        wall = self.now().wall
+        self._from_boot, self._from_true = JUST_BOOTED_S, self._time.now
+        self._wall_minus_boot = wall - JUST_BOOTED_S
 
     def step(self, by_s: float) -> None:
         """The wall clock jumps."""

@@ -43,6 +43,13 @@ class Fault(Struct, frozen=True, kw_only=True):
         return " ".join(parts)
 
 
+class Shape(Struct, frozen=True, kw_only=True):
+    """What kind of cluster it is: `witness` names the peer that is one, `profile` how far apart all are."""
+
+    witness: str = ""
+    profile: str = "lan"
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """A seed, the number of peers, the faults in order of time. `expects`: which checker it once failed."""
 
@@ -52,10 +59,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     expects: str = ""
     without: tuple[str, ...] = ()
     """Rules of the product that are switched off (guard_off.py, mutants.py)."""
+    shape: Shape = Shape()
 
     def text(self) -> str:
         """The plan as a readable file."""
         head = [f"seed {self.seed}", f"peers {self.peers}"]
+        head += [f"witness {self.shape.witness}"] if self.shape.witness else []
+        head += [f"profile {self.shape.profile}"] if self.shape.profile != "lan" else []
         head += [f"without {' '.join(self.without)}"] if self.without else []
         head += [f"expects {self.expects}"] if self.expects else []
         return "\n".join([*head, *(fault.line() for fault in self.faults)]) + "\n"
@@ -79,6 +89,7 @@ def parse(text: str) -> Plan:
         faults=tuple(faults),
         expects=" ".join(head.get("expects", [])),
         without=tuple(head.get("without", [])),
+        shape=Shape(witness=" ".join(head.get("witness", [])), profile=head.get("profile", ["lan"])[0]),
     )
 
 
@@ -144,8 +155,10 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
     "crash-in-write": lambda d: _on((d.role(),), d.span(0.3, 8), d.random.randint(1, 12)),
     "power-cut": lambda d: _on((), d.span(0.3, 3)),
     "pause": lambda d: _on((d.role(),), d.span(0.5, 20)),
+    "app-blocked": lambda d: _on((d.role(),), d.span(0.5, 9)),
     "slow-disk": lambda d: _on((d.role(),), d.span(2, 15), d.span(0.005, 1.0)),
     "full-disk": lambda d: _on((d.role(),), d.span(0.5, 12)),
+    "sync-error": lambda d: _on((d.role(),), d.span(0.3, 8)),
     "clock-step": lambda d: _on((d.role(),), d.span(3, 20), d.random.choice((-3600, -20, -2, 2, 20, 3600))),
     "drift": lambda d: _on((d.role(),), 0.0, d.random.uniform(-5e-4, 5e-4)),
     "wipe": lambda d: _on((d.role(),), d.span(0.3, 6)),
@@ -173,6 +186,9 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
 }
 """Every kind of fault, and how one of it is drawn."""
 
+WITNESSES: Final = 0.15
+FAR_APART: Final = 0.08
+"""The shares of plans with a witness among the peers, and with the timing of peers far apart."""
 STORMS: Final = 0.15
 """The share of plans in which fault follows upon fault."""
 TARGET_KINDS: Final = ("fail", "degrade", "worsen", "flap", "sick")
@@ -203,7 +219,11 @@ def draw_plan(seed: int, peers: int, faults_s: float = FAULTS_S) -> Plan:
         faults += _blow(draw, random, faults_s)
     if random.random() < 0.25:
         faults += _left_behind(draw, random, faults_s)
-    return Plan(seed=seed, peers=peers, faults=tuple(sorted(faults, key=lambda fault: fault.at)))
+    shape = Shape(
+        witness=draw.peers[-1] if random.random() < WITNESSES else "",
+        profile="wan" if random.random() < FAR_APART else "lan",
+    )
+    return Plan(seed=seed, peers=peers, faults=tuple(sorted(faults, key=lambda one: one.at)), shape=shape)
 
 
 def _blow(draw: Draw, random: Random, faults_s: float) -> list[Fault]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 from simulation.channels import Receipt
+from simulation.faults import Shape
 
 from watchtower.core import ledger
 from watchtower.core.commands import Answer, Entry
@@ -94,6 +95,7 @@ class History:
 
     def __init__(self, *, keeps_trace: bool = False) -> None:
         self.now: Callable[[], float] = lambda: 0.0
+        self.shape = Shape()
         self.log: dict[int, Applied] = {}
         self.clashes: list[str] = []
         self.acks: list[Ack] = []

@@ -172,7 +172,12 @@ class IdealRaft:
     @property
     def has_quorum(self) -> bool:
         """Whether this peer reaches a majority of living peers, both ways, and its disk takes anything."""
-        if not self._is_started or self.life.is_paused or self.life.host.disk.full:
+        if (
+            not self._is_started
+            or self.life.is_paused
+            or self.life.host.disk.full
+            or self.life.host.disk.sync_error
+        ):
             return False
         return 2 * (1 + sum(self._links().values())) > len(self._world.peers)
 

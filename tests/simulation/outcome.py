@@ -10,11 +10,12 @@ import gc
 import time
 from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 
 from msgspec import Struct
 from simulation import guard_off, mutants
 from simulation.faults import Plan
-from simulation.history import History
+from simulation.history import History, Office
 from simulation.replay import Replay
 from simulation.scene import WAYS
 from simulation.verdict import Objection, objections
@@ -41,6 +42,8 @@ class Outcome(Struct, kw_only=True):
     incidents: int = 0
     messages: int = 0
     repeats: int = 0
+    gaps_s: list[float] = []
+    """For each change of the alerter, how long there was none."""
     trace: list[str] = []
 
     @property
@@ -68,6 +71,11 @@ def run(plan: Plan, *, keeps_trace: bool = False) -> Outcome:
     return outcome
 
 
+def _gaps(offices: list[Office]) -> list[float]:
+    turns = sorted(offices, key=lambda one: one.since)
+    return [max(0.0, later.since - one.until) for one, later in pairwise(turns) if one.life != later.life]
+
+
 def told(plan: Plan, level: str, history: History, replay: Replay) -> Outcome:
     """The outcome of a history."""
     heard = Counter(
@@ -90,5 +98,6 @@ def told(plan: Plan, level: str, history: History, replay: Replay) -> Outcome:
         incidents=len(replay.opened),
         messages=len(history.receipts),
         repeats=sum(count - 1 for count in heard.values()),
+        gaps_s=_gaps(history.offices),
         trace=history.trace or [],
     )

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from simulation import scene
 from simulation.channels import Receipt, SimCarrier, SimChannel
 from simulation.clocks import HostClock
+from simulation.faults import Plan
 from simulation.history import Ack, History, Let, LifeSpan, Office, Proposal
 from simulation.loop import PeerLoop, Timeline
 from simulation.network import Network
@@ -70,6 +71,7 @@ class Surroundings(Protocol):
     targets: Targets
     history: History
     peers: tuple[str, ...]
+    plan: Plan
     seed: int
 
     def ended(self, life: Life) -> None:
@@ -158,7 +160,7 @@ class Life:
         self.host = host
         self.name = host.name
         self.id = f"{host.name}{host.births}"
-        self.is_dead = self.is_paused = self.is_leaving = False
+        self.is_dead = self.is_paused = self.is_blocked = self.is_leaving = False
         self._world = world
         self._ids = 0
         self._office: Office | None = None
@@ -173,7 +175,8 @@ class Life:
         self.main.add_done_callback(self._ended)
 
     def _settings(self) -> Settings:
-        return scene.settings(self.name, self._world.peers, self.host.version)
+        world = self._world
+        return scene.settings(self.name, world.peers, self.host.version, world.plan.shape)
 
     def _build(self, settings: Settings) -> None:
         world, clock = self._world, self.host.clock
@@ -357,9 +360,19 @@ class Life:
         self.is_paused = self.loop.is_paused = True
         self.note("is paused")
 
+    def block(self) -> None:
+        """Its application is busy; its Raft is not."""
+        self.is_blocked = self.loop.is_paused = True
+        self.note("is busy")
+
+    def unblock(self) -> None:
+        """Its application has time again."""
+        self.is_blocked, self.loop.is_paused = False, self.is_paused
+        self.note("is busy no more")
+
     def resume(self) -> None:
         """As SIGCONT."""
-        self.is_paused = self.loop.is_paused = False
+        self.is_paused, self.loop.is_paused = False, self.is_blocked
         self.note("goes on")
         self.raft.call()
 

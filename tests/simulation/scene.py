@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from simulation.faults import Shape
+
 from watchtower.core.settings import (
     PEER_PREFIX,
+    PROFILES,
     Channel,
     ClusterSettings,
     Confirm,
@@ -34,8 +37,9 @@ FALLBACKS: Final = {"mail": "pager"}
 VERSIONS: Final = ("v1", "v2")
 
 
-def settings(me: str, peers: tuple[str, ...], version: str) -> Settings:
+def settings(me: str, peers: tuple[str, ...], version: str, shape: Shape) -> Settings:
     """What `me` reads from its file."""
+    voters = tuple(name for name in peers if name != shape.witness)
     return Settings(
         me=me,
         config_hash=version,
@@ -43,9 +47,16 @@ def settings(me: str, peers: tuple[str, ...], version: str) -> Settings:
             name=CLUSTER,
             secrets=(Secret("not a secret"),),
             peers=tuple(
-                PeerSettings(name=name, raft_host=name, raft_port=1, http_url=f"http://{name}.example")
+                PeerSettings(
+                    name=name,
+                    raft_host=name,
+                    raft_port=1,
+                    http_url=f"http://{name}.example",
+                    witness=name == shape.witness,
+                )
                 for name in peers
             ),
+            timing=PROFILES[shape.profile],
             without_quorum=WithoutQuorum(after_s=10.0, notify="chat"),
         ),
         http=HttpSettings(),
@@ -58,24 +69,24 @@ def settings(me: str, peers: tuple[str, ...], version: str) -> Settings:
             )
             for name in WAYS
         },
-        services={one.name: one for one in (*_watched(peers, version), *_peers(peers))},
+        services={one.name: one for one in (*_watched(voters, version), *_peers(peers, voters))},
     )
 
 
-def _watched(peers: tuple[str, ...], version: str) -> list[Service]:
+def _watched(voters: tuple[str, ...], version: str) -> list[Service]:
     services = [
-        _quick("web", peers, 3.0, "chat"),
-        _quick("api", peers, 4.0, "hook", "chat"),
-        _quick("db", peers, 2.0, "mail"),
-        _quick("cache", peers, 5.0, "chat"),
+        _quick("web", voters, 3.0, "chat"),
+        _quick("api", voters, 4.0, "hook", "chat"),
+        _quick("db", voters, 2.0, "mail"),
+        _quick("cache", voters, 5.0, "chat"),
         Service(
             name="nightly",
             target=HeartbeatTarget(period_s=BEATS_EVERY_S * 2, grace_s=4.0),
-            voters=peers,
+            voters=voters,
             alert=("hook",),
         ),
     ]
-    return services if version == VERSIONS[0] else [*services, _quick("queue", peers, 3.0, "hook")]
+    return services if version == VERSIONS[0] else [*services, _quick("queue", voters, 3.0, "hook")]
 
 
 def _quick(name: str, voters: tuple[str, ...], interval_s: float, *alert: str) -> Service:
@@ -92,12 +103,12 @@ def _quick(name: str, voters: tuple[str, ...], interval_s: float, *alert: str) -
     )
 
 
-def _peers(peers: tuple[str, ...]) -> list[Service]:
+def _peers(peers: tuple[str, ...], voters: tuple[str, ...]) -> list[Service]:
     return [
         Service(
             name=PEER_PREFIX + name,
             target=PeerTarget(peer=name, url=f"http://{name}.example"),
-            voters=tuple(other for other in peers if other != name),
+            voters=tuple(other for other in voters if other != name),
             interval_s=5.0,
             timeout_s=1.0,
             alert=("chat",),

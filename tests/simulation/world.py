@@ -65,9 +65,10 @@ class World:
         self.time = Timeline()
         self.history = History(keeps_trace=keeps_trace)
         self.history.now = lambda: self.time.now
+        self.history.shape = plan.shape
         self.network = Network(self.time, self._random("network"), self.peers)
         self.channels = {name: SimChannel(name, way) for name, way in scene.WAYS.items()}
-        services = (*scene.settings("a", self.peers, scene.VERSIONS[-1]).services,)
+        services = scene.settings("a", self.peers, scene.VERSIONS[-1], plan.shape).services
         watched = tuple(name for name in services if "/" not in name)
         self.targets = Targets(self.time, watched, self._look_at_peer)
         clocks = self._random("clocks")
@@ -194,7 +195,7 @@ class World:
             return "hangs"
         if life is None:
             return "refuses"
-        if life.is_paused:
+        if life.is_paused or life.is_blocked:
             return "hangs"
         if life.peer.snapshot().ready_reason:
             return "unready"

@@ -19,7 +19,9 @@ def check(history: History, replay: Replay) -> Iterator[str]:
     if not history.calm_service:
         return
     members = replay.state.members
-    service = scene.settings(members[0], members, scene.VERSIONS[-1]).services[history.calm_service]
+    service = scene.settings(members[0], members, scene.VERSIONS[-1], history.shape).services[
+        history.calm_service
+    ]
     due = history.calm_at + detection_s(service, service.voters) + history.slower_s
     number, opened_at = min(
         (
