@@ -20,10 +20,11 @@ from msgspec import Struct
 
 from watchtower.cluster import backup
 from watchtower.cluster.disk import Disk, reason
+from watchtower.cluster.identity import IDENTITY
 from watchtower.cluster.journal import Journal
 from watchtower.cluster.journal_file import JOURNAL, JOURNAL_PREVIOUS, Head, LogEntry, Reading
 from watchtower.cluster.snapshot import SNAPSHOT, SNAPSHOT_PREVIOUS, Content, SnapshotStore, encode
-from watchtower.cluster.storage import EMPTY, IDENTITY, Folder, Storage, open_folder
+from watchtower.cluster.storage import EMPTY, Folder, Storage, open_folder
 from watchtower.core import commands, ledger, membership
 from watchtower.core.commands import NewerVersion, Resize
 from watchtower.core.model import COMMAND_VERSION, State
