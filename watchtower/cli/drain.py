@@ -14,7 +14,7 @@ import click
 from watchtower.cli.acting import fail, ground
 from watchtower.cli.asking import NoAnswerError, Peers
 from watchtower.cli.options import asking_options, peer_option
-from watchtower.cli.tables import moment
+from watchtower.cli.tables import is_watched, moment
 
 
 @click.command
@@ -40,8 +40,11 @@ def drain(
     if undo == bool(duration):
         raise click.UsageError("say --for DURATION, as in --for 10m, or --undo")
     path = "/-/undrain" if undo else f"/-/drain?for={quote(duration)}"
+    chosen = _the_peer(urls, config_path, token, peer)
+    if is_watched():
+        click.echo("Coming back ..." if undo else "Handing over ...", err=True)
     try:
-        doc = _the_peer(urls, config_path, token, peer).post(path)
+        doc = chosen.post(path)
     except NoAnswerError as error:
         fail(f"not {'back' if undo else 'drained'}: {error}")
     if as_json:
