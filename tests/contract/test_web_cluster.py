@@ -121,7 +121,8 @@ def test_a_step_is_proposed_once_and_answered_by_its_fate() -> None:
     made = with_d(world())
     status, doc = _resize(made, "d", "c", "b", "a")
     assert (status, doc) == (200, {"members": ["a", "b", "c", "d"], "members_gen": 2})
-    assert made.submitted == [Resize(members=("a", "b", "c", "d"), members_gen=1)]
+    wanted = Resize(members=("a", "b", "c", "d"), members_gen=1, at_wall=made.snap.now.wall)
+    assert made.submitted == [wanted]
     made.answer = Answer(ok=False, reason="not confirmed the current members yet: b")
     assert _resize(made, "a", "b", "c", "d")[0] == 409
     made.answer = None
