@@ -268,6 +268,15 @@ class Acts:
                 self._stage.time.after(pause_s, self._stage.start, host)
         return ""
 
+    def majority_lost(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """All hosts but one lose power, and come back one after another."""
+        for host in self._stage.hosts.values():
+            if host.life is not None and host.name != who[0]:
+                self._kill(host, "loses power")
+                pause_s = fault.for_s + self._random.uniform(0.0, 5.0)
+                self._stage.time.after(pause_s, self._stage.start, host)
+        return ""
+
     def pause(self, fault: Fault, who: tuple[str, ...]) -> str:
         """As SIGSTOP and, later, SIGCONT."""
         host = self._host(who)

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from simulation import campaign, faults, ideal, outcome, score, shrink
+from msgspec.structs import replace
+from simulation import campaign, faults, ideal, levels, score, shrink
 from simulation.campaign import Campaign
 from simulation.coverage import Coverage
 from simulation.faults import Plan
@@ -35,22 +36,19 @@ def main(parser: argparse.ArgumentParser) -> int:
     if arguments.score:
         return score.report(arguments.jobs)
     if arguments.plan is not None or arguments.seed is not None:
-        return _one(_plan(arguments), with_trace=arguments.trace, is_ideal=bool(arguments.ideal))
+        return _one(_plan(arguments), with_trace=arguments.trace)
     return _many(arguments)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     if arguments.plan is not None:
         return faults.load(arguments.plan)
-    faults_s = ideal.FAULTS_S if arguments.ideal else faults.FAULTS_S
-    plan = faults.draw_plan(arguments.seed, arguments.peers, faults_s)
-    return Plan(seed=plan.seed, peers=plan.peers, faults=plan.faults, without=tuple(arguments.without))
+    plan = faults.draw_plan(arguments.seed, arguments.peers, "ideal" if arguments.ideal else "raft")
+    return replace(plan, without=tuple(arguments.without))
 
 
-def _one(plan: Plan, *, with_trace: bool, is_ideal: bool) -> int:
-    result = (
-        ideal.run(plan, keeps_trace=with_trace) if is_ideal else outcome.run(plan, keeps_trace=with_trace)
-    )
+def _one(plan: Plan, *, with_trace: bool) -> int:
+    result = levels.run(plan, keeps_trace=with_trace)
     _say(result.trace)
     _say([plan.text()])
     _say(f"{one.checker}: {one.text}" for one in result.objections)

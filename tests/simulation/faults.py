@@ -16,6 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 FAULTS_S: Final = 60.0
+IDEAL_FAULTS_S: Final = 30.0
+"""Runs on the ideal log are shorter."""
 HEALING_S: Final = 60.0
 FIRST_S: Final = 5.0
 """The cluster is founded by then: it is not the founding that is put to the test."""
@@ -60,10 +62,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     without: tuple[str, ...] = ()
     """Rules of the product that are switched off (guard_off.py, mutants.py)."""
     shape: Shape = Shape()
+    level: str = "raft"
+    """`raft`, or `ideal` for the ideal log."""
 
     def text(self) -> str:
         """The plan as a readable file."""
         head = [f"seed {self.seed}", f"peers {self.peers}"]
+        head += [f"level {self.level}"] if self.level != "raft" else []
         head += [f"witness {self.shape.witness}"] if self.shape.witness else []
         head += [f"profile {self.shape.profile}"] if self.shape.profile != "lan" else []
         head += [f"without {' '.join(self.without)}"] if self.without else []
@@ -89,6 +94,7 @@ def parse(text: str) -> Plan:
         faults=tuple(faults),
         expects=" ".join(head.get("expects", [])),
         without=tuple(head.get("without", [])),
+        level=head.get("level", ["raft"])[0],
         shape=Shape(witness=" ".join(head.get("witness", [])), profile=head.get("profile", ["lan"])[0]),
     )
 
@@ -154,6 +160,7 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
     "crash": lambda d: _on((d.role(),), d.span(0.3, 12)),
     "crash-in-write": lambda d: _on((d.role(),), d.span(0.3, 8), d.random.randint(1, 12)),
     "power-cut": lambda d: _on((), d.span(0.3, 3)),
+    "majority-lost": lambda d: _on((d.role(),), d.span(2, 20)),
     "pause": lambda d: _on((d.role(),), d.span(0.5, 20)),
     "app-blocked": lambda d: _on((d.role(),), d.span(0.5, 9)),
     "slow-disk": lambda d: _on((d.role(),), d.span(2, 15), d.span(0.005, 1.0)),
@@ -202,8 +209,9 @@ def _channel(draw: Draw) -> tuple[str, ...]:
     return (channel, draw.role()) if draw.random.random() < 0.25 else (channel,)
 
 
-def draw_plan(seed: int, peers: int, faults_s: float = FAULTS_S) -> Plan:
+def draw_plan(seed: int, peers: int, level: str = "raft") -> Plan:
     """The plan of a seed: incidents, the same few kinds again and again, and blows to whoever tells."""
+    faults_s = FAULTS_S if level == "raft" else IDEAL_FAULTS_S
     random = Random(f"plan {seed} {peers}")  # noqa: S311 - a plan is repeated by its seed
     draw = Draw(random, names(peers))
     faults = [
@@ -223,7 +231,8 @@ def draw_plan(seed: int, peers: int, faults_s: float = FAULTS_S) -> Plan:
         witness=draw.peers[-1] if random.random() < WITNESSES else "",
         profile="wan" if random.random() < FAR_APART else "lan",
     )
-    return Plan(seed=seed, peers=peers, faults=tuple(sorted(faults, key=lambda one: one.at)), shape=shape)
+    ordered = tuple(sorted(faults, key=lambda one: one.at))
+    return Plan(seed=seed, peers=peers, faults=ordered, shape=shape, level=level)
 
 
 def _blow(draw: Draw, random: Random, faults_s: float) -> list[Fault]:

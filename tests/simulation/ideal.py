@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from simulation import outcome
-from simulation.faults import Plan, draw_plan
+from simulation.faults import IDEAL_FAULTS_S, Plan, draw_plan
 from simulation.outcome import Outcome
 from simulation.process import Life
 from simulation.replay import Replay
@@ -41,8 +41,6 @@ PACE: Final = (
     (scheduler, "SLOT_S", 0.2),
 )
 """Whose pace is slower here, and what it is."""
-
-FAULTS_S: Final = 30.0
 
 SLOWER_S: Final = 4.0
 LOST: Final = 0.03
@@ -246,7 +244,7 @@ class IdealRaft:
 class IdealWorld(World):
     """The world on an ideal log: half a minute of faults, and three quarters of one to come to rest."""
 
-    faults_s = FAULTS_S
+    faults_s = IDEAL_FAULTS_S
     healing_s = 46.0
     calm_s = 22.0
     calm_lasts_s = 10.0
@@ -305,4 +303,4 @@ def run(plan: Plan, *, keeps_trace: bool = False) -> Outcome:
 
 def run_seed(seed: int) -> Outcome:
     """One seed of three peers. Called in a worker process."""
-    return run(draw_plan(seed, 3, FAULTS_S))
+    return run(draw_plan(seed, 3, "ideal"))

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
-from simulation import faults, guard_off, ideal, mutants, outcome
+from simulation import faults, guard_off, levels, mutants
 from simulation.breaking import Broken
 from simulation.faults import Plan, draw_plan
-from simulation.outcome import Outcome
 from simulation.shrink import SEEDS
 
 IDEAL_SEEDS: Final = 150
@@ -34,14 +34,14 @@ class Score(Struct, frozen=True, kw_only=True):
     text: str
 
 
-def score_of(broken: Broken, levels: Iterable[str]) -> Score:
-    """Run it until something objects."""
+def score_of(broken: Broken, kinds: Iterable[str]) -> Score:
+    """Run it until something objects, on these levels in this order."""
     tried = 0
-    for level, plan, where in (*_made_for(broken), *_drawn(broken, levels)):
+    for plan, where in chain(_made_for(broken), _drawn(broken, kinds)):
         tried += 1
-        result = _run(plan, level)
+        result = levels.run(plan)
         # A kill counts only when the same plan is good with the rule in place.
-        if result.objections and _run(replace(plan, without=()), level).is_good:
+        if result.objections and levels.run(replace(plan, without=())).is_good:
             first = result.objections[0]
             return Score(
                 name=broken.name, says=broken.says, where=where, runs=tried, checker=first.checker,
@@ -50,33 +50,28 @@ def score_of(broken: Broken, levels: Iterable[str]) -> Score:
     return Score(name=broken.name, says=broken.says, where="", runs=tried, checker="", text="survived")
 
 
-def _run(plan: Plan, level: str) -> Outcome:
-    return ideal.run(plan) if level == "ideal" else outcome.run(plan)
-
-
-def _made_for(broken: Broken) -> Iterator[tuple[str, Plan, str]]:
+def _made_for(broken: Broken) -> Iterator[tuple[Plan, str]]:
     """The plans in seeds/ that were kept because they kill it."""
     for path in sorted(SEEDS.glob("*.txt")):
         plan = faults.load(path)
         if plan.without == (broken.name,):
-            yield "raft", plan, path.name
+            yield plan, path.name
 
 
-def _drawn(broken: Broken, levels: Iterable[str]) -> Iterator[tuple[str, Plan, str]]:
+def _drawn(broken: Broken, kinds: Iterable[str]) -> Iterator[tuple[Plan, str]]:
     runs = {
         "ideal": [(seed, 3) for seed in range(IDEAL_SEEDS)],
         "raft": [(seed, 3) for seed in range(RAFT_SEEDS)] + [(seed, 5) for seed in range(RAFT_SEEDS // 2)],
     }
-    for level in levels:
-        faults_s = ideal.FAULTS_S if level == "ideal" else faults.FAULTS_S
+    for level in kinds:
         for seed, peers in runs[level]:
-            plan = replace(draw_plan(seed, peers, faults_s), without=(broken.name,))
-            yield level, plan, f"seed {seed}, {peers} peers, {level}"
+            plan = replace(draw_plan(seed, peers, level), without=(broken.name,))
+            yield plan, f"seed {seed}, {peers} peers, {level}"
 
 
 def _work(job: tuple[str, tuple[str, ...]]) -> Score:
-    name, levels = job
-    return score_of(ALL[name], levels)
+    name, kinds = job
+    return score_of(ALL[name], kinds)
 
 
 ALL: Final = {one.name: one for one in (*mutants.MUTANTS, *guard_off.GUARD)}

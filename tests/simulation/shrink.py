@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
-from simulation import outcome
+from simulation import levels
 from simulation.faults import Fault, Plan
 from simulation.outcome import Outcome
 
@@ -24,7 +24,7 @@ WRITTEN_MAX: Final = 3
 Fails = Callable[[Plan], bool]
 
 
-def smallest(plan: Plan, checker: str, run: Callable[[Plan], Outcome] = outcome.run) -> Plan:
+def smallest(plan: Plan, checker: str, run: Callable[[Plan], Outcome] = levels.run) -> Plan:
     """The plan with as few and as short faults as still fail the checker."""
     budget = [RUNS_MAX]
 
@@ -71,15 +71,13 @@ def _with(plan: Plan, place: int, fault: Fault) -> Plan:
 
 def report(bad: Outcome) -> str:
     """What a person needs of a failing run: the shrunken plan, in a file and as text."""
-    if bad.level != "raft":
-        again = f"python -m tests.simulation --ideal 1 --seed {bad.plan.seed} --trace"
-        return f"seed {bad.plan.seed} on the ideal log fails: {bad.objections[0].text}\nagain: {again}"
     plan = smallest(bad.plan, bad.checkers[0])
-    name = f"{bad.checkers[0]}-{plan.peers}-{plan.seed}.txt"
+    name = f"{bad.checkers[0]}-{plan.level}-{plan.peers}-{plan.seed}.txt"
     path = Path(tempfile.mkdtemp(prefix="simulation-")) / name
     path.write_text(plan.text())
     return (
-        f"seed {plan.seed} with {plan.peers} peers fails {bad.checkers[0]}: {bad.objections[0].text}\n"
+        f"seed {plan.seed} with {plan.peers} peers ({plan.level}) fails {bad.checkers[0]}: "
+        f"{bad.objections[0].text}\n"
         f"smallest plan, in {path} (copy it to {SEEDS.name}/ to keep it):\n{plan.text()}"
         f"again: python -m tests.simulation --plan {path} --trace"
     )

@@ -28,8 +28,8 @@ def test_pysyncobj_by_itself_fails() -> None:
 
 def killed(broken: Broken) -> None:
     """Some checker objects to some plan that is good with the rule in place."""
-    levels = ("raft",) if broken in GUARD else ("ideal", "raft")
-    assert score.score_of(broken, levels).checker, f"{broken.name} survives: {broken.says}"
+    kinds = ("raft",) if broken in GUARD else ("ideal", "raft")
+    assert score.score_of(broken, kinds).checker, f"{broken.name} survives: {broken.says}"
 
 
 @pytest.mark.parametrize("broken", [one for one in MUTANTS if one.name in YOUNG], ids=lambda one: one.name)
