@@ -174,6 +174,8 @@ class Resizing:
             raise NoAnswerError(
                 f"at the address of {name} answers peer {doc['peer']} of cluster {doc['cluster']}"
             )
+        if not doc["counted"]:
+            return f"{name} to finish its start"
         if not doc["quarantine"]:
             raise NoAnswerError(
                 f"{name} has a history of its own: stop it, move its data folder away and start it again"

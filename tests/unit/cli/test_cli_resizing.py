@@ -61,7 +61,13 @@ class Told(Peers):
 def newcomer(**changes: Any) -> dict[str, Any]:
     """What a new, blank peer d says that is linked to a."""
     linked = [{"name": "a", "http": "//a", "linked": True}]
-    said = {"peer": "d", "cluster": "x", "quarantine": "its data folder is empty", "peers": linked}
+    said = {
+        "peer": "d",
+        "cluster": "x",
+        "counted": ["a", "d"],
+        "quarantine": "its data folder is empty",
+        "peers": linked,
+    }
     return {**said, "members": [], "members_gen": 0, "quorum": False, "index": 1, **changes}
 
 
@@ -80,6 +86,9 @@ def test_a_new_peer_must_answer_and_be_linked() -> None:
     assert not_there(newcomer()) == ""
     assert not_there(None).startswith("d to answer: start it with an empty data folder")
     assert not_there(newcomer(peers=[])) == "d to be linked to the leader a"
+    assert not_there(newcomer(counted=[], quarantine="")) == "d to finish its start", (
+        "it has looked at no disk yet"
+    )
 
 
 @pytest.mark.parametrize(
