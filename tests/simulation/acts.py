@@ -97,7 +97,7 @@ class Acts:
         for host in stage.hosts.values():
             host.slow_s, host.reference_holds = 0.0, True
             host.disk.full = host.disk.sync_error = False
-            host.clock.set_right()
+            self._right_clock(host)
             if host.life is not None and host.life.is_paused:
                 self._resume(host)
             if host.life is not None and host.life.is_blocked:
@@ -444,7 +444,8 @@ class Acts:
         return ""
 
     def _right_clock(self, host: Host) -> None:
-        host.clock.set_right()
+        if abs(host.clock.set_right()) > 1.0:
+            self._stage.history.clock_set_at = self._stage.time.now
         self._stage.history.end("clock", host.name)
 
     def drift(self, fault: Fault, who: tuple[str, ...]) -> str:

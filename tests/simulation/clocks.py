@@ -68,6 +68,7 @@ class HostClock:
         """The wall clock jumps."""
         self._wall_minus_boot += by_s
 
-    def set_right(self) -> None:
-        """The wall clock shows the true time again."""
-        self._wall_minus_boot = WALL_S + self._time.now - self.boot()
+    def set_right(self) -> float:
+        """The wall clock shows the true time again; by how much it jumps."""
+        before, self._wall_minus_boot = self._wall_minus_boot, WALL_S + self._time.now - self.boot()
+        return self._wall_minus_boot - before

@@ -128,6 +128,8 @@ class History:
         self.faults: Counter[str] = Counter()
         self.refused_faults: Counter[str] = Counter()
         self.healed_at = 0.0
+        self.clock_set_at = 0.0
+        """When a wall clock last jumped: for half a minute after it a peer doubts what it sees."""
         self.ended_at = 0.0
         self.trace: list[str] | None = [] if keeps_trace else None
         self._hash = 0

@@ -31,6 +31,7 @@ from watchtower.core import incidents
 from watchtower.core.commands import BeatSeen
 from watchtower.core.incidents import Move
 from watchtower.core.model import Level, Stage
+from watchtower.probes.selfdoubt import STEP_REMEMBERED_S
 
 RESTART_S: Final = 1.0
 """Whoever supervises a process starts it again after this."""
@@ -55,8 +56,8 @@ class World:
 
     faults_s = FAULTS_S
     healing_s = HEALING_S
-    calm_s = 28.0
-    calm_lasts_s = 14.0
+    calm_s = 33.0
+    calm_lasts_s = 12.0
 
     def __init__(self, plan: Plan, *, keeps_trace: bool = False) -> None:
         self.plan = plan
@@ -139,7 +140,8 @@ class World:
         well = [name for name in ("web", "db") if self.targets.true(name) == "well"]
         newest = max(self.living, key=lambda life: life.state.entries, default=None)
         well = [name for name in well if newest and not newest.state.open_incident(name)]
-        if well:
+        is_calm = self.time.now > self.history.clock_set_at + STEP_REMEMBERED_S + 1.0
+        if well and is_calm:
             self.history.calm_service = self._random("calm").choice(well)
             self.history.calm_at = self.time.now
             self.targets.become(self.history.calm_service, "refuses")

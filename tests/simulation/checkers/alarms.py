@@ -14,9 +14,12 @@ from simulation.history import History
 from simulation.replay import Closed, Opened, Replay
 
 from watchtower.core.model import Level, Opinion
+from watchtower.probes.selfdoubt import STEP_REMEMBERED_S
 
 OLD_VOTE_S: Final = 22.0
 CALM_AFTER_S: Final = 20.0
+DOUBT_S: Final = 10.0
+"""What was failing all the time may be found so long after the doubts of a clock that jumped are over."""
 
 
 def check(history: History, replay: Replay) -> Iterator[str]:
@@ -28,7 +31,8 @@ def check(history: History, replay: Replay) -> Iterator[str]:
             yield from _unjustified(opened, majority)
             if not _was_in_trouble(history, opened, majority):
                 yield f"#{opened.number} {opened.service} opens at {opened.at:.2f}, though it was well"
-        if opened.at > history.healed_at + CALM_AFTER_S and opened.service != history.calm_service:
+        calm_at = max(history.healed_at + CALM_AFTER_S, history.clock_set_at + STEP_REMEMBERED_S + DOUBT_S)
+        if opened.at > calm_at and opened.service != history.calm_service:
             yield f"#{opened.number} {opened.service} opens at {opened.at:.2f}, in perfect calm"
     for closed in replay.closed.values():
         if closed.service in services:
