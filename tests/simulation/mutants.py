@@ -112,7 +112,11 @@ def _takes_stale_reports() -> tuple[Change, ...]:
         return "" if isinstance(entry.command, c.Report) else refusal(state, entry)
 
     def take(state: Any, entry: Any, command: Any) -> Any:
-        return report(state, entry, replace(command, seq=state.row(entry.by).report_seq, full=True))
+        row = state.row(entry.by)
+        if entry.session != row.session:
+            hash_ = command.config_hash if command.full else row.config_hash
+            command = replace(command, seq=row.report_seq, config_hash=hash_)
+        return report(state, entry, command)
 
     return ((ledger, "_proposer_refusal", lenient), (ledger._EFFECTS, c.Report, take))
 

@@ -117,7 +117,9 @@ class Replay:
         is_free = is_free or (isinstance(command, c.Settle) and command.outcome is Outcome.ACCEPTED)
         row = before.row(entry.by)
         if not is_free and (row.boot_id, row.session) != (entry.boot, entry.session):
-            self.strangers.append(f"{type(command).__name__} of {entry.boot}, the ledger knows {row.boot_id}")
+            self.strangers.append(
+                f"{type(command).__name__} of {entry.boot} in session {entry.session}, it is {row.session}"
+            )
 
     def _open(self, before: State, command: c.Open, applied: Applied) -> None:
         number = self.state.last_incident

@@ -19,8 +19,8 @@ from simulation.breaking import Broken
 from simulation.faults import Plan, draw_plan
 from simulation.shrink import SEEDS
 
-IDEAL_SEEDS: Final = 150
-RAFT_SEEDS: Final = 60
+IDEAL_SEEDS: Final = 250
+RAFT_SEEDS: Final = 30
 
 
 class Score(Struct, frozen=True, kw_only=True):
