@@ -241,14 +241,15 @@ class Acts:
         self._later(fault, self._stage.start, host)
         return ""
 
-    def _kill(self, host: Host, how: str) -> None:
+    def _kill(self, host: Host, how: str, *, loses_power: bool = True) -> None:
         if host.life is not None:
             if host.life.is_paused:
                 host.life.resume()
             host.life.crash(how)
+        if loses_power:
+            host.disk.crash(self._random)
             if self._random.random() < REBOOTS:
                 host.clock.reboot()
-        host.disk.crash(self._random)
 
     def crash_in_write(self, fault: Fault, who: tuple[str, ...]) -> str:
         """A host loses power in the middle of the n-th operation of its disk from now."""
@@ -407,11 +408,14 @@ class Acts:
         return ""
 
     def damage(self, fault: Fault, who: tuple[str, ...]) -> str:
-        """The process dies and one bit of one of its files is another."""
+        """The process is killed, and when it starts again one bit of one of its files is another.
+
+        No power cut at the same time: what a crash may have torn, nobody can tell from what has rotted.
+        """
         host = self._host(who)
         if refusal := self._would_forget(host):
             return refusal
-        self._kill(host, "dies beside a bad disk")
+        self._kill(host, "dies beside a bad disk", loses_power=False)
         names = [name for name in host.disk.names() if host.disk.content(name)]
         if names:
             name = self._random.choice(names)
