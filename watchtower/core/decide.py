@@ -14,6 +14,7 @@ first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Final
 
 from msgspec import Struct
@@ -87,10 +88,9 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
         return (moved,)
     if settings.config_hash != state.config.hash:
         return ()
-    commands: list[Command] = []
-    for stage in (_departures, _gate, _transitions, _orphans, _fallbacks, _senders, _forgetting):
-        commands.extend(stage(scene))
-    return tuple(commands[:COMMANDS_MAX])
+    stages = (_departures, _gate, _transitions, _orphans, _fallbacks, _senders, _forgetting)
+    # Lazily: when thousands fail at once, only the commands of this pass are made.
+    return tuple(islice(chain.from_iterable(stage(scene) for stage in stages), COMMANDS_MAX))
 
 
 def _activation(scene: Scene) -> Activate | None:
