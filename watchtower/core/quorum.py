@@ -16,13 +16,16 @@ makes a verdict harder to reach, never easier.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from watchtower.core.model import Level, Opinion, Verdict, Vote
+
+_NONE: Final = dict.fromkeys(Opinion, 0)
 
 
 def judge(votes: Sequence[Vote], n: int, *, now_wall: float, partial_after_s: float) -> Verdict:
     """The verdict of the eligible `votes` out of `n` configured peers, with its reason."""
-    counts = dict.fromkeys(Opinion, 0)
+    counts = _NONE.copy()
     for vote in votes:
         counts[vote.opinion] += 1
     q = n // 2 + 1
