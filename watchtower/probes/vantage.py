@@ -49,6 +49,7 @@ class Vantage:
         self._row_mark: tuple[int, int] = (0, 0)
         self._reported_boot = 0.0
         self._known_suspects: set[tuple[str, str]] = set()
+        self._others_votes: dict[str, dict[str, Vote]] = {}
         self._looked_boot: list[float] = []
         self.note_reference = self._doubts.note_reference
         self.note_loop_lag = self._doubts.note_loop_lag
@@ -66,6 +67,7 @@ class Vantage:
             for service in probed(settings)
         }
         self._odd = {name: None for name, track in self._tracks.items() if not track.is_plain}
+        self._others_votes = {}
 
     def take(self, result: Result, now: Instant) -> Recheck | None:
         """Weigh a result; what to look at again out of turn."""
@@ -118,11 +120,14 @@ class Vantage:
         Once per peer's suspicion and at most SUSPECTS_PER_S a second; what is over the budget waits
         for its turn in the rhythm.
         """
+        votes_of = {peer: row.votes for peer, row in state.peers.items() if peer != self._settings.me}
+        if _are_same(votes_of, self._others_votes):
+            return ()
+        self._others_votes = votes_of
         suspects = {
             (service, peer)
-            for peer, row in state.peers.items()
-            if peer != self._settings.me
-            for service, vote in row.votes.items()
+            for peer, votes in votes_of.items()
+            for service, vote in votes.items()
             if service in self._tracks and _is_trouble(vote)
         }
         fresh = sorted({service for service, _ in suspects - self._known_suspects})
@@ -214,6 +219,11 @@ class Vantage:
         if len(alone) < half:
             return ""
         return f"it alone sees {len(alone)} of {len(self._tracks)} services down"
+
+
+def _are_same(votes_of: dict[str, dict[str, Vote]], before: dict[str, dict[str, Vote]]) -> bool:
+    """True when these are the very objects: most entries are no reports, and this is asked at each."""
+    return votes_of.keys() == before.keys() and all(votes is before[p] for p, votes in votes_of.items())
 
 
 def _is_plainly_up(vote: Vote) -> bool:

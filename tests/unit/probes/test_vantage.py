@@ -252,6 +252,17 @@ def test_what_others_suspect_is_looked_at_once() -> None:
     assert watch.vantage.others_suspect(watch.book.state, watch.now) == ("web",)
 
 
+def test_a_service_that_comes_by_a_reload_may_be_suspected_already() -> None:
+    """What others suspect of it is looked at once it is ours, though no vote has changed."""
+    watch = Watch("web")
+    watch.all_up()
+    watch.others_see({"new": SUSPECT}, "b")
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ()
+    web = watch.settings.services["web"]
+    watch.vantage.reload(watching(web, replace(web, name="new")), watch.now)
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ("new",)
+
+
 def test_own_suspicions_and_foreign_services_ask_for_nothing() -> None:
     """What this peer is already looking into, or does not watch, is not handed out."""
     watch = Watch("web")
