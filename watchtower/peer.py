@@ -5,9 +5,9 @@
                                                           |--> web (API, events)
 
 app.py wires the parts and hands them in. Each loop below owns one arrow; what is said into the log is
-reporter.py's, how a peer steps aside departure.py's. A pass that fails is logged and does not renew the
-lease, so that another peer takes over from one that cannot decide; any other loop that fails ends the peer
-loudly, for whoever supervises it to start again.
+reporter.py's and proposing.py's, how a peer steps aside departure.py's. A pass that fails is logged and does
+not renew the lease, so that another peer takes over from one that cannot decide; any other loop that fails
+ends the peer loudly, for whoever supervises it to start again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from msgspec.structs import replace
 from watchtower import __version__
 from watchtower.core import eligibility, membership, readiness, reloading, verdicts
 from watchtower.core.blindness import Blindness, Word, words
-from watchtower.core.commands import Command
 from watchtower.core.decide import decide
 from watchtower.core.model import Instant, Kind, Opinion, Result, State
 from watchtower.core.office import may_claim
@@ -42,6 +41,7 @@ from watchtower.core.settings import Settings
 from watchtower.core.view import View, listen
 from watchtower.departure import Departure, until_set
 from watchtower.errors import ConfigError
+from watchtower.proposing import propose
 from watchtower.reporter import Reporter
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,10 @@ log = logging.getLogger(__name__)
 PASS_EVERY_S: Final = 0.25
 REPORT_LOOK_EVERY_S: Final = 0.5
 GROUP_COMMIT_S: Final = 0.025
+RESTS: Final = 3.0
+"""A loop rests so many times as long as it worked: however many services fail, the peer still answers."""
+REST_S_MAX: Final = 0.5
+"""Longer, and the lease would run out between two passes."""
 BLIND_LOOK_EVERY_S: Final = 1.0
 LAG_LOOK_EVERY_S: Final = 0.1
 
@@ -261,51 +265,40 @@ class Peer:
         """Our truth into the log: join first, then what differs; reports within 25 ms go together."""
         while True:
             await _wait(self._wake_report, REPORT_LOOK_EVERY_S)
-            is_aside = bool(self._departure.aside)
-            command = self._reporter.next(self._settings, self._clock.now(), is_aside=is_aside)
+            is_aside, begun = bool(self._departure.aside), self._clock.now()
+            command = self._reporter.next(self._settings, begun, is_aside=is_aside)
+            rest_s = self._rest_s(begun)
             if command is not None:
                 await self._parts.cluster.submit(command)
-            await asyncio.sleep(GROUP_COMMIT_S)  # noqa: TID251 - group commit: what comes meanwhile goes along
+            await asyncio.sleep(rest_s)  # noqa: TID251 - group commit: what comes meanwhile goes along
 
     async def _pass_loop(self) -> None:
         """Verdicts, then decisions, then the lease: a pass that fails does not renew it."""
         while True:
             await _wait(self._wake_pass, PASS_EVERY_S)
+            begun = self._clock.now()
             try:
-                await self._pass()
+                self._pass(begun)
             except Exception:  # task root: log, count by log, and let the lease run out
                 log.exception("a pass failed; the lease is not renewed")
-            await asyncio.sleep(GROUP_COMMIT_S)  # noqa: TID251 - at most forty passes a second
+            await asyncio.sleep(self._rest_s(begun))  # noqa: TID251 - at most forty passes a second
 
-    async def _pass(self) -> None:
-        parts, now = self._parts, self._clock.now()
-        state = parts.cluster.state
+    def _rest_s(self, begun: Instant) -> float:
+        worked_s = self._clock.now().boot - begun.boot
+        return max(GROUP_COMMIT_S, min(RESTS * worked_s, REST_S_MAX))
+
+    def _pass(self, now: Instant) -> None:
+        parts, state = self._parts, self._parts.cluster.state
         standings = verdicts.observe(state, self._settings, self._view, now)
         self._view = replace(self._view, standings=standings)
         parts.web.on_standings(standings)
         is_busy = self._deciding is not None and not self._deciding.done()
         if parts.lease.in_office(now) and not self._departure.aside and not is_busy:
             commands = decide(state, self._settings, self._view, now)
-            self._deciding = self._spawn(self._submit_all(commands)) if commands else None
+            if commands:  # nothing new is decided until all of them are applied or given up
+                work = propose(commands, parts.cluster.submit, lambda: bool(self._departure.aside))
+                self._deciding = self._spawn(work)
         self._spawn(self._step_lease(state, now))
-
-    async def _submit_all(self, commands: tuple[Command, ...]) -> None:
-        """One pass's commands; nothing new is decided until they are applied or given up.
-
-        The first one whose fate is not known ends the pass: the next one derives what is missing.
-        """
-        for command in commands:
-            if self._departure.aside:
-                return
-            try:
-                answer = await self._parts.cluster.submit(command)
-            except ValueError:
-                log.exception("decided %s, which does not fit into one entry", describe(command))
-                continue
-            if answer is None:
-                log.warning("decided %s: not known whether it was applied", describe(command))
-                return
-            log.info("decided %s: %s", describe(command), answer.reason or "applied")
 
     async def _step_lease(self, state: State, now: Instant) -> None:
         parts = self._parts
@@ -371,13 +364,6 @@ class Peer:
         error = await parts.courier.tell(channel, title, lines)
         log.warning("said on %s that monitoring is %s: %s", channel, word.value, error or "accepted")
         return not error
-
-
-def describe(command: Command) -> str:
-    """One short phrase for the log: what kind, about what."""
-    kind = type(command).__name__.lower()
-    subject = getattr(command, "service", "") or getattr(command, "peer", "") or getattr(command, "id", "")
-    return f"{kind} {subject}".strip()
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
