@@ -19,6 +19,7 @@ FAULTS_S: Final = 60.0
 IDEAL_FAULTS_S: Final = 30.0
 """Runs on the ideal log are shorter."""
 HEALING_S: Final = 60.0
+TRIES: Final = 10
 FIRST_S: Final = 5.0
 """The cluster is founded by then: it is not the founding that is put to the test."""
 ROLES: Final = ("alerter", "alerter", "leader", "follower", "sender")
@@ -113,6 +114,14 @@ def _fault(words: list[str]) -> Fault:
 def load(path: Path) -> Plan:
     """The plan in a file."""
     return parse(path.read_text())
+
+
+def tries(plan: Plan) -> tuple[Plan, ...]:
+    """The plan with its own seed and the next ones.
+
+    What a missing rule breaks depends on luck as well, and any change of the product changes that luck.
+    """
+    return tuple(replace(plan, seed=plan.seed + number) for number in range(TRIES))
 
 
 # ---- drawing

@@ -55,7 +55,7 @@ def _made_for(broken: Broken) -> Iterator[tuple[Plan, str]]:
     for path in sorted(SEEDS.glob("*.txt")):
         plan = faults.load(path)
         if plan.without == (broken.name,):
-            yield plan, path.name
+            yield from ((one, path.name) for one in faults.tries(plan))
 
 
 def _drawn(broken: Broken, kinds: Iterable[str]) -> Iterator[tuple[Plan, str]]:

@@ -62,8 +62,8 @@ def test_three_peers_on_an_ideal_log(place: int, base: int, measured: Callable[[
 def test_plans_that_once_failed(path: Path) -> None:
     """Every plan in seeds/ is good now; one that leaves a rule out still fails the checker it names."""
     plan = faults.load(path)
-    result = levels.run(plan)
     if plan.without:
-        assert plan.expects in result.checkers, f"{path.name}: {result.objections}"
+        assert any(plan.expects in levels.run(one).checkers for one in faults.tries(plan)), path.name
     else:
+        result = levels.run(plan)
         assert result.is_good, f"{path.name}: {result.objections}"
