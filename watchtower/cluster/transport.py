@@ -70,6 +70,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         self._disk_id = disk_id
         self._linked: set[str] = set()
         self._said: Hello | None = None
+        self._owed: set[str] = set()
         self._prevote = PreVote(self._me, stickiness_s)
         self._calls_election = False
         self._stickiness_s = stickiness_s
@@ -142,26 +143,28 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             # Back from isolation: hear the leader first, instead of deposing it with an election.
             self._inside.put_off_election()
         self._linked.add(peer)
-        if self._may_speak():
-            self._send(peer, self._hello())
+        self._owed.add(peer)
+        self._greet()
         if peer in self._nodes:
             self._onNodeConnected(self._nodes[peer])
 
     def disconnected(self, peer: str) -> None:
         """The link to `peer` is gone."""
         self._linked.discard(peer)
+        self._owed.discard(peer)
         if peer in self._nodes:
             self._onNodeDisconnected(self._nodes[peer])
             self._inside.forget_transfers(self._nodes[peer])
 
     def received(self, peer: str, message: Message) -> None:
         """`peer` sent `message`, already checked by frames.decode."""
-        if not self._may_speak():
-            return
         kind = message["type"]
+        if self._is_halted():
+            return
         if kind == "hello":
+            # Also while the disk takes nothing: it is said only once on a link.
             self._on_hello(peer, message)
-        elif peer not in self._nodes:
+        elif not self._may_speak() or peer not in self._nodes:
             return
         elif kind == "pre_vote":
             self._on_pre_vote(peer, message)
@@ -180,9 +183,8 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         """Hold back an election until it could be won, and tell the others what has changed with us."""
         self._may_begin()
         if self._said is not None and self._hello_now() != self._said:
-            hello = self._hello()
-            for peer in sorted(self._linked):
-                self._send(peer, hello)
+            self._owed = set(self._linked)
+        self._greet()
         inside = self._inside
         if inside.role == "leader" or not self._nodes or inside.is_taking_over or not inside.is_election_due:
             return
@@ -306,6 +308,12 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         self._said = None
         self._said = said = self._hello_now()
         return {"type": "hello", **structs.asdict(said)}
+
+    def _greet(self) -> None:
+        """Say who we are to every link that has not heard it, or only what we were before."""
+        if self._owed and self._may_speak():
+            hello, owed = self._hello(), sorted(self._owed)
+            self._owed = {peer for peer in owed if not self._send(peer, hello)}
 
     def _on_hello(self, peer: str, message: Message) -> None:
         hello = convert({key: value for key, value in message.items() if key != "type"}, Hello)

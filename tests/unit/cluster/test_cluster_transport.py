@@ -368,3 +368,29 @@ def test_nothing_is_promised_that_is_not_on_the_disk(border: Border, monkeypatch
     assert border.journal.heal()
     border.append(1, 0, 5)
     assert border.kinds() == ["next_node_idx"]
+
+
+def test_a_link_that_came_while_the_disk_was_full_hears_who_we_are_later(
+    border: Border, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer without memory waits for that word; and what it says itself is heard all the same."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as full:
+        for name in ("append", "create", "sync"):
+            full.setattr(border.disk, name, refuse)
+        border.guard.received(
+            "c", {"type": "request_vote", "term": 3, "last_log_index": 9, "last_log_term": 2}
+        )
+        border.guard.connected("b")
+        said = Hello(disk="new", term=5, is_blank=True, votes=False)
+        border.guard.received("b", {"type": "hello", **structs.asdict(said)})
+        assert border.kinds() == []
+    assert border.journal.heal()
+    border.consensus.tick()
+    assert border.kinds() == ["hello"]
+    border.consensus.tick()
+    assert border.kinds() == []
+    assert border.guard.quarantine.hello("b", said) is False, "it was heard"
