@@ -1,8 +1,10 @@
-"""What a process costs, as the kernel counts it in /proc."""
+"""What a process costs, as the kernel counts it in /proc, and on what machine it was counted."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -17,3 +19,42 @@ def rss_mb(pid: int, *, peak: bool = False) -> float:
     wanted = "VmHWM:" if peak else "VmRSS:"
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(wanted)).split()[1]) / 1024
+
+
+class Meter:
+    """CPU of several processes from here to `percent`."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
+        self._machine = _busy_s()
+        self._before = {name: cpu_s(pid) for name, pid in self._pids.items()}
+        self._began = time.monotonic()
+
+    @property
+    def took_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    def percent(self) -> dict[str, float]:
+        """Percent of one core that each process has used since the beginning."""
+        took_s = self.took_s
+        return {name: 100 * (cpu_s(pid) - self._before[name]) / took_s for name, pid in self._pids.items()}
+
+    def others_percent(self) -> float:
+        """Percent of one core that everything else on the machine has used meanwhile, this program too."""
+        mine = sum(cpu_s(pid) - self._before[name] for name, pid in self._pids.items())
+        return 100 * (_busy_s() - self._machine - mine) / self.took_s
+
+
+def _busy_s() -> float:
+    """Seconds all cores together were busy since the machine began."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
+
+
+def machine() -> str:
+    """The line under every table: cores, load of the last minute, and when."""
+    load = Path("/proc/loadavg").read_text().split()[0]
+    when = time.strftime("%Y-%m-%d %H:%M")
+    return f"{os.cpu_count()} cores, load {load} at the end, {when}"

@@ -1,6 +1,7 @@
-"""`watchtower` whose looks at services touch no network: all are well until SIGUSR1, and all down after it.
+"""`watchtower` whose looks at services touch no network: all are well until SIGUSR1 and after SIGUSR2.
 
-So ten thousand services can fail at once on one machine, and everything behind the look is the real thing.
+Between the two all are down. So ten thousand services can fail at once on one machine, and everything behind
+the look is the real thing.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from watchtower.core.settings import HttpTarget, Service
 from watchtower.probes.prober import Prober
 
 _look = Prober.probe
-_signals: list[int] = []
+_last_signal = [signal.SIGUSR2]
 
 
 async def probe(self: Prober, service: Service, deadline_boot: float) -> Result:
     """Made up for services; a real look at everything else."""
     if not isinstance(service.target, HttpTarget):
         return await _look(self, service, deadline_boot)
-    is_down = bool(_signals)
+    is_down = _last_signal[0] == signal.SIGUSR1
     return Result(
         service=service.name,
         opinion=Opinion.DOWN if is_down else Opinion.UP,
@@ -32,8 +33,13 @@ async def probe(self: Prober, service: Service, deadline_boot: float) -> Result:
     )
 
 
+def _remember(number: int, _frame: object) -> None:
+    _last_signal[0] = signal.Signals(number)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, lambda number, _frame: _signals.append(number))
+    signal.signal(signal.SIGUSR1, _remember)
+    signal.signal(signal.SIGUSR2, _remember)
     Prober.probe = probe  # type: ignore[method-assign] # the one thing that is not real
     sys.argv[0] = "watchtower"
     main()

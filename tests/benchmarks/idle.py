@@ -1,11 +1,11 @@
 """What idling costs: three watchtower peers beside Prometheus, Alertmanager and blackbox_exporter.
 
-Both watch the same hundred HTTP targets every 30 s in the same minutes, on loopback; nothing fails. CPU is
-the kernel's count over all processes of each side, memory its resident set at the end. Prints a table and
-ratios, and writes JSON. Needs the Debian packages prometheus, prometheus-alertmanager and
-prometheus-blackbox-exporter (their services need not run). It judges nothing.
+Both watch the same HTTP targets every 30 s in the same minutes, on loopback; nothing fails. First a hundred
+targets, then none. CPU is the kernel's count over all threads of each process, memory its resident set at
+the end. Prints a table with ratios, and writes JSON. Needs the Debian packages prometheus,
+prometheus-alertmanager and prometheus-blackbox-exporter (their services need not run). It judges nothing.
 
-    python -m tests.benchmarks idle [--minutes 5] [--json FILE]
+    python -m tests.benchmarks idle [--minutes 3] [--json FILE]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -22,14 +23,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import cpu_s, rss_mb
+from benchmarks.figures import Meter, machine, rss_mb
 from support.cluster_support import Cluster, free_ports, running, wait_for
 from support.outages import Server
 from support.sinks import HttpSink
 
-SERVICES = 100
+SERVICES = (100, 0)
 INTERVAL_S = 30
 SETTLE_S = INTERVAL_S * 1.5
+KEYS = ("cpu_percent", "rss_mb")
 PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter")
 
 PROMETHEUS = """\
@@ -61,7 +63,10 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{hook}'}}]}}]
 
 @contextlib.contextmanager
 def prometheus_stack(folder: Path, targets: list[str], hook: str) -> Iterator[dict[str, int]]:
-    """The three programs with a small configuration each; their process ids by name."""
+    """The three programs with a small configuration each; their process ids by name.
+
+    Raises AssertionError when one has ended by itself.
+    """
     web, alertmanager, blackbox = free_ports(3)
     (folder / "rules.yml").write_text(RULES)
     (folder / "blackbox.yml").write_text(BLACKBOX)
@@ -90,76 +95,103 @@ def prometheus_stack(folder: Path, targets: list[str], hook: str) -> Iterator[di
         ],
     }
     with contextlib.ExitStack() as stack:
-        pids = {}
+        processes = {}
         for name, options in commands.items():
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
             process = stack.enter_context(subprocess.Popen([name, *options], stdout=log, stderr=log))
             stack.callback(process.terminate)
-            pids[name] = process.pid
-        yield pids
+            processes[name] = process
+        yield {name: process.pid for name, process in processes.items()}
+        for name, process in processes.items():
+            assert process.poll() is None, f"{name} ended: {(folder / f'{name}.log').read_text()[-1000:]}"
 
 
-def measure(minutes: float, folder: Path) -> dict[str, Any]:
+def measure(services: int, minutes: float, folder: Path) -> dict[str, Any]:
     """Both sides idling through the same minutes."""
     server = Server("127.0.0.1")
-    targets = [f"http://127.0.0.1:{server.port}/s{n:03}" for n in range(SERVICES)]
-    services = "\n".join(
-        f"s{n:03}: {{url: '{target}', interval: {INTERVAL_S}s}}" for n, target in enumerate(targets)
-    )
+    targets = [f"http://127.0.0.1:{server.port}/s{n:03}" for n in range(services)]
+    lines = [f"s{n:03}: {{url: '{target}', interval: {INTERVAL_S}s}}" for n, target in enumerate(targets)]
     with contextlib.ExitStack() as stack:
         stack.callback(server.close)
         sink = stack.enter_context(HttpSink())
-        cluster = Cluster(folder, services=services, notify=f"hook: json://127.0.0.1:{sink.port}/")
+        cluster = Cluster(
+            folder, services="\n".join(lines) or "{}", notify=f"hook: json://127.0.0.1:{sink.port}/"
+        )
         stack.enter_context(running(cluster))
         theirs = stack.enter_context(prometheus_stack(folder, targets, f"{sink.url}/"))
         ours = {f"peer {name}": process.pid for name, process in cluster.processes.items()}
-        until = time.monotonic() + SETTLE_S
-        wait_for(lambda: time.monotonic() >= until, SETTLE_S + 5, "everything probed once")
-        figures = _idle({**ours, **theirs}, minutes * 60)
+        _pass_time(SETTLE_S)
+        meter = Meter({**ours, **theirs})
+        _pass_time(minutes * 60)
+        percent, others_percent = meter.percent(), meter.others_percent()
         assert not sink.received, f"something was told while idling: {sink.received[0].body}"
-    return {"services": SERVICES, "interval_s": INTERVAL_S, "minutes": minutes, "processes": figures}
-
-
-def _idle(pids: dict[str, int], seconds: float) -> dict[str, dict[str, float]]:
-    before, began = {name: cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
-    wait_for(lambda: time.monotonic() - began >= seconds, seconds + 5, "idling", every_s=0.5)
-    took_s = time.monotonic() - began
+        processes = {
+            name: {"cpu_percent": percent[name], "rss_mb": rss_mb(pid)}
+            for name, pid in {**ours, **theirs}.items()
+        }
     return {
-        name: {"cpu_percent": 100 * (cpu_s(pid) - before[name]) / took_s, "rss_mb": rss_mb(pid)}
-        for name, pid in pids.items()
+        "services": services,
+        "processes": processes,
+        "others_percent": others_percent,
+        **_sums(processes),
     }
 
 
-def report(figures: dict[str, Any]) -> str:
-    """The table, and how one peer compares with the three programs together."""
-    processes = figures["processes"]
-    lines = ["| process | CPU, % of a core | RSS, MB |", "|---|---|---|"]
-    lines += [
-        f"| {name} | {one['cpu_percent']:.2f} | {one['rss_mb']:.0f} |" for name, one in processes.items()
-    ]
+def _pass_time(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    wait_for(lambda: time.monotonic() >= until, seconds + 5, "time to pass", every_s=0.5)
+
+
+def _sums(processes: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """One peer, the mean of three, beside the three programs together."""
     peers = [one for name, one in processes.items() if name.startswith("peer ")]
-    stack = [one for name, one in processes.items() if not name.startswith("peer ")]
-    ours = {key: sum(one[key] for one in peers) / len(peers) for key in ("cpu_percent", "rss_mb")}
-    theirs = {key: sum(one[key] for one in stack) for key in ("cpu_percent", "rss_mb")}
-    figures["one_peer"], figures["three_programs"] = ours, theirs
-    lines.append(f"| one peer, mean | {ours['cpu_percent']:.2f} | {ours['rss_mb']:.0f} |")
-    lines.append(f"| the three programs together | {theirs['cpu_percent']:.2f} | {theirs['rss_mb']:.0f} |")
-    ratios = {key: ours[key] / theirs[key] for key in ours}
-    lines.append(f"| ratio | {ratios['cpu_percent']:.2f} | {ratios['rss_mb']:.2f} |")
-    about = f"{figures['services']} services every {figures['interval_s']} s, {figures['minutes']} minutes"
-    return "\n".join([about, "", *lines])
+    programs = [one for name, one in processes.items() if not name.startswith("peer ")]
+    one_peer = {key: sum(one[key] for one in peers) / len(peers) for key in KEYS}
+    together = {key: sum(one[key] for one in programs) for key in KEYS}
+    ratio = {key: one_peer[key] / together[key] if together[key] else math.inf for key in KEYS}
+    return {"one_peer": one_peer, "three_programs": together, "ratio": ratio}
+
+
+def report(figures: dict[str, Any]) -> str:
+    """The table: CPU and memory of each process, for each number of services."""
+    rounds = figures["rounds"]
+    head = "".join(f" CPU with {one['services']} services, % of a core | RSS, MB |" for one in rounds)
+    lines = [f"| process |{head}", "|---|" + "---|---|" * len(rounds)]
+    lines += [
+        f"| {name} |" + "".join(_cells(one["processes"][name]) for one in rounds)
+        for name in rounds[0]["processes"]
+    ]
+    for name, key in (
+        ("one peer, mean", "one_peer"),
+        ("the three programs together", "three_programs"),
+        ("one peer / the three programs", "ratio"),
+    ):
+        lines.append(f"| {name} |" + "".join(_cells(one[key]) for one in rounds))
+    others = ", ".join(f"{one['others_percent']:.0f}" for one in rounds)
+    sentences = (
+        f"{figures['minutes']:g} minutes each, every target looked at every {INTERVAL_S} s.",
+        f"All else on the machine, targets included, used {others} % of a core. {figures['machine']}.",
+    )
+    return "\n".join([*lines, "", " ".join(sentences)])
+
+
+def _cells(one: dict[str, float]) -> str:
+    return f" {one['cpu_percent']:.2f} | {one['rss_mb']:.{0 if one['rss_mb'] >= 10 else 2}f} |"
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks idle")
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(arguments)
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         sys.exit(f"not installed: apt-get install --no-install-recommends {' '.join(missing)}")
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(options.minutes, Path(folder))
+    rounds = []
+    for services in SERVICES:
+        with tempfile.TemporaryDirectory() as folder:
+            rounds.append(measure(services, options.minutes, Path(folder)))
+    figures = {"minutes": options.minutes, "machine": machine(), "rounds": rounds}
     sys.stdout.write(report(figures) + "\n")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -38,7 +38,7 @@ class Member:
             "role": status.role,
             "leader": status.leader,
             "term": status.term,
-            "index": status.applied_index,
+            "report_seq": self._peer.cluster.state.row(self._peer.name).report_seq,
         }
 
     async def _submit(self, count: int) -> dict[str, Any]:
