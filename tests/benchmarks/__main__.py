@@ -1,6 +1,6 @@
 """Measures what is promised in figures: `python -m tests.benchmarks idle | commits | flood [--help]`.
 
-Each prints a table for docs/measured.md. Run them on a machine that does nothing else; no stage runs them.
+Each prints a table for docs/measured.md; README.md says what each measures. No stage runs them.
 """
 
 from __future__ import annotations
