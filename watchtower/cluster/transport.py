@@ -10,7 +10,7 @@ silent (quarantine.py); nothing is promised before the disk holds it (journal.py
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import convert, structs
@@ -18,9 +18,10 @@ from pysyncobj import FAIL_REASON
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
-from watchtower.cluster.frames import LogEntry, Message
+from watchtower.cluster.frames import Message
 from watchtower.cluster.inside import Inside, now_s
 from watchtower.cluster.journal import Journal
+from watchtower.cluster.matching import term_at, without_known
 from watchtower.cluster.prevote import PreVote, Tail
 from watchtower.cluster.quarantine import Hello, Quarantine
 from watchtower.core.model import State
@@ -71,6 +72,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         self._linked: set[str] = set()
         self._said: Hello | None = None
         self._owed: set[str] = set()
+        self._paused: set[str] = set()
         self._prevote = PreVote(self._me, stickiness_s)
         self._calls_election = False
         self._stickiness_s = stickiness_s
@@ -117,6 +119,11 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             return False
         if message["type"] == "next_node_idx":
             message = {**message, "term": self._inside.term}
+        if message.get("serialized", ...) is None:
+            # No snapshot to send just now: pysyncobj would ask for it until its heartbeat period is over.
+            self._paused.add(str(node.id))
+            self._onNodeDisconnected(node)
+            return False
         if message["type"] in _PROMISES and not self._is_on_disk():
             return False
         return self._send(str(node.id), message)
@@ -172,16 +179,23 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             self._on_pre_vote_answer(peer, message)
         elif kind == "append_entries":
             self._on_append(self._nodes[peer], message)
-        elif kind == "next_node_idx" and message["term"] != self._inside.term:
+        elif kind == "next_node_idx" and not self._is_answer(message):
             self.stale_acks += 1
         elif not (self.quarantine.reason and kind in (*_VOTES, "timeout_now")):
             self._onMessageReceived(self._nodes[peer], message)
+
+    def _is_answer(self, message: Message) -> bool:
+        """True for an answer to what we have sent as leader of this very term."""
+        if message["term"] != self._inside.term:
+            return False
+        return bool(1 <= message["next_node_idx"] <= self._inside.tail.index + 1)
 
     # ---- before every tick
 
     def before_tick(self) -> None:
         """Hold back an election until it could be won, and tell the others what has changed with us."""
         self._may_begin()
+        self._resume()
         if self._said is not None and self._hello_now() != self._said:
             self._owed = set(self._linked)
         self._greet()
@@ -195,6 +209,12 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         if self.quarantine.reason or not self._linked.intersection(self._nodes):
             return
         self._ask()
+
+    def _resume(self) -> None:
+        """Try again whom we could send nothing."""
+        paused, self._paused = self._paused, set()
+        for name in sorted(paused & self._linked & self._nodes.keys()):
+            self._onNodeConnected(self._nodes[name])
 
     def _ask(self) -> None:
         tail = self._inside.tail
@@ -372,26 +392,3 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             _log.error("The journal cannot be written: %s.", error.strerror or error)
             return False
         return True
-
-
-def without_known(log: Sequence[LogEntry], message: Message) -> Message:
-    """`message` without the entries at its front that `log` has already, its previous entry moved on.
-
-    The message itself when its previous entry does not match: then pysyncobj answers that.
-    """
-    previous, entries = message["prevLogIdx"], message["entries"]
-    if previous is None or term_at(log, previous) != message["prevLogTerm"]:
-        return message
-    known = 0
-    while known < len(entries) and term_at(log, entries[known][1]) == entries[known][2]:
-        known += 1
-    if known == 0:
-        return message
-    _, index, term = entries[known - 1]
-    return {**message, "prevLogIdx": index, "prevLogTerm": term, "entries": entries[known:]}
-
-
-def term_at(log: Sequence[LogEntry], index: int) -> int | None:
-    """Term of the entry at `index`; None when `log` does not have it."""
-    place = index - log[0][1]
-    return log[place][2] if 0 <= place < len(log) else None

@@ -14,10 +14,10 @@ from watchtower.cluster.disk import FolderDisk
 from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import Message
 from watchtower.cluster.library import Consensus
+from watchtower.cluster.matching import without_known
 from watchtower.cluster.quarantine import Hello
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage
-from watchtower.cluster.transport import without_known
 from watchtower.core.settings import LAN
 
 
@@ -394,3 +394,23 @@ def test_a_link_that_came_while_the_disk_was_full_hears_who_we_are_later(
     border.consensus.tick()
     assert border.kinds() == []
     assert border.guard.quarantine.hello("b", said) is False, "it was heard"
+
+
+def test_an_answer_about_what_was_never_sent_is_dropped(border: Border) -> None:
+    """Entry 0 and an entry behind the log's end are no answer to this leader."""
+    border.lead()
+    for index in (0, 99):
+        border.hear("b", "next_node_idx", next_node_idx=index, reset=True, success=True, term=1)
+    assert (border.guard.stale_acks, border.inside.commit_index) == (2, 1)
+
+
+def test_a_peer_that_needs_a_snapshot_is_asked_again_with_the_next_tick(border: Border) -> None:
+    """Without one to send, pysyncobj would repeat an empty message until its heartbeat is due."""
+    border.lead()
+    border.kinds()
+    border.hear("b", "next_node_idx", next_node_idx=1, reset=True, success=False, term=1)
+    border.wait(0.25)
+    assert border.kinds() == []
+    border.hear("b", "next_node_idx", next_node_idx=2, reset=True, success=False, term=1)
+    border.wait(0.25)
+    assert border.kinds() == ["append_entries"]

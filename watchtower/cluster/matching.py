@@ -1,0 +1,34 @@
+"""What of a leader's entries a log has already: the part that must not be cut and added again.
+
+Pure: a log is a sequence of (command, index, term) without gaps. Entries of equal index and term are equal,
+and so is everything before them (Raft's log matching property).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watchtower.cluster.frames import LogEntry, Message
+
+
+def without_known(log: Sequence[LogEntry], message: Message) -> Message:
+    """`message` without the entries at its front that `log` has already, its previous entry moved on.
+
+    The message itself when its previous entry does not match: then pysyncobj answers that.
+    """
+    previous, entries = message["prevLogIdx"], message["entries"]
+    if previous is None or term_at(log, previous) != message["prevLogTerm"]:
+        return message
+    known = 0
+    while known < len(entries) and term_at(log, entries[known][1]) == entries[known][2]:
+        known += 1
+    if known == 0:
+        return message
+    _, index, term = entries[known - 1]
+    return {**message, "prevLogIdx": index, "prevLogTerm": term, "entries": entries[known:]}
+
+
+def term_at(log: Sequence[LogEntry], index: int) -> int | None:
+    """Term of the entry at `index`; None when `log` does not have it."""
+    place = index - log[0][1]
+    return log[place][2] if 0 <= place < len(log) else None
