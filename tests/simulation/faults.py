@@ -230,12 +230,16 @@ def draw_plan(seed: int, peers: int, level: str = "raft") -> Plan:
     dwelt = random.sample(sorted(KINDS), 5)
     count = random.randint(4, 10) if random.random() > STORMS else random.randint(12, 25)
     faults += [draw.kind(random.choice(dwelt), random.uniform(FIRST_S, faults_s - 2)) for _ in range(count)]
-    extra = [*random.choices(sorted(KINDS), k=random.randint(1, 3)), random.choice(RARE)]
+    kinds = sorted(KINDS)
+    # One kind comes in turn, so that none is left out of a long row of seeds.
+    extra = [*random.choices(kinds, k=random.randint(1, 3)), random.choice(RARE), kinds[seed % len(kinds)]]
     faults += [draw.kind(kind, random.uniform(FIRST_S, faults_s - 2)) for kind in extra]
     if random.random() < 0.7:
         faults += _blow(draw, random, faults_s)
     if random.random() < 0.25:
         faults += _left_behind(draw, random, faults_s)
+    if random.random() < 0.2:
+        faults += _forgotten(draw, random, faults_s)
     shape = Shape(
         witness=draw.peers[-1] if random.random() < WITNESSES else "",
         profile="wan" if random.random() < FAR_APART else "lan",
@@ -267,6 +271,26 @@ def _left_behind(draw: Draw, random: Random, faults_s: float) -> list[Fault]:
     return [lost, *(Fault(at=round(at + s, 2), kind="compact", who=("leader",)) for s in (4.0, 7.0))]
 
 
+def _forgotten(draw: Draw, random: Random, faults_s: float) -> list[Fault]:
+    """A peer comes back without memory while another one, whose word it needs, is in trouble of its own."""
+    at = random.uniform(FIRST_S, faults_s * 0.7)
+    one, other = draw.pair()
+    wiped = replace(draw.kind(random.choice(("wipe", "damage")), at), who=(one,))
+    trouble = draw.kind(random.choice(TROUBLES), max(FIRST_S, at + random.uniform(-3, 2)))
+    return [wiped, replace(trouble, who=(other,))]
+
+
+TROUBLES: Final = (
+    "full-disk",
+    "sync-error",
+    "slow-disk",
+    "pause",
+    "mute",
+    "deaf",
+    "crash",
+    "restart",
+    "drain",
+)
 RARE: Final = ("config", "rolling-restart", "ring", "no-beat", "wipe", "damage", "drain", "transfer")
 """Kinds that happen once in a plan at most, or are refused often: drawn once more."""
 CHANNEL_OF: Final = {"web": "chat", "api": "hook", "db": "mail", "cache": "chat"}
