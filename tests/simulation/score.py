@@ -75,7 +75,7 @@ def _work(job: tuple[str, tuple[str, ...]]) -> Score:
 
 
 NO_PLAN_KNOWN: Final = {
-    "no-term-tag": "no plan known: an answer would have to outlive two elections on a link given up after 2 s",
+    "no-term-tag": "no plan known: an answer would outlive two elections on a link given up after 2 s",
     "no-nudge": "no plan known: with PreVote nobody gets ahead of a living leader",
 }
 """See docs/decisions/0024-scored-harness.md."""
