@@ -34,16 +34,17 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+def measured(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Callable[[str], None]:
     """Note a figure of this test; the run prints all of them at its end, whichever process it ran in."""
-    return lambda figure: record_property("measured", figure)
+    return lambda figure: record_property(request.node.name, figure)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a test measured."""
     if report.when == "teardown":
-        name = report.nodeid.rpartition("::")[2]
-        MEASURED.extend(f"{name}: {figure}" for kind, figure in report.user_properties if kind == "measured")
+        MEASURED.extend(f"{name}: {figure}" for name, figure in report.user_properties)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,18 +24,21 @@ PEER_TOLD_S = 25.0
 
 def kill_alerter(rig: Rig) -> None:
     """Kill -9 the alerter at a random moment; it is back after some seconds."""
+    rig.wait_well()
     rig.elapse(0.5, (0.0, 3.0))
     _kill(rig, "kill -9 of the alerter", rig.cluster.alerter())
 
 
 def kill_sender(rig: Rig) -> None:
     """Kill -9 whoever sent a message, between its arrival and the answer."""
+    rig.wait_well()
     sender = rig.wait_for_message()
     _kill(rig, "kill -9 while sending", sender or rig.cluster.alerter(), is_long=rig.is_long)
 
 
 def kill_any(rig: Rig) -> None:
     """Kill -9 any peer at a random moment."""
+    rig.wait_well()
     rig.elapse(0.5, (0.0, 3.0))
     _kill(rig, "kill -9 of any peer", rig.dice.choice(tuple(rig.cluster.processes)))
 
@@ -47,6 +50,7 @@ def _kill(rig: Rig, kind: str, victim: str, *, is_long: bool = True) -> None:
     """
     with rig.broken(kind, victim):
         rig.cluster.kill(victim)
+        rig.outages.begin_one()
         in_flight = rig.held_by(victim)
         if is_long:
             rig.elapse(3.0, (3.0, 8.0))
@@ -242,6 +246,7 @@ def restart_in_turn(rig: Rig) -> None:
             if number == 0:
                 rig.cluster.act(peer, "/-/drain?for=60s")
                 wait_for(lambda name=peer: not rig.cluster.is_true(name, "/readyz"), 5, "it says so")  # type: ignore[misc] # the default binds the name
+            rig.outages.begin_one()
             codes = rig.cluster.stop(peer)
             assert codes[peer] == 0, f"peer {peer} ended with code {codes[peer]}"
             rig.cluster.start(peer)

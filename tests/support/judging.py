@@ -30,6 +30,9 @@ TAKE_OVER_S = 5.0
 CLAIM_S = 5.5
 """A claim is a right to begin sending for 5 s (hold 15 s less budget 10 s); the lease is shorter."""
 
+TAKEN_OVER_S = 20.0
+"""What was in flight when its sender was hit is taken over, and its lane free again, after so long."""
+
 EVERYBODY = ""
 
 
@@ -170,21 +173,25 @@ class Judge:
 
     def _time(self, row: Row, outage: Outage, arrival: Arrival, fault: Fault | None) -> None:
         row.told_s.append(arrival.at_wall - outage.began_wall)
-        if fault is not None and self._waited_for_a_claim(arrival, outage):
-            row.in_flight_s.append(arrival.at_wall - fault.began_wall)
-            return
         due_wall = outage.began_wall + DETECTED_S
         if fault is not None:
+            due_wall = max(due_wall, fault.began_wall)
+            is_late = arrival.at_wall > due_wall
+            if is_late and self._waited_for_a_claim(arrival, outage):
+                row.in_flight_s.append(arrival.at_wall - fault.began_wall)
+                return
             if due_wall > fault.began_wall + TAKE_OVER_S:
                 return
-            due_wall = max(due_wall, fault.began_wall)
         row.late_s.append(max(0.0, arrival.at_wall - due_wall))
 
     def _waited_for_a_claim(self, arrival: Arrival, outage: Outage) -> bool:
         """Whether it, or what was before it in its lane, was in flight when its sender was hit."""
         lane = self._lanes[arrival.channel, arrival.service]
-        meanwhile = [one for one in lane if outage.began_wall <= one.at_wall <= arrival.at_wall]
-        return any(one.attempt > 1 or one.may_repeat for one in meanwhile)
+        since = outage.began_wall - TAKEN_OVER_S
+        before = [one for one in lane if since <= one.at_wall < arrival.at_wall]
+        return any(one.attempt > 1 or one.may_repeat for one in (*before, arrival)) or any(
+            self._window(one) is not None for one in before
+        )
 
     # ---- repeated, out of order
 

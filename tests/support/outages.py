@@ -52,6 +52,7 @@ class _Turn:
 
     next_wall: float
     current: Outage | None = None
+    is_wanted: bool = False
 
 
 class Server:
@@ -133,6 +134,13 @@ class Outages:
         """Begin no further outage; those under way go on to their end."""
         self._is_running = False
 
+    def begin_one(self) -> None:
+        """Have a service that is well fail now, and for long enough to be told."""
+        for name, turn in self._turns.items():
+            if turn.current is None and self._is_over(name):
+                turn.is_wanted, turn.next_wall = True, 0.0
+                return
+
     @property
     def is_calm(self) -> bool:
         """Whether every target is well and every lane is told as over."""
@@ -157,7 +165,8 @@ class Outages:
         outage = turn.current
         if outage is None:
             if self._is_running and now >= turn.next_wall and self._is_over(name):
-                turn.current = self._begin(name, now)
+                turn.current = self._begin(name, now, is_wanted=turn.is_wanted)
+                turn.is_wanted = False
             return
         is_due = now >= outage.began_wall + outage.lasts_s
         is_told = outage.is_short or all(self._is_firing(channel, outage) for channel in self.channels)
@@ -166,8 +175,8 @@ class Outages:
             outage.ended_wall = time.time()
             turn.current, turn.next_wall = None, now + self.dice.uniform(*self.pace.pause_s)
 
-    def _begin(self, name: str, now: float) -> Outage:
-        is_short = self.dice.random() < self.pace.short_share
+    def _begin(self, name: str, now: float, *, is_wanted: bool) -> Outage:
+        is_short = not is_wanted and self.dice.random() < self.pace.short_share
         lasts_s = self.dice.uniform(*(self.pace.short_s if is_short else self.pace.long_s))
         outage = Outage(name, now, lasts_s, is_short)
         self.log.append(outage)

@@ -170,19 +170,20 @@ class Rig:
         wait_for(self._is_well, WELL_AGAIN_S, "the cluster itself to be well again")
 
     def _is_well(self) -> bool:
-        asked = self.cluster.alerter()
-        status = self.cluster.status(asked)
-        if not isinstance(status, dict) or status.get("cluster_verdict") != "up":
+        statuses = [self.cluster.status(name) for name in self._names]
+        if any(not isinstance(status, dict) or status["doubt"] for status in statuses):
             return False
-        peers = status["peers"]
-        are_well = all(self.cluster.verdict(asked, f"peer/{peer['name']}") == "up" for peer in peers)
-        is_told = all(self._is_told_as_over(subject) for subject in {one.service for one in self.arrivals()})
-        return are_well and is_told and not any(peer["doubt"] for peer in peers) and not status["doubt"]
+        subjects = [f"peer/{name}" for name in self._names]
+        asked = self.cluster.alerter()
+        are_up = all(self.cluster.verdict(asked, subject) == "up" for subject in subjects)
+        ours = (*subjects, "cluster")
+        owed = [item for item in self._unfinished(asked) if item["service"] in ours]
+        return are_up and statuses[0]["cluster_verdict"] == "up" and not owed and self._are_over(ours)
 
-    def _is_told_as_over(self, subject: str) -> bool:
-        """Services may be down at any time; what is told of peers and the cluster must be over."""
-        about = [one for one in self.arrivals() if one.service == subject]
-        return subject in ("", *self._services) or about[-1].kind == "resolved"
+    def _are_over(self, subjects: tuple[str, ...]) -> bool:
+        """Whether all that was told of these, on each channel, was told as over."""
+        last = {(one.channel, one.service): one.kind for one in self.arrivals() if one.service in subjects}
+        return all(kind == "resolved" for kind in last.values())
 
     def elapse(self, short_s: float, long_s: tuple[float, float] | None = None) -> None:
         """Let `short_s` pass, in a long run what the dice say between the two of `long_s`.
@@ -254,22 +255,34 @@ class Rig:
 
     def _is_finished(self, asked: str) -> bool:
         incidents = self.cluster.get(asked, "/api/v1/incidents?state=open")
-        items = self._notifications(asked)
-        is_told = all(item["stage"] not in ("pending", "claimed", "uncertain") for item in items)
-        return is_told and isinstance(incidents, dict) and incidents.get("incidents") == []
+        return (
+            not self._unfinished(asked) and isinstance(incidents, dict) and incidents.get("incidents") == []
+        )
 
     def _open(self, asked: str) -> list[str]:
         incidents = self.cluster.get(asked, "/api/v1/incidents?state=open") or {}
         return [f"{one['service']} {one['reason']}" for one in incidents.get("incidents", [])]
+
+    def _unfinished(self, asked: str) -> list[dict[str, Any]]:
+        stages = ("pending", "claimed", "uncertain")
+        return [item for item in self._notifications(asked) if item["stage"] in stages]
 
     def _notifications(self, asked: str) -> list[dict[str, Any]]:
         answer = self.cluster.get(asked, "/api/v1/notifications?limit=200")
         items: list[dict[str, Any]] = answer["notifications"] if isinstance(answer, dict) else []
         return items
 
+    def _every_notification(self, asked: str) -> Iterator[dict[str, Any]]:
+        """All that the ledger still keeps, page by page."""
+        cursor = ""
+        while cursor is not None:
+            page = self.cluster.get(asked, f"/api/v1/notifications?limit=200&cursor={cursor}")
+            yield from page["notifications"]
+            cursor = page["next"]
+
     def _ledger_disagrees(self, asked: str) -> Iterator[str]:
         """What the ledger calls delivered and no sink has seen."""
         arrived = {arrival.id.strip("<>").partition("@")[0] for arrival in self.arrivals()}
-        for item in self._notifications(asked):
+        for item in self._every_notification(asked):
             if item["stage"] == "delivered" and item["id"] not in arrived:
                 yield f"lost: {item['id']} ({item['kind']} of {item['service']}) is called delivered"
