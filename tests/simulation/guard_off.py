@@ -1,7 +1,7 @@
 """The rules between pysyncobj and the wire or the disk, each of which can be switched off for a run.
 
-Without them pysyncobj behaves as it does by itself; what then goes wrong is told in its research notes and
-shown again by the seeds of the test beside this. The numbers (S3 ...) are of those notes.
+Without them pysyncobj behaves as it does by itself. Which of its faults each rule mends is told in
+docs/decisions/0028-pysyncobj-behind-a-guard.md; what goes wrong without it the plans in seeds/ show.
 """
 
 from __future__ import annotations
@@ -93,30 +93,30 @@ def _plain() -> tuple[Change, ...]:
 GUARD: Final = (
     Broken(
         name="no-term-tag",
-        says="an acknowledgement of an earlier leadership counts (S4)",
+        says="an acknowledgement of an earlier leadership counts",
         changes=_stale_acks,
     ),
     Broken(
         name="no-pre-vote",
-        says="whoever misses the leader alone deposes it, again and again (S7)",
+        says="whoever misses the leader alone deposes it, again and again",
         changes=_no_pre_vote,
     ),
     Broken(
         name="needless-truncation",
-        says="entries that match are cut and added again (S5)",
+        says="entries that match are cut and added again",
         changes=_truncating,
     ),
     Broken(
         name="unclamped-commit",
-        says="the commit index that comes with a snapshot is believed for an unverified tail (S3)",
+        says="the commit index that comes with a snapshot is believed for an unverified tail",
         changes=_unclamped,
     ),
-    Broken(name="no-quarantine", says="a peer with a wiped disk votes at once (S15)", changes=_no_quarantine),
+    Broken(name="no-quarantine", says="a peer with a wiped disk votes at once", changes=_no_quarantine),
     Broken(
         name="ack-before-fsync",
-        says="promises are made before the disk holds them (S13)",
+        says="promises are made before the disk holds them",
         changes=_early_acks,
     ),
     Broken(name="no-nudge", says="a leader of an older term is left to itself", changes=_no_nudge),
-    Broken(name="no-guard", says="pysyncobj by itself, its backlog sent in small parts (S6)", changes=_plain),
+    Broken(name="no-guard", says="pysyncobj by itself, its backlog sent in small parts", changes=_plain),
 )

@@ -8,9 +8,9 @@ Targets for what is probed, a reference that says what the world says, and no we
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from simulation import scene
 from simulation.channels import Receipt, SimCarrier, SimChannel
@@ -20,19 +20,18 @@ from simulation.history import Ack, History, Let, LifeSpan, Office, Proposal
 from simulation.loop import PeerLoop, Timeline
 from simulation.network import Network
 from simulation.raft import RaftTime, SimRaft
+from simulation.stand_ins import NoWeb, SimReference, WatchedLease
 from simulation.targets import Targets
 from support.sim_disk import SimCrash, SimDisk
 
 from watchtower.cluster.engine import Engine
 from watchtower.cluster.frames import Message as RaftMessage
-from watchtower.cluster.lease import Lease
 from watchtower.cluster.raft import Cluster
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage
 from watchtower.core.commands import Answer, Command
-from watchtower.core.model import Instant, Result, State
+from watchtower.core.model import Result, State
 from watchtower.core.settings import Service, Settings
-from watchtower.core.view import Standing
 from watchtower.delivery.courier import Courier
 from watchtower.delivery.message import Message
 from watchtower.peer import Parts, Peer
@@ -79,76 +78,6 @@ class Surroundings(Protocol):
 
     def make_raft(self, life: Life) -> SimRaft:
         """The Raft of a new process."""
-
-
-class WatchedLease(Lease):
-    """The real lease, telling whenever its end moves."""
-
-    def __init__(self, me: str, settings: Settings, moved: Callable[[float], None]) -> None:
-        super().__init__(me, settings.cluster.timing)
-        self._moved = moved
-        self.leads: Callable[[], bool] = lambda: False
-        """Asked by a mutant alone (mutants.py): whether this peer leads Raft."""
-
-    def observe(self, state: State, now: Instant) -> None:
-        """As the real one."""
-        super().observe(state, now)
-        self._moved(self.valid_until)
-
-    def step(self, *arguments: Any, **named: Any) -> Any:
-        """As the real one."""
-        proposal = super().step(*arguments, **named)
-        self._moved(self.valid_until)
-        return proposal
-
-
-class SimReference:
-    """The looks at reference targets: every five seconds, and soon after something failed."""
-
-    def __init__(self, host: Host, note: Callable[[bool, float, str], None]) -> None:
-        self._host = host
-        self._note = note
-        self._wake = asyncio.Event()
-
-    def reload(self, settings: Settings) -> None:
-        """There is nothing in it that the simulation reads."""
-
-    def check_soon(self) -> None:
-        """Something has just failed."""
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            began_boot = self._host.clock.now().boot
-            await asyncio.sleep(0.05)  # noqa: TID251 - a look takes its time
-            self._note(self._host.reference_holds, began_boot, "the reference")
-            await asyncio.sleep(0.5)  # noqa: TID251 - as the real one paces itself
-            try:
-                async with asyncio.timeout(5.0):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
-
-
-class NoWeb:
-    """Nobody asks over HTTP."""
-
-    def on_state(self, state: State, index: int) -> None:
-        """Nobody listens."""
-
-    def on_standings(self, standings: Mapping[str, Standing]) -> None:
-        """Nobody listens."""
-
-    def reload(self, settings: Settings) -> None:
-        """Nothing to take."""
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
 
 
 class Life:
@@ -213,7 +142,7 @@ class Life:
                 lease=self.lease,
                 vantage=vantage,
                 scheduler=Scheduler(settings, self._probe, clock, self.peer.on_result),
-                reference=SimReference(self.host, vantage.note_reference),
+                reference=SimReference(clock, lambda: self.host.reference_holds, vantage.note_reference),
                 courier=self.courier,
                 web=NoWeb(),
             )
@@ -223,7 +152,7 @@ class Life:
         """The real engine on what this host's disk holds."""
         settings = self._settings()
         storage = Storage(
-            self.host.disk, cluster=scene.CLUSTER, peer=self.name, alone=False, new_id=self._new_id
+            self.host.disk, cluster=scene.CLUSTER, peer=self.name, alone=False, new_id=self._new_disk_id
         )
         for finding in storage.findings:
             self.note(f"finds: {finding}")
@@ -234,6 +163,10 @@ class Life:
     def _new_id(self) -> str:
         self._ids += 1
         return f"{self.id}-{self._ids}"
+
+    def _new_disk_id(self) -> str:
+        """A later disk of a peer sorts after an earlier one."""
+        return f"{round(self._world.time.now * 1000):012x}-{self._new_id()}"
 
     async def _probe(self, service: Service, deadline_boot: float) -> Result:
         return await self._world.targets.look(self.name, self.host.clock, service, deadline_boot)

@@ -54,7 +54,7 @@ def _objections(history: History, replay: Replay, earlier: Receipt, again: Recei
     is_blind = (again.life, again.delivery_id) in history.unsearched
     if WAYS[again.channel] == "searchable" and not is_blind:
         yield f"{what}, which can be searched"
-    elif WAYS[again.channel] == "plain" and not again.is_marked:
+    elif not again.is_marked:
         yield f"{what} and does not say so"
 
 
