@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from support.cluster_support import Cluster, Target, running, wait_for
-from support.sinks import HttpSink, MailSink
+from support.mail_sink import MailSink
+from support.sinks import HttpSink
 from support.wire_targets import DnsTarget, TcpTarget, TlsTarget
 
 pytestmark = pytest.mark.timeout(600)

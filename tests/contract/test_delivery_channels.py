@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.sinks import RETRY_AFTER_S, HttpSink, MailSink, make_ca
+from support.mail_sink import MailSink
+from support.sink_trust import make_ca
+from support.sinks import RETRY_AFTER_S, HttpSink
 
 from watchtower.core.model import Outcome
 from watchtower.core.settings import Channel, Secret

@@ -15,7 +15,8 @@ from itertools import count
 import pytest
 from support import delivery_support as made
 from support.core_support import Book
-from support.sinks import HttpSink, MailSink
+from support.mail_sink import MailSink
+from support.sinks import HttpSink
 
 from watchtower.clock import SystemClock
 from watchtower.core.commands import Answer, Claim, Command, Settle

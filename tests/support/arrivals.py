@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 
-from support.sinks import Received
+from support.sink_log import Received
 
 _FOOTER = re.compile(r"incident (\d+) \| delivery \w+ \| attempt (\d+) \| sent by peer (\S+)")
 _KIND_OF_BRACKET = {"RECOVERED": "resolved", "CLOSED": "resolved", "WORSE": "worsened"}
@@ -53,7 +53,7 @@ class Arrivals:
                 fresh = items[self._known[number] :]
                 self._known[number] += len(fresh)
                 # What a sink refused did not arrive.
-                self._seen.extend(read(item) for item in fresh if item.mode == "ok")
+                self._seen.extend(read(item) for item in fresh if item.mode in ("ok", "late"))
             return list(self._seen)
 
 

@@ -123,7 +123,7 @@ def cut_off_with_backlog(rig: Rig) -> None:
     alerter = rig.cluster.alerter()
     with rig.broken("cut off, with a backlog", alerter):
         rig.networks.isolate(alerter)
-        rig.hook.set_mode("ok")
+        rig.hook.set_mode("late")
         rig.elapse(8.0, (8.0, 14.0))
         rig.networks.mend()
 

@@ -6,7 +6,6 @@ every peer back; `settle` waits until all is told, then judges. It breaks nothin
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -19,14 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from support.arrivals import Arrival, Arrivals, from_hook, from_mail
 from support.cluster_support import FAULTY, PEERS, Cluster, wait_for
 from support.judging import Fault, Judge, Judgement
+from support.mail_sink import MailSink
 from support.networks import Networks
 from support.outages import Outages, Pace, Server
-from support.sinks import HttpSink, MailSink
+from support.sinks import HttpSink
 from support.small_disk import SmallDisk
 
 CHANNELS = ("hook", "post")
@@ -42,25 +40,6 @@ PACE = {
 
 WELL_AGAIN_S = 90.0
 TOLD_AGAIN_S = 90.0
-
-
-class LateHttpSink(HttpSink):
-    """Answers every POST a little after it took it."""
-
-    async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
-        if request.method == "POST":
-            await asyncio.sleep(ANSWER_S)  # noqa: TID251 - how long this sink takes to answer
-        return await super()._answer(request, mode, body)
-
-
-class LateMailSink(MailSink):
-    """Accepts every mail a little after it took it."""
-
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd finds its hooks by these names
-        """Record, wait, accept."""
-        answer = await super().handle_DATA(server, _session, envelope)
-        await asyncio.sleep(ANSWER_S)  # noqa: TID251 - how long this sink takes to answer
-        return answer
 
 
 class Rig:
@@ -80,7 +59,8 @@ class Rig:
         self.is_long = is_long
         self.faults: list[Fault] = []
         self.networks = Networks(names)
-        self.hook, self.post = LateHttpSink(), LateMailSink()
+        self.hook, self.post = HttpSink(), MailSink()
+        self.hook.late_s = self.post.late_s = ANSWER_S
         self.disks = {name: SmallDisk(folder / f"disk-{name}") for name in names}
         self._folder = folder
         self._names = names
@@ -99,6 +79,8 @@ class Rig:
                 stack.enter_context(disk)
             stack.enter_context(self.hook)
             stack.enter_context(self.post)
+            self.hook.set_mode("late")
+            self.post.set_mode("late")
             server = Server(self.networks.gateway)
             stack.callback(server.close)
             self.arrivals = Arrivals((self.hook.log.items, from_hook), (self.post.log.items, from_mail)).look
@@ -157,7 +139,7 @@ class Rig:
     def heal(self) -> None:
         """Every peer runs, reaches the others and is ready."""
         self.networks.mend()
-        self.hook.set_mode("ok")
+        self.hook.set_mode("late")
         for name, disk in self.disks.items():
             disk.free()
             if name not in self.cluster.processes:

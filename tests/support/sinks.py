@@ -1,4 +1,4 @@
-"""Local places that receive notifications: a Slack-shaped and JSON-taking HTTP sink, and an SMTP sink.
+"""Local places that receive notifications: a Slack-shaped and JSON-taking HTTP sink; mail_sink.py has SMTP.
 
 Both record everything with its time, remember every delivery id (Message-ID) they took, and change their
 behaviour at run time: `ok`, `late` (taken, answered `late_s` later), `reset` (taken, the answer is lost),
@@ -22,67 +22,18 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from ipaddress import IPv4Address
-from pathlib import Path
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.mail_sink import MailSink
+from support.sink_log import HANG_S, LATE_S, Log, Received, hung_up, turns, until
 from support.sink_memory import SLACK_CHANNEL, Memory, delivery_id_of, search_answer, slack_message
 
 HTTP_MODES = ("ok", "late", "500", "404", "429", "reset", "hang", "refuse", "drip", "form")
 SEARCH_MODES = ("ok", "500", "hang", "reset")
-MAIL_MODES = ("ok", "late", "550", "451", "hang", "reset", "refuse")
 RETRY_AFTER_S = 7
-LATE_S = 1.0
-HANG_S = 60.0
-
-
-@dataclass(frozen=True)
-class Received:
-    """One request or mail as it arrived. `mode` is what the sink was doing then."""
-
-    at_wall: float
-    path: str
-    headers: dict[str, str]
-    body: str
-    mode: str
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-
-@dataclass
-class Log:
-    """What arrived, readable from any thread."""
-
-    items: list[Received] = field(default_factory=list)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def add(self, item: Received) -> None:
-        """Record one arrival."""
-        with self.changed:
-            self.items.append(item)
-            self.changed.notify_all()
-
-    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Received]:
-        """Block until `count` things arrived; AssertionError when they do not."""
-        with self.changed:
-            arrived = self.changed.wait_for(lambda: len(self.items) >= count, timeout_s)
-            assert arrived, f"only {len(self.items)} of {count} arrived within {timeout_s} s"
-            return list(self.items)
 
 
 class HttpSink:
@@ -157,9 +108,9 @@ class HttpSink:
         assert self._released is not None
         self._released.set()
         # A connection that was just accepted must be known to the runner before it closes them all.
-        await _turns()
+        await turns()
         await self._runner.cleanup()
-        await _hung_up(self._transports)
+        await hung_up(self._transports)
 
     async def _open(self) -> None:
         assert self._runner is not None
@@ -205,7 +156,7 @@ class HttpSink:
         if mode == "reset":
             _reset(request)
         if mode == "hang":
-            await _until(self._released, HANG_S)
+            await until(self._released, HANG_S)
         if mode == "500":
             return web.Response(status=500, text="server_error")
         return web.json_response(answer, status=status)
@@ -220,7 +171,7 @@ class HttpSink:
         if mode == "reset":
             _reset(request)
         if mode in ("hang", "late"):
-            await _until(self._released, HANG_S if mode == "hang" else self.late_s)
+            await until(self._released, HANG_S if mode == "hang" else self.late_s)
         refusal = _refusal(mode, body)
         if refusal is not None:
             status, text, error = refusal
@@ -239,7 +190,7 @@ class HttpSink:
         response = web.StreamResponse()
         await response.prepare(request)
         deadline = time.monotonic() + HANG_S
-        while time.monotonic() < deadline and not await _until(self._released, 1.0):
+        while time.monotonic() < deadline and not await until(self._released, 1.0):
             await response.write(b"o")
         return response
 
@@ -256,28 +207,6 @@ def _refusal(mode: str, body: str) -> tuple[int, str, str] | None:
     return refusals.get(mode)
 
 
-async def _hung_up(transports: set[asyncio.BaseTransport]) -> None:
-    """Abort the connections and give the loop the turns it needs to let go of them."""
-    for transport in transports:
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
-    transports.clear()
-    await _turns()
-
-
-async def _turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)  # noqa: TID251 - gives the loop its turns, waits for nothing
-
-
-async def _until(event: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        return False
-    return True
-
-
 def _reset(request: web.Request) -> None:
     """End the connection with a RST, after the request was read."""
     transport = request.transport
@@ -288,167 +217,6 @@ def _reset(request: web.Request) -> None:
     # On Python 3.11.2 (Debian 12) aborting a TLS transport that was closed twice raises this.
     with contextlib.suppress(AttributeError):
         transport.abort()
-
-
-class MailSink:
-    """An SMTP server that records mails and refuses, hangs or resets on demand."""
-
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self.log = Log()
-        self.memory = Memory()
-        self.mode = "ok"
-        self.late_s = LATE_S
-        self.port = port
-        self._tls = tls
-        self._controller: Controller | None = None
-        self._released: asyncio.Event | None = None
-        self._transports: set[asyncio.BaseTransport] = set()
-
-    @property
-    def received(self) -> list[Received]:
-        """Every mail whose content arrived completely."""
-        return list(self.log.items)
-
-    @property
-    def mails(self) -> list[EmailMessage]:
-        """The mails, parsed."""
-        parsed = [
-            message_from_bytes(item.body.encode("latin-1"), policy=policy.default) for item in self.received
-        ]
-        return [mail for mail in parsed if isinstance(mail, EmailMessage)]
-
-    def set_mode(self, mode: str) -> None:
-        """Behave like `mode` from now on; `refuse` closes the port, anything else opens it."""
-        if mode not in MAIL_MODES:
-            raise ValueError(f"no mode {mode!r}; there are {', '.join(MAIL_MODES)}")
-        self.mode = mode
-        if mode == "refuse":
-            self._close()
-        elif self._controller is None:
-            self._open()
-
-    def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def _open(self) -> None:
-        # aiosmtpd probes its own port by number, so a free one is chosen here.
-        if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
-        options: dict[str, Any] = {"tls_context": self._tls} if self._tls else {}
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
-        self._controller.start()
-
-    def _close(self) -> None:
-        if self._controller is not None:
-            asyncio.run_coroutine_threadsafe(self._hang_up(), self._controller.loop).result(5)
-            self._controller.stop()
-            self._controller = None
-
-    async def _hang_up(self) -> None:
-        if self._released is not None:
-            self._released.set()
-        await _hung_up(self._transports)
-
-    # ---- the hooks of aiosmtpd
-
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds its hooks by these names
-        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        """Refuse every mailbox in mode 550."""
-        if server.transport is not None:
-            self._transports.add(server.transport)
-        if self.mode == "550":
-            return "550 no such user"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
-        """Record the mail, then answer as the mode says."""
-        if self.mode == "451":
-            return "451 try again later"
-        raw, at_wall = envelope.original_content or b"", time.time()
-        self.memory.take(str(message_from_bytes(raw, policy=policy.default)["Message-ID"] or ""), at_wall)
-        self.log.add(
-            Received(
-                at_wall=at_wall,
-                path=",".join(envelope.rcpt_tos),
-                headers={"mail-from": envelope.mail_from or ""},
-                body=raw.decode("latin-1"),
-                mode=self.mode,
-            )
-        )
-        if self.mode == "reset" and isinstance(server.transport, asyncio.WriteTransport):
-            server.transport.abort()
-        if self.mode in ("hang", "late"):
-            self._released = asyncio.Event()
-            await _until(self._released, HANG_S if self.mode == "hang" else self.late_s)
-        return "250 accepted"
-
-
-# ---- certificates for sinks that speak TLS
-
-
-@dataclass(frozen=True)
-class TestCa:
-    """A throw-away certificate authority: `ca_file` to trust it, `context` to serve with it."""
-
-    ca_file: Path
-    context: ssl.SSLContext
-
-
-def make_ca(folder: Path) -> TestCa:
-    """A new CA in `folder` and a server context for localhost and 127.0.0.1 signed by it."""
-    now = datetime.now(UTC)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "watchtower test ca")])
-
-    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(ca_name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-        )
-
-    usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    ca = (
-        begun(ca_name, ca_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
-    server = (
-        begun(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")]), key.public_key())
-        .add_extension(names, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
-        .sign(ca_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    ca_file, server_file = folder / "ca.pem", folder / "server.pem"
-    ca_file.write_bytes(ca.public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    server_file.write_bytes(server.public_bytes(pem) + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server_file)
-    return TestCa(ca_file=ca_file, context=context)
 
 
 # ---- as a process of its own

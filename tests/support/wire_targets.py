@@ -11,7 +11,7 @@ import dns.flags
 import dns.message
 import dns.rrset
 from support.cluster_support import free_ports
-from support.sinks import make_ca
+from support.sink_trust import make_ca
 
 
 class TcpTarget:
