@@ -37,7 +37,7 @@ def main(parser: argparse.ArgumentParser) -> int:
     _say(problems)
     _say([_verdict(ran, explained=not problems)])
     _say([f"CPU {bench.children_cpu_s():.0f} s, of which mutmut's run {ran.cpu_s:.0f} s"])
-    lived = [fate for fate in fates if fate.suite != "mutmut" and not fate.killed]
+    lived = [fate for fate in fates if fate.suite != "mutmut" and not (fate.killed or fate.is_explained)]
     return 1 if problems or lived else 0
 
 

@@ -18,17 +18,18 @@ from support.rule_mutants import RULES
 
 
 class Fate(Struct, frozen=True, kw_only=True):
-    """What became of one mutant, or of the mutants of one file. `by`: what killed it, and where."""
+    """What became of one mutant, or of the mutants of one file. `by`: what killed it, or why nothing does."""
 
     suite: str
     mutant: str
     killed: int
     of: int = 1
     by: str
+    is_explained: bool = False
 
     def line(self) -> str:
         """One line of the table."""
-        alone = "killed" if self.killed else "SURVIVED"
+        alone = "killed" if self.killed else "explained" if self.is_explained else "SURVIVED"
         count = f"{self.killed}/{self.of}" if self.of > 1 else alone
         return f"{self.suite:8} {self.mutant:40} {count:9} {self.by}"
 
@@ -38,8 +39,11 @@ def planted(jobs: int) -> Iterator[Fate]:
     names, levels = zip(*score.JOBS, strict=True)
     with ProcessPoolExecutor(jobs) as pool:
         for one in pool.map(score.score_of, [score.ALL[name] for name in names], levels):
-            by = f"{one.checker}: {one.where}" if one.checker else f"{one.runs} runs"
-            yield Fate(suite="planted", mutant=one.name, killed=bool(one.checker), by=by)
+            reason = score.NO_PLAN_KNOWN.get(one.name, "")
+            by = f"{one.checker}: {one.where}" if one.checker else reason or f"{one.runs} runs"
+            yield Fate(
+                suite="planted", mutant=one.name, killed=bool(one.checker), by=by, is_explained=bool(reason)
+            )
 
 
 def rules(jobs: int) -> Iterator[Fate]:
