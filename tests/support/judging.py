@@ -33,6 +33,9 @@ CLAIM_S = 5.5
 TAKEN_OVER_S = 20.0
 """What was in flight when its sender was hit is taken over, and its lane free again, after so long."""
 
+SILENCING = ("kill", "SIGSTOP", "cut off", "majority")
+"""Kinds of faults after which a sender cannot settle what it has sent."""
+
 EVERYBODY = ""
 
 
@@ -188,10 +191,12 @@ class Judge:
         """Whether it, or what was before it in its lane, was in flight when its sender was hit."""
         lane = self._lanes[arrival.channel, arrival.service]
         since = outage.began_wall - TAKEN_OVER_S
-        before = [one for one in lane if since <= one.at_wall < arrival.at_wall]
-        return any(one.attempt > 1 or one.may_repeat for one in (*before, arrival)) or any(
-            self._window(one) is not None for one in before
-        )
+        before = [one for one in lane if since <= one.at_wall < arrival.at_wall][-1:]
+        if any(one.attempt > 1 or one.may_repeat for one in (*before, arrival)):
+            return True
+        # One that was found by a search arrived once, and yet kept its lane until its claim had run out.
+        faults = (self._window(one) for one in before)
+        return any(fault is not None and fault.kind.startswith(SILENCING) for fault in faults)
 
     # ---- repeated, out of order
 
