@@ -7,6 +7,7 @@ state is a running hash of the entries, so a lost, repeated or reordered one sho
 from __future__ import annotations
 
 import hashlib
+import zlib
 
 from support.sim_disk import SimDisk
 
@@ -76,9 +77,10 @@ class Memory:
 
     def install(self, raw: bytes, chunk_bytes: int = 200) -> bool:
         """Take a leader's snapshot in parts, as pysyncobj does. False when it was refused."""
-        for begin in range(0, len(raw), chunk_bytes):
-            is_last = begin + chunk_bytes >= len(raw)
-            if self.exchange.setTransmissionData((raw[begin : begin + chunk_bytes], begin == 0, is_last)):
+        sent = zlib.compress(raw)
+        for begin in range(0, len(sent), chunk_bytes):
+            is_last = begin + chunk_bytes >= len(sent)
+            if self.exchange.setTransmissionData((sent[begin : begin + chunk_bytes], begin == 0, is_last)):
                 _, last, before, _ = self.exchange.deserialize()
                 self.journal.clear()
                 self.journal.add(*before)

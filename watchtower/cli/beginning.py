@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,8 @@ from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.core.settings import Settings
 
 if TYPE_CHECKING:  # the cluster folder takes a third of a second
-    from watchtower.cluster.offline import Begun
+    from watchtower.cluster.identity import disk_name
+from watchtower.cluster.offline import Begun
 
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -154,4 +156,4 @@ def _tell_begun(settings: Settings, begun: Begun, *, as_json: bool) -> None:
 
 
 def _new_id() -> str:
-    return secrets.token_hex(8)
+    return disk_name(time.time(), secrets.token_hex(8))

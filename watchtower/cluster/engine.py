@@ -15,8 +15,10 @@ from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import Message
 from watchtower.cluster.inside import now_s
 from watchtower.cluster.library import Consensus
+from watchtower.cluster.matching import term_at
+from watchtower.cluster.prevote import Tail
 from watchtower.cluster.replica import Replica
-from watchtower.cluster.storage import Storage
+from watchtower.cluster.storage import EMPTY, Storage
 from watchtower.cluster.transport import RESIZE
 from watchtower.core.commands import Answer
 from watchtower.core.model import ClusterStatus
@@ -55,8 +57,6 @@ class Engine:
         cluster = settings.cluster
         self._exchange = SnapshotExchange(storage.snapshots, replica, cluster.name)
         journal = storage.journal
-        if storage.amnesia and not journal.quarantine:
-            journal.set_quarantine(storage.amnesia)
         self._configured = tuple(name for name in cluster.peer_names if name != settings.me)
         self._consensus = Consensus(
             me=settings.me,
@@ -69,7 +69,7 @@ class Engine:
             send=send,
         )
         self._links: dict[str, bool] = dict.fromkeys(self._configured, False)
-        self._remembered: tuple[int, tuple[str, ...]] = (0, ())
+        self._remembered: tuple[Tail, tuple[str, ...]] = (Tail(term=0, index=0), ())
         self._committed = 0
         self._committed_boot = clock.now().boot
         self._heal_at_s = self._compact_at_s = self._hand_over_until_s = 0.0
@@ -89,8 +89,18 @@ class Engine:
         self._follow_members()
         self._raise_if_halted()
         if not self._consensus.inside.partners:
+            self._refuse_damage()
             self._consensus.guard.begin_alone()
             self._consensus.inside.call_election()
+
+    def _refuse_damage(self) -> None:
+        """The only member of its cluster has nobody to be refilled by, whatever its file says of others."""
+        reason = self._storage.journal.quarantine
+        if reason not in ("", EMPTY):
+            raise ClusterError(
+                f"{reason}, and the cluster has no other member to copy from: restore a backup "
+                "(`watchtower cluster restore`), or begin with what is left (`watchtower cluster rescue`)"
+            )
 
     def _raise_if_halted(self) -> None:
         if self.replica.halted:
@@ -120,7 +130,7 @@ class Engine:
 
     def propose(self, text: str, done: Done) -> None:
         """Propose one entry; `done` gets None at once when this peer cannot take part just now."""
-        if self.replica.halted or self._storage.journal.trouble or self._hands_over():
+        if self.replica.halted or self._storage.journal.trouble or self._hands_over() or not self._leader():
             done(None)
             return
         self._consensus.propose(text, done)
@@ -133,6 +143,8 @@ class Engine:
     def disconnected(self, peer: str) -> None:
         """The link to `peer` is gone."""
         self._links[peer] = False
+        if peer == self._consensus.inside.leader:
+            self._consensus.inside.give_up_replies()
         self._consensus.guard.disconnected(peer)
 
     def received(self, peer: str, message: Message) -> None:
@@ -166,7 +178,6 @@ class Engine:
     def close(self) -> None:
         """Write what is still to be written; the folder belongs to whoever opened it."""
         try:
-            self._storage.journal.onOneSecondTimer()
             self._storage.journal.flush()
         except OSError as error:
             _log.error("The last words of Raft were not written: %s.", error.strerror or error)
@@ -201,13 +212,17 @@ class Engine:
         index = max(inside.applied_index, inside.log[0][1])
         ahead = [command for command, at, _ in inside.log if at > index]
         if any(RESIZE in command for command in ahead):
-            self._remembered = (inside.tail.index, self.replica.foretell(ahead).members)
+            self._remembered = (inside.tail, self.replica.foretell(ahead).members)
 
     def _follow_members(self) -> None:
         """Raft's members are the ledger's, once it has any; what the file names counts until then."""
-        until_index, remembered = self._remembered
-        is_behind = self._consensus.inside.applied_index < until_index
-        members = remembered if is_behind else self.replica.state.members
+        until, remembered = self._remembered
+        inside = self._consensus.inside
+        # Once another leader has replaced that part of the log, it led nowhere.
+        is_there = term_at(inside.log, until.index) == until.term
+        members = (
+            remembered if is_there and inside.applied_index < until.index else self.replica.state.members
+        )
         wanted = set(members) if members else {self._me, *self._configured}
         if wanted == {self._me, *self._consensus.inside.partners}:
             return

@@ -9,6 +9,7 @@ behind it that this peer has acknowledged.
 from __future__ import annotations
 
 import logging
+import zlib
 from typing import Any, Final
 
 from msgspec import Struct
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 Chunk = tuple[bytes, bool, bool]
 """Bytes, whether they are the first of a snapshot, whether they are the last."""
+_AGAIN_S: Final = 10.0
+"""So long after one that failed the next snapshot is not tried: a full disk is no reason to be busy."""
+_FAST: Final = 1
+"""zlib's level: a state is mostly repetition, and the link to a small witness may be slow."""
 _NONE_RUNNING: Final = (SERIALIZER_STATE.NOT_SERIALIZING, None)
 
 
@@ -49,6 +54,7 @@ class SnapshotExchange:
         self._incoming: list[bytes] | None = None
         self._incoming_bytes = 0
         self._taken: Content | None = None
+        self._not_before_s = 0.0
         self.state_bytes = 0
         self.stall_s = 0.0
         self.trouble = ""
@@ -56,8 +62,10 @@ class SnapshotExchange:
     # ---- writing
 
     def checkSerializing(self) -> tuple[int, int | None]:  # noqa: N802 - pysyncobj's name
-        """How the last `serialize` ended, once."""
+        """How the last `serialize` ended, once. After one that failed the next has to wait."""
         outcome, self._outcome = self._outcome, _NONE_RUNNING
+        if outcome is _NONE_RUNNING and now_s() < self._not_before_s:
+            return SERIALIZER_STATE.SERIALIZING, None
         return outcome
 
     def serialize(self, data: tuple[Any, LogEntry, LogEntry, Any], id: int) -> None:  # noqa: A002 - pysyncobj's name
@@ -67,6 +75,7 @@ class SnapshotExchange:
         content = Content(cluster=self._cluster, last=last, before=before, state=self._replica.state)
         raw = encode(content)
         is_written = self._write(raw)
+        self._not_before_s = 0.0 if is_written else now_s() + _AGAIN_S
         if is_written:
             self.state_bytes = len(raw)
             # Who is being sent the older one begins anew: after it, this log would have a gap.
@@ -78,8 +87,9 @@ class SnapshotExchange:
         try:
             self._snapshots.write(raw)
         except OSError as error:
+            if self.trouble != reason(error):
+                _log.error("A snapshot cannot be written: %s.", reason(error))
             self.trouble = reason(error)
-            _log.error("A snapshot cannot be written: %s.", self.trouble)
             return False
         self.trouble = ""
         return True
@@ -129,7 +139,7 @@ class SnapshotExchange:
         except OSError as error:
             _log.error("The snapshot cannot be read: %s.", reason(error))
             return None
-        return _Sending(raw) if raw else None
+        return _Sending(zlib.compress(raw, _FAST)) if raw else None
 
     def cancelTransmisstion(self, id: Any) -> None:  # noqa: N802, A002 - pysyncobj's names
         """A peer is gone: it begins anew."""
@@ -139,10 +149,11 @@ class SnapshotExchange:
 
     def setTransmissionData(self, data: Chunk | None) -> bool:  # noqa: N802 - pysyncobj's name
         """Take one part of a leader's snapshot. True when all of it is here, checked and on the disk."""
-        raw = self._gather(data)
-        if raw is None:
+        packed = self._gather(data)
+        if packed is None:
             return False
         try:
+            raw = _unpacked(packed)
             content = decode(raw, self._cluster)
         except (DamageError, ClusterError) as error:
             _log.warning("A snapshot that a leader sent %s: refused.", error)
@@ -173,3 +184,15 @@ class SnapshotExchange:
             return None
         raw, self._incoming = b"".join(self._incoming), None
         return raw
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What a leader packed. Raises DamageError when it is not whole, or longer than any snapshot may be."""
+    unpacking = zlib.decompressobj()
+    try:
+        raw = unpacking.decompress(packed, SNAPSHOT_BYTES_MAX + 1)
+    except zlib.error as error:
+        raise DamageError("is damaged on its way") from error
+    if len(raw) > SNAPSHOT_BYTES_MAX or not unpacking.eof:
+        raise DamageError("is longer than any snapshot, or not whole")
+    return raw

@@ -40,9 +40,15 @@ class _RequestVote(TypedDict):
     last_log_term: Annotated[int, Meta(ge=-1, le=2**53)]
 
 
+Name = Annotated[str, Meta(max_length=64)]
+Disks = Annotated[dict[Name, Name], Meta(max_length=64)]
+"""Peer -> the disk it has, as the sender knows it."""
+
+
 class _ResponseVote(TypedDict):
     type: Literal["response_vote"]
     term: Number
+    disks: NotRequired[Disks]
 
 
 class _AppendEntries(TypedDict):
@@ -86,13 +92,14 @@ class _Hello(TypedDict):
     """Of ours: the first message on every link, and again when something in it changes."""
 
     type: Literal["hello"]
-    disk: Annotated[str, Meta(max_length=64)]
+    disk: Name
     term: Number
     is_blank: bool
     votes: bool
-    members: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)]
+    members: Annotated[list[Name], Meta(max_length=64)]
     members_gen: Number
     is_resizing: bool
+    disks: Disks
 
 
 class _PreVote(TypedDict):

@@ -57,3 +57,8 @@ def decode(raw: bytes) -> Identity:
     if identity != identity.checked():
         raise DamageError("is damaged: its checksum does not match")
     return identity
+
+
+def disk_name(made_wall: float, unique: str) -> str:
+    """The name of a disk: greater than that of any its peer had before, which voids old promises."""
+    return f"{max(0, round(made_wall * 1000)):013x}-{unique}"

@@ -27,6 +27,7 @@ _ON_THE_OBJECT: Final = (
     "lastResponseTime",
     "loadDumpFile",
     "needLoadDumpFile",
+    "onLeaderChanged",
     "otherNodes",
     "raftCommitIndex",
     "raftElectionDeadline",
@@ -163,6 +164,10 @@ class Inside:
         for node, index in self._get("raftMatchIndex").items():
             if str(node.id) == peer and index:
                 self._get("raftMatchIndex")[node] = 0
+
+    def give_up_replies(self) -> None:
+        """Whoever waits for the leader's word on a proposal hears that its fate is not known."""
+        self._get("onLeaderChanged")()
 
     # ---- partners
 

@@ -24,7 +24,7 @@ from watchtower.cluster.frames import FRAME_BYTES_MAX, FrameError, Message
 from watchtower.cluster.listener import Listener
 from watchtower.cluster.strangers import Strangers, handshake_reason
 from watchtower.cluster.trust import Trust
-from watchtower.core.settings import PeerSettings
+from watchtower.core.settings import LAN, PeerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,6 @@ PATH: Final = "/raft"
 _DIAL_S: Final = 2.0
 _REDIAL_S: Final = 0.5
 _LAST_LOOK_S: Final = 0.02
-_HEARTBEAT_S: Final = 1.3
-"""A silent link is asked after this, and dead after half as much again: 2 s in all."""
 _BACKLOG_BYTES_MAX: Final = 64 * 2**20
 _BACKLOG_FRAMES_MAX: Final = 10_000
 
@@ -57,8 +55,12 @@ class Receiver(Protocol):
 class Links:
     """All links of peer `me`. Belongs to the loop that starts it."""
 
-    def __init__(self, me: str, peers: tuple[PeerSettings, ...], trust: Trust) -> None:
+    def __init__(
+        self, me: str, peers: tuple[PeerSettings, ...], trust: Trust, silence_s: float = LAN.connection_s
+    ) -> None:
         self._me = me
+        # A silent link is asked after this, and dead after half as much again.
+        self._ask_after_s = silence_s / 1.5
         self._trust = trust
         self._partners = {peer.name: peer for peer in peers if peer.name != me}
         self._strangers = Strangers()
@@ -131,7 +133,7 @@ class Links:
             return web.Response(status=403)
         answer = web.WebSocketResponse(
             protocols=(PROTOCOL,),
-            heartbeat=_HEARTBEAT_S,
+            heartbeat=self._ask_after_s,
             max_msg_size=FRAME_BYTES_MAX,
             compress=False,
             timeout=_REDIAL_S,
@@ -155,7 +157,11 @@ class Links:
         """Keep a link to `peer`, for ever."""
         said = ""
         while True:
-            trouble = await self._dial(session, peer)
+            try:
+                trouble = await self._dial(session, peer)
+            except Exception:  # noqa: BLE001 - the root of dialling: one bad try must not be the last
+                _log.exception("Dialling peer %s failed.", peer.name)
+                trouble = "it failed here, see above"
             if trouble != said:
                 _log.info("Link to peer %s: %s.", peer.name, trouble or "closed")
             said = trouble
@@ -169,7 +175,7 @@ class Links:
                 answer = await session.ws_connect(
                     url,
                     protocols=(PROTOCOL,),
-                    heartbeat=_HEARTBEAT_S,
+                    heartbeat=self._ask_after_s,
                     max_msg_size=FRAME_BYTES_MAX,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_REDIAL_S),
                 )
@@ -210,7 +216,7 @@ class Links:
         _log.info("Link to peer %s is up.", peer)
         self._receiver.connected(peer)
         try:
-            await link.serve(lambda frame: self._receiver.received(peer, frames.decode(frame)))
+            await link.serve(lambda frame: self._took(peer, link, frame))
         except FrameError as error:
             self._strangers.turn_away(f"a frame of peer {peer}", str(error))
         except aiohttp.ClientConnectionResetError:
@@ -220,6 +226,11 @@ class Links:
         finally:
             self._ended(peer, link)
             await link.close()
+
+    def _took(self, peer: str, link: _Link, frame: bytes) -> None:
+        """A frame of the link that counts; what an abandoned one still brings is of the past."""
+        if self._links.get(peer) is link:
+            self._receiver.received(peer, frames.decode(frame))
 
     def _ended(self, peer: str, link: _Link) -> None:
         if self._links.get(peer) is link:

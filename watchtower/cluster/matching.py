@@ -28,6 +28,21 @@ def without_known(log: Sequence[LogEntry], message: Message) -> Message:
     return {**message, "prevLogIdx": index, "prevLogTerm": term, "entries": entries[known:]}
 
 
+def heartbeat(message: Message, verified: int, committed: int) -> Message:
+    """What is left of a leader's `message` whose entries are all known up to `verified`.
+
+    It commits no more than it verified, or than was committed here already.
+    """
+    leader_commit = message["commit_index"]
+    commit_index = max(min(leader_commit, verified), min(leader_commit, committed))
+    return {"type": message["type"], "term": message["term"], "commit_index": commit_index}
+
+
+def acknowledgement(verified: int) -> Message:
+    """To a leader: we hold everything up to `verified`."""
+    return {"type": "next_node_idx", "next_node_idx": verified + 1, "reset": False, "success": True}
+
+
 def term_at(log: Sequence[LogEntry], index: int) -> int | None:
     """Term of the entry at `index`; None when `log` does not have it."""
     place = index - log[0][1]

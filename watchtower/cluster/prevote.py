@@ -7,7 +7,7 @@ this, a peer that misses the leader's heartbeats alone would end every leadershi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +20,28 @@ class Tail(Struct, frozen=True, order=True):
 
     term: int
     index: int
+
+
+class Ballot:
+    """The votes of one candidacy, and the disks they were given from."""
+
+    def __init__(self) -> None:
+        self._term = 0
+        self._disks: dict[str, str] = {}
+        self._newest: dict[str, str] = {}
+
+    def take(self, term: int, peer: str, disk: str, known: Mapping[str, str]) -> bool:
+        """A vote of `peer` in `term`, from its `disk`; `known` are the disks that it knows.
+
+        False when a vote that was counted came from a disk that its peer has lost since: it may have voted
+        anew, and not for us. Later disks have greater names.
+        """
+        if term != self._term:
+            self._term, self._disks, self._newest = term, {}, {}
+        self._disks[peer] = disk
+        for name, other in (*known.items(), (peer, disk)):
+            self._newest[name] = max(other, self._newest.get(name, ""))
+        return all(self._newest[name] <= given for name, given in self._disks.items())
 
 
 class PreVote:

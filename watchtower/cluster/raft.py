@@ -62,6 +62,7 @@ class Cluster:
         self._applied = (State(), 0)
         self._told = 0
         self._delivering = False
+        self._answered: list[tuple[Fate, Answer | None]] = []
         self._settled: deque[tuple[Fate, Answer | None]] = deque()
         self._fatal = ""
         self._watchdog: asyncio.Task[None] | None = None
@@ -153,15 +154,25 @@ class Cluster:
     # ---- called in the Raft thread
 
     def _settle(self, fate: Fate, answer: Answer | None) -> None:
-        """Remember an answer; it is handed out after the tick that made its state visible."""
-        self._settled.append((fate, answer))
+        """Keep an answer until the tick that made its state is over; "not known" needs no state."""
+        if answer is not None:
+            self._answered.append((fate, answer))
+            return
+        self._settled.append((fate, None))
+        self._call_deliver()
 
     def _ticked(self, index: int) -> None:
         state = self._replica.state
         if state is not self._applied[0] or index != self._applied[1]:
             self._refuse_foreign(state)
             self._applied = (state, index)
-        if (self._settled or index != self._told) and not self._delivering:
+        self._settled.extend(self._answered)
+        self._answered.clear()
+        if self._settled or index != self._told:
+            self._call_deliver()
+
+    def _call_deliver(self) -> None:
+        if not self._delivering:
             self._delivering = True
             self._in_app_loop(self._deliver)
 

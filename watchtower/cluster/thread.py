@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from watchtower.cluster.engine import Done, Engine
 from watchtower.cluster.frames import Message
+from watchtower.cluster.identity import disk_name
 from watchtower.cluster.links import Links
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage, open_folder
@@ -167,18 +168,21 @@ class RaftThread:
                 cluster=settings.cluster.name,
                 peer=settings.me,
                 alone=len(settings.cluster.peers) == 1,
-                new_id=self._new_id,
+                new_id=self._new_disk_id,
             )
             await self._serve(storage)
         finally:
             folder.close()
+
+    def _new_disk_id(self) -> str:
+        return disk_name(self._clock.now().wall, self._new_id())
 
     async def _serve(self, storage: Storage) -> None:
         settings = self._settings
         if len(settings.cluster.peers) > 1:
             cluster, me = settings.cluster, settings.me
             trust = Trust(cluster=cluster.name, peer=me, secrets=cluster.secrets)
-            self._links = Links(me, cluster.peers, trust)
+            self._links = Links(me, cluster.peers, trust, cluster.timing.connection_s)
         self._engine = Engine(settings, storage, self._replica, self._clock, self._send)
         try:
             await self._live()

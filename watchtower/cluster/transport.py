@@ -13,16 +13,17 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import convert, structs
+from msgspec import convert
 from pysyncobj import FAIL_REASON
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
 from watchtower.cluster.frames import Message
+from watchtower.cluster.greeting import Greeting
 from watchtower.cluster.inside import Inside, now_s
 from watchtower.cluster.journal import Journal
-from watchtower.cluster.matching import term_at, without_known
-from watchtower.cluster.prevote import PreVote, Tail
+from watchtower.cluster.matching import acknowledgement, heartbeat, term_at, without_known
+from watchtower.cluster.prevote import Ballot, PreVote, Tail
 from watchtower.cluster.quarantine import Hello, Quarantine
 from watchtower.core.model import State
 
@@ -63,6 +64,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         super().__init__(syncobj, me, others)
         self._syncobj = syncobj
         self._me = str(me.id)
+        self._make_node = type(me)
         self._nodes = {str(node.id): node for node in others}
         self._send = send
         self._is_halted = is_halted
@@ -70,14 +72,14 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         self._journal = journal
         self._disk_id = disk_id
         self._linked: set[str] = set()
-        self._said: Hello | None = None
-        self._owed: set[str] = set()
+        self._greeting = Greeting(send)
         self._paused: set[str] = set()
         self._prevote = PreVote(self._me, stickiness_s)
+        self._ballot = Ballot()
         self._calls_election = False
         self._stickiness_s = stickiness_s
         self._silence_s = silence_s
-        self.quarantine = Quarantine(self._me, self._nodes, journal.quarantine)
+        self.quarantine = Quarantine(self._me, self._nodes, journal.quarantine, disk_id)
         self.stale_acks = 0
 
     def attach(self, inside: Inside) -> None:
@@ -119,6 +121,8 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             return False
         if message["type"] == "next_node_idx":
             message = {**message, "term": self._inside.term}
+        elif message["type"] == "response_vote":
+            message = {**message, "disks": self.quarantine.disks}
         if message.get("serialized", ...) is None:
             # No snapshot to send just now: pysyncobj would ask for it until its heartbeat period is over.
             self._paused.add(str(node.id))
@@ -150,7 +154,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             # Back from isolation: hear the leader first, instead of deposing it with an election.
             self._inside.put_off_election()
         self._linked.add(peer)
-        self._owed.add(peer)
+        self._greeting.owe(peer)
         self._greet()
         if peer in self._nodes:
             self._onNodeConnected(self._nodes[peer])
@@ -158,7 +162,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
     def disconnected(self, peer: str) -> None:
         """The link to `peer` is gone."""
         self._linked.discard(peer)
-        self._owed.discard(peer)
+        self._greeting.forget(peer)
         if peer in self._nodes:
             self._onNodeDisconnected(self._nodes[peer])
             self._inside.forget_transfers(self._nodes[peer])
@@ -171,8 +175,10 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         if kind == "hello":
             # Also while the disk takes nothing: it is said only once on a link.
             self._on_hello(peer, message)
-        elif not self._may_speak() or peer not in self._nodes:
+        elif not self._may_speak():
             return
+        elif peer not in self._nodes:
+            self._on_stranger(peer, message)
         elif kind == "pre_vote":
             self._on_pre_vote(peer, message)
         elif kind == "pre_vote_answer":
@@ -182,13 +188,26 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         elif kind == "next_node_idx" and not self._is_answer(message):
             self.stale_acks += 1
         elif not (self.quarantine.reason and kind in (*_VOTES, "timeout_now")):
-            self._onMessageReceived(self._nodes[peer], message)
+            self._deliver(peer, message)
+
+    def _deliver(self, peer: str, message: Message) -> None:
+        """Everything else is pysyncobj's; a vote only while all that were counted are good."""
+        if message["type"] == "response_vote" and message["term"] == self._inside.term:
+            known = message.get("disks", {})
+            if not self._ballot.take(message["term"], peer, self.quarantine.disks.get(peer, ""), known):
+                self._give_up_candidacy()
+                return
+        self._onMessageReceived(self._nodes[peer], message)
+
+    def _give_up_candidacy(self) -> None:
+        if self._inside.role == "candidate":
+            _log.warning("A peer that voted for this one has lost its disk since: the election is void.")
+            self._inside.adopt_term(self._inside.term, self._me)
 
     def _is_answer(self, message: Message) -> bool:
         """True for an answer to what we have sent as leader of this very term."""
-        if message["term"] != self._inside.term:
-            return False
-        return bool(1 <= message["next_node_idx"] <= self._inside.tail.index + 1)
+        is_ours = bool(1 <= message["next_node_idx"] <= self._inside.tail.index + 1)
+        return is_ours and bool(message["term"] == self._inside.term)
 
     # ---- before every tick
 
@@ -196,8 +215,6 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         """Hold back an election until it could be won, and tell the others what has changed with us."""
         self._may_begin()
         self._resume()
-        if self._said is not None and self._hello_now() != self._said:
-            self._owed = set(self._linked)
         self._greet()
         inside = self._inside
         if inside.role == "leader" or not self._nodes or inside.is_taking_over or not inside.is_election_due:
@@ -218,15 +235,10 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
 
     def _ask(self) -> None:
         tail = self._inside.tail
-        question = {
-            "type": "pre_vote",
-            "round": self._prevote.ask(),
-            "term": self._inside.term + 1,
-            "last_log_index": tail.index,
-            "last_log_term": tail.term,
-        }
+        question = {"round": self._prevote.ask(), "term": self._inside.term + 1}
+        ours = {"last_log_index": tail.index, "last_log_term": tail.term}
         for peer in sorted(self._nodes):
-            self._send(peer, question)
+            self._send(peer, {"type": "pre_vote", **question, **ours})
 
     # ---- elections
 
@@ -266,6 +278,19 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         if self.quarantine.reason and self._is_refilled(message):
             self._lift("it holds everything that is committed")
 
+    def _on_stranger(self, peer: str, message: Message) -> None:
+        """Who is no member for us leads nevertheless when it became one without our seeing it.
+
+        So its entries are taken (Raft dissertation, 4.1), if it names us as a member of a newer generation
+        and its log goes on from ours; never a snapshot.
+        """
+        if message["type"] != "append_entries" or "prevLogIdx" not in message:
+            return
+        place = message["prevLogIdx"]
+        is_ours = place is not None and term_at(self._inside.log, place) == message["prevLogTerm"]
+        if is_ours and self.quarantine.names_us(peer, self._applied().members_gen):
+            self._on_append(self._make_node(peer), message)
+
     def _append(self, node: Node, message: Message) -> None:
         """A leader's entries, heartbeat or part of a snapshot."""
         committed = self._inside.commit_index
@@ -283,40 +308,31 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
             self._onMessageReceived(node, fresh)
             return
         # We hold all of it and more: only the heartbeat counts, up to what was verified.
-        heartbeat = {key: fresh[key] for key in ("type", "term")}
-        leader_commit = message["commit_index"]
-        heartbeat["commit_index"] = max(min(leader_commit, verified), min(leader_commit, committed))
-        self._onMessageReceived(node, heartbeat)
-        acknowledged = {
-            "type": "next_node_idx",
-            "next_node_idx": verified + 1,
-            "reset": False,
-            "success": True,
-        }
-        self.send(node, acknowledged)
+        self._onMessageReceived(node, heartbeat(fresh, verified, committed))
+        self.send(node, acknowledgement(verified))
 
     def _tell_newer_term(self, peer: str) -> None:
         """A vote request that cannot win: its only effect is that the old leader steps down."""
-        nudge = {
-            "type": "request_vote",
-            "term": self._inside.term,
-            "last_log_index": 0,
-            "last_log_term": -1,
-        }
-        self._send(peer, nudge)
+        hopeless = {"term": self._inside.term, "last_log_index": 0, "last_log_term": -1}
+        self._send(peer, {"type": "request_vote", **hopeless})
 
     # ---- memory
 
-    def _hello_now(self) -> Hello:
+    def _greet(self) -> None:
+        if self._may_speak():
+            self._greeting.say(self._hello(), self._linked)
+
+    def _hello(self) -> Hello:
         state = self._applied()
         return Hello(
             disk=self._disk_id,
-            term=self._said.term if self._said is not None else self._inside.term,
+            term=self._inside.term,
             is_blank=self._inside.tail.index <= 1,
             votes=not self.quarantine.reason,
             members=state.members,
             members_gen=state.members_gen,
             is_resizing=self._is_resizing(),
+            disks=self.quarantine.disks,
         )
 
     def _is_resizing(self) -> bool:
@@ -324,26 +340,15 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
         log, applied = self._inside.log, self._inside.applied_index
         return any(RESIZE in command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
 
-    def _hello(self) -> Message:
-        self._said = None
-        self._said = said = self._hello_now()
-        return {"type": "hello", **structs.asdict(said)}
-
-    def _greet(self) -> None:
-        """Say who we are to every link that has not heard it, or only what we were before."""
-        if self._owed and self._may_speak():
-            hello, owed = self._hello(), sorted(self._owed)
-            self._owed = {peer for peer in owed if not self._send(peer, hello)}
-
     def _on_hello(self, peer: str, message: Message) -> None:
         hello = convert({key: value for key, value in message.items() if key != "type"}, Hello)
         if self.quarantine.hello(peer, hello):
             _log.warning("Peer %s has lost its disk: what it promised before counts no more.", peer)
             if self._inside.role == "leader":
                 self._inside.distrust(peer)
-            elif self._inside.role == "candidate":
-                # It may have voted for us, and may not know it: this candidacy is over.
-                self._inside.adopt_term(self._inside.term, self._me)
+            else:
+                # It may have voted for us, and may not know it.
+                self._give_up_candidacy()
 
     def _may_begin(self) -> None:
         """A cluster whose peers are all new has nothing to remember."""

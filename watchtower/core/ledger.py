@@ -103,6 +103,8 @@ def _join(state: State, entry: Entry, command: c.Join) -> Outgrowth:
         version=command.version,
         command_version=command.command_version,
         joined_wall=command.at_wall,
+        # A confirmed membership outlives the process: its log holds it (decision 0030).
+        members_gen=row.members_gen,
     )
     return _with_row(state, entry.by, fresh), _DONE
 
@@ -122,7 +124,7 @@ def _gone(state: State, entry: Entry, command: c.Gone) -> Outgrowth:
         return state, _no(refusal)
     void = replace(
         row, session=_next_session(state, row), boot_id="", report_seq=0, config_hash="", doubt="",
-        default=Opinion.UNKNOWN, votes={}, members_gen=0, checkpoint=None,
+        default=Opinion.UNKNOWN, votes={}, checkpoint=None,
     )  # fmt: skip
     return _with_row(state, command.peer, void), _DONE
 

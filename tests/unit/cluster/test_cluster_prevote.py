@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchtower.cluster.prevote import PreVote, Tail
+from watchtower.cluster.prevote import Ballot, PreVote, Tail
 
 MEMBERS = ("a", "b", "c", "d", "e")
 
@@ -46,3 +46,15 @@ def test_a_leader_that_is_heard_ends_the_round() -> None:
     number = votes.ask()
     votes.heard(1.0)
     assert not any(votes.answered(number, peer, MEMBERS) for peer in "bcde")
+
+
+def test_a_vote_from_a_disk_that_was_lost_since_voids_the_election() -> None:
+    """Peer b has voted, then lost its disk; d, which votes later, has met b's new one."""
+    ballot = Ballot()
+    assert ballot.take(3, "b", "1-b", {"a": "1-a"})
+    assert ballot.take(3, "e", "1-e", {"b": "1-b"})
+    assert not ballot.take(3, "d", "1-d", {"b": "2-b"})
+    assert not ballot.take(3, "a", "1-a", {}), "this term is over for us"
+    assert ballot.take(4, "a", "1-a", {"b": "2-b"}), "b has not voted in this one"
+    assert ballot.take(4, "b", "2-b", {})
+    assert ballot.take(4, "d", "1-d", {"b": "1-b"}), "d has not met the new disk yet: b's vote is good"

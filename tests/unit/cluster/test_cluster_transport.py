@@ -18,6 +18,7 @@ from watchtower.cluster.matching import without_known
 from watchtower.cluster.quarantine import Hello
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage
+from watchtower.core.model import State
 from watchtower.core.settings import LAN
 
 
@@ -122,7 +123,7 @@ class Border:
     ) -> None:
         """A new link to `peer`, and its first word on it."""
         self.guard.connected(peer)
-        said = Hello(disk=disk or f"disk-{peer}", term=term, is_blank=blank, votes=votes)
+        said = Hello(disk=disk or f"disk-{peer}", term=term, is_blank=blank, votes=votes, disks={"a": "disk"})
         self.hear(peer, "hello", **structs.asdict(said))
 
     def wait(self, seconds: float) -> None:
@@ -414,3 +415,49 @@ def test_a_peer_that_needs_a_snapshot_is_asked_again_with_the_next_tick(border: 
     border.hear("b", "next_node_idx", next_node_idx=2, reset=True, success=False, term=1)
     border.wait(0.25)
     assert border.kinds() == ["append_entries"]
+
+
+@pytest.mark.parametrize(
+    ("gen", "members", "previous", "answered"),
+    [
+        (2, ("a", "b", "c", "d"), (1, 0), True),
+        (1, ("a", "b", "c", "d"), (1, 0), False),
+        (2, ("b", "c", "d"), (1, 0), False),
+        (2, ("a", "b", "c", "d"), (1, 4), False),
+    ],
+    ids=["became a member", "no newer members", "we are none", "another history"],
+)
+def test_a_leader_that_became_a_member_without_our_seeing_it_is_followed(
+    border: Border, gen: int, members: tuple[str, ...], previous: tuple[int, int], *, answered: bool
+) -> None:
+    """Cut off while d was added: d leads now, and only its entries can tell us that it may."""
+    border.replica.state = State(cluster="t", members=("a", "b", "c"), members_gen=1)
+    said = Hello(disk="disk-d", term=5, is_blank=False, votes=True, members=members, members_gen=gen)
+    border.guard.connected("d")
+    border.guard.received("d", {"type": "hello", **structs.asdict(said)})
+    border.kinds("d")
+    entries = {"entries": [(b"\1", 2, 5)], "prevLogIdx": previous[0], "prevLogTerm": previous[1]}
+    border.guard.received("d", {"type": "append_entries", "term": 5, "commit_index": 1, **entries})
+    assert ("next_node_idx" in border.kinds("d")) is answered
+
+
+def test_a_vote_tells_which_disks_its_giver_knows(border: Border) -> None:
+    """A candidate that counts a vote of a disk lost since hears of it from whoever has met the new one."""
+    border.greet("b", disk="2-b")
+    border.hear("c", "request_vote", term=3, last_log_index=9, last_log_term=2)
+    votes = [message for _, message in border.sent if message["type"] == "response_vote"]
+    assert votes == [{"type": "response_vote", "term": 3, "disks": {"b": "2-b"}}]
+
+
+def test_an_election_with_the_vote_of_a_lost_disk_is_void(border: Border) -> None:
+    """Of five: c had the vote of b, b lost its disk, and d knows."""
+    border.consensus.set_members(("a", "b", "c", "d", "e"), "a")
+    border.greet("b", disk="1-b")
+    border.greet("d", disk="1-d")
+    border.wait(2.5)
+    for peer in "bd":
+        border.hear(peer, "pre_vote_answer", round=1, term=0, granted=True)
+    assert border.inside.role == "candidate"
+    border.hear("b", "response_vote", term=1, disks={})
+    border.hear("d", "response_vote", term=1, disks={"b": "2-b"})
+    assert border.inside.role == "follower"

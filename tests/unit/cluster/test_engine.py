@@ -14,9 +14,11 @@ from watchtower.cluster import library
 from watchtower.cluster.engine import Engine
 from watchtower.cluster.frames import Message
 from watchtower.cluster.replica import Replica
+from watchtower.cluster.snapshot import Content, encode
 from watchtower.cluster.storage import Storage
 from watchtower.core import commands as c
 from watchtower.core.model import Instant
+from watchtower.errors import ClusterError
 
 CONFIG = settings()
 PEERS = ("a", "b", "c")
@@ -107,6 +109,34 @@ def test_an_engine_on_a_full_disk_is_as_if_not_there_and_says_so() -> None:
     engine._heal_at_s = 0.0
     assert engine.tick()
     assert engine.status.trouble == ""
+
+
+def test_a_change_of_the_members_that_another_leader_replaced_led_nowhere() -> None:
+    """It stood in the log and was never committed: once it is cut, the members are the applied ones again."""
+    disk = crashed(("a", report()), ("b", report()), ("a", REMOVE), commit_index=1)
+    engine = started(disk)
+    tail = engine._consensus.inside.tail
+    engine.connected("b")
+    another = {"entries": [(b"\1", tail.index, 2)], "prevLogIdx": tail.index - 1, "prevLogTerm": 1}
+    engine.received("b", {"type": "append_entries", "term": 2, "commit_index": 1, **another})
+    engine.tick()
+    assert engine.status.members == ("a", "b", "c")
+
+
+def test_the_only_member_refuses_to_go_on_from_damage() -> None:
+    """Whatever its file says of other peers: nobody could refill it, as between a rescue and a resize."""
+    disk = SimDisk()
+    storage = Storage(disk, cluster="test", peer="a", alone=False, new_id=lambda: "disk")
+    state = Book(peers=("a",)).state
+    before, last = (b"\1", 8, 3), (b"\1", 9, 3)
+    storage.snapshots.write(encode(Content(cluster="test", last=last, before=before, state=state)))
+    storage.journal.clear()
+    storage.journal.add(*before)
+    storage.journal.add(*last)
+    storage.journal.set_quarantine("the journal is damaged at byte 99")
+    storage.journal.flush()
+    with pytest.raises(ClusterError, match="byte 99, and the cluster has no other member to copy from"):
+        started(disk)
 
 
 class Trio:

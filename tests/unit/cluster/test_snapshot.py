@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+from pysyncobj.config import SERIALIZER_STATE
 from support.sim_disk import SimDisk
 from support.storage_support import (
     CLUSTER,
@@ -145,7 +146,7 @@ def test_a_snapshot_that_cannot_be_restored_halts_the_replica() -> None:
 @pytest.fixture
 def sender(monkeypatch: pytest.MonkeyPatch) -> SnapshotExchange:
     """A peer far ahead, whose snapshots take several parts."""
-    monkeypatch.setattr(exchange_file, "CHUNK_BYTES_MAX", 300)
+    monkeypatch.setattr(exchange_file, "CHUNK_BYTES_MAX", 100)
     disk = SimDisk()
     memory = Memory(disk, alone=True)
     for entry in history(40)[1:]:
@@ -177,7 +178,7 @@ def test_a_snapshot_travels_in_parts(sender: SnapshotExchange) -> None:
     assert len(found) > 2
     memory = Memory(SimDisk())
     assert take(memory, found) == [False] * (len(found) - 1) + [True]
-    assert memory.disk.content("snapshot") == b"".join(part[0] for part in found)
+    assert memory.disk.content("snapshot") == zlib.decompress(b"".join(part[0] for part in found))
     _, last, before, _ = memory.exchange.deserialize()
     assert (before, last) == (history(40)[-2], history(40)[-1])
     assert memory.replica.state == state_after(history(40))
@@ -255,3 +256,23 @@ def test_a_snapshot_that_the_disk_does_not_take_is_refused(sender: SnapshotExcha
     memory.disk.full = False
     assert take(memory, found)[-1]
     assert rolled(memory.replica.state, history(2)[1]) != memory.replica.state
+
+
+def test_what_would_unpack_to_more_than_any_snapshot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small message must not become gigabytes."""
+    monkeypatch.setattr(exchange_file, "SNAPSHOT_BYTES_MAX", 100_000)
+    memory = Memory(SimDisk())
+    bomb = zlib.compress(bytes(10_000_000))
+    assert len(bomb) < 100_000
+    assert not memory.exchange.setTransmissionData((bomb, True, True))
+    assert not memory.exchange.setTransmissionData((b"not packed", True, True))
+
+
+def test_after_a_snapshot_that_failed_the_next_one_waits() -> None:
+    """A disk with room for the journal alone is no reason to write the state at every tick."""
+    memory = Memory(SimDisk())
+    memory.disk.full = True
+    last, before = history(5)[-1], history(5)[-2]
+    memory.exchange.serialize((None, last, before, None), 4)
+    assert memory.exchange.checkSerializing() == (SERIALIZER_STATE.FAILED, 4)
+    assert memory.exchange.checkSerializing() == (SERIALIZER_STATE.SERIALIZING, None)

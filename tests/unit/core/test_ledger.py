@@ -173,16 +173,16 @@ def test_every_entry_is_counted() -> None:
 
 
 def test_a_report_says_how_far_its_peer_is() -> None:
-    """Membership and checkpoint are those of the latest report; a new life has said nothing yet."""
+    """Membership and checkpoint are those of the latest report; a new life has compared nothing yet."""
     book = Book()
     mark = Checkpoint(entries=512, hash="f00d")
     book.report("b", members_gen=1, checkpoint=mark)
     assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (1, mark)
     book.join("b")
-    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (0, None)
+    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (1, None)
     book.report("b", members_gen=1, checkpoint=mark)
     book.must("a", c.Gone(epoch=1, peer="b", peer_session=2))
-    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (0, None)
+    assert (book.state.row("b").members_gen, book.state.row("b").checkpoint) == (1, None)
 
 
 def gated(*versions: int) -> Book:

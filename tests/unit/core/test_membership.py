@@ -96,25 +96,15 @@ def test_a_member_that_lags_holds_the_next_change_up() -> None:
 
 
 def test_the_member_that_lags_may_itself_be_removed() -> None:
-    """A dead host must not keep the others from replacing it."""
-    book = confirmed()
-    book.must("a", c.Gone(epoch=1, peer="c", peer_session=1))
+    """A host that never kept up must not keep the others from replacing it."""
+    book = Book()
+    for peer in ("a", "b"):
+        book.report(peer, members_gen=1)
     assert book.do("a", resize(book, "a", "b", "c", "d")).reason == "not confirmed the current members yet: c"
     book.must("a", resize(book, "a", "b"))
     for peer in ("a", "b"):
         book.report(peer, members_gen=2)
     book.must("a", resize(book, "a", "b", "d"))
-
-
-@pytest.mark.parametrize("how", ["restarts", "is declared gone"])
-def test_a_new_life_has_to_confirm_anew(how: str) -> None:
-    """What an earlier life has confirmed says nothing about what this one runs with."""
-    book = confirmed()
-    if how == "restarts":
-        book.join("c")
-    else:
-        book.must("a", c.Gone(epoch=1, peer="c", peer_session=1))
-    assert "c" in book.do("a", resize(book, "a", "b", "c", "d")).reason
 
 
 def test_a_change_that_arrives_late_is_refused() -> None:
@@ -185,3 +175,29 @@ def test_a_file_with_other_peers_is_told_apart() -> None:
     assert mismatch(ahead, cluster) == said
     assert outsider(ahead, cluster, "a") == ""
     assert outsider(ahead, cluster, "c") == f"c is not a member: {said}"
+
+
+def test_two_dead_of_five_are_removed_one_after_the_other() -> None:
+    """What a peer confirmed outlives its session: a site that burned down can be left behind."""
+    book = Book(peers=("a", "b", "c", "d", "e"))
+    for peer in book.peers:
+        book.report(peer, members_gen=1)
+    for peer in "de":
+        book.must("a", c.Gone(epoch=1, peer=peer, peer_session=book.state.row(peer).session))
+    book.must("a", c.Resize(members=("a", "b", "c", "e"), members_gen=1))
+    for peer in "abc":
+        book.report(peer, members_gen=2)
+    book.must("a", c.Resize(members=("a", "b", "c"), members_gen=2))
+    assert book.state.members == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("how", ["restarts", "is declared gone"])
+def test_what_was_confirmed_outlives_the_process(how: str) -> None:
+    """Its log holds the members that it had confirmed, so a new life does not fall behind them."""
+    book = confirmed()
+    if how == "restarts":
+        book.join("c")
+    else:
+        book.must("a", c.Gone(epoch=1, peer="c", peer_session=1))
+    book.must("a", resize(book, "a", "b", "c", "d"))
+    assert "c" in book.do("a", resize(book, "a", "b", "c")).reason, "this one it has not confirmed"
