@@ -258,7 +258,7 @@ def test_votes_and_acknowledgements_of_the_wire_reach_pysyncobj(tmp_path: Path) 
                 answer = frames.decode((await link.receive()).data)
                 while answer["type"] != "response_vote":
                     answer = frames.decode((await link.receive()).data)
-            assert answer == {"type": "response_vote", "term": 50}
+            assert answer == {"type": "response_vote", "term": 50, "disks": {}}
             stale = {"type": "append_entries", "term": 3, "commit_index": 0}
             await link.send_bytes(frames.encode(stale))
             async with asyncio.timeout(5):
