@@ -181,6 +181,7 @@ KINDS: Final[dict[str, Callable[[Draw], Fault]]] = {
     "damage": lambda d: _on((d.role(),), d.span(0.3, 6)),
     "drain": lambda d: _on((d.role(),), d.span(4, 20)),
     "transfer": lambda d: _on(("leader",)),
+    "resize": lambda d: _on((d.random.choice(d.peers),), d.span(6, 25), d.random.choice((0, 1))),
     "compact": lambda d: _on((d.role(),)),
     "restart": lambda d: _on((d.role(),), d.span(0.3, 4)),
     "rolling-restart": lambda d: _on((), d.span(0.3, 2), d.span(2, 6)),
@@ -291,7 +292,17 @@ TROUBLES: Final = (
     "restart",
     "drain",
 )
-RARE: Final = ("config", "rolling-restart", "ring", "no-beat", "wipe", "damage", "drain", "transfer")
+RARE: Final = (
+    "config",
+    "rolling-restart",
+    "ring",
+    "no-beat",
+    "wipe",
+    "damage",
+    "drain",
+    "transfer",
+    "resize",
+)
 """Kinds that happen once in a plan at most, or are refused often: drawn once more."""
 CHANNEL_OF: Final = {"web": "chat", "api": "hook", "db": "mail", "cache": "chat"}
 

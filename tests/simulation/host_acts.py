@@ -13,8 +13,12 @@ from simulation.faults import Fault
 from simulation.process import Host, Life
 from simulation.stage import StageHand
 
+from watchtower.core.commands import Resize
+
 GIVEN_UP_S: Final = 2.2
 """A paused peer's links are given up by the others after so long."""
+LATE_S: Final = 10.0
+"""So long after the healing a proposal from before may still be applied."""
 REBOOTS: Final = 0.3
 """So often a crash is one of the whole machine, and its boot clock begins anew."""
 
@@ -152,6 +156,50 @@ class HostActs(StageHand):
         if host.life is not None and not host.life.is_leaving:
             host.life.reload()
 
+    # ---- members
+
+    def resize(self, fault: Fault, who: tuple[str, ...]) -> str:
+        """The cluster does without a peer, and takes it back later; with `much` its disk is wiped between."""
+        members, newest = self._members(), self._stage.newest()
+        is_whole = len(members) == len(self._stage.peers)
+        if newest is None or not is_whole or any(one.is_without_memory for one in self._stage.hosts.values()):
+            return "not all peers are members that remember"
+        host = self._host(who)
+        self._propose_members(tuple(name for name in members if name != host.name), not_by=host.name)
+        if fault.much:
+            self._stage.time.after(fault.for_s / 2, self._wipe_outsider, host)
+        self._stage.time.after(fault.for_s, self._take_back, host)
+        return ""
+
+    def _members(self) -> tuple[str, ...]:
+        newest = self._stage.newest()
+        return newest.state.members if newest is not None else ()
+
+    def _propose_members(self, members: tuple[str, ...], not_by: str) -> None:
+        lives = [host.life for host in self._stage.hosts.values() if host.life is not None]
+        able = [life for life in lives if life.name != not_by and life.name in life.state.members]
+        if able:
+            life = self._random.choice(able)
+            gen, at_wall = life.state.members_gen, life.host.clock.now().wall
+            life.propose(Resize(members=members, members_gen=gen, at_wall=at_wall))
+
+    def _wipe_outsider(self, host: Host) -> None:
+        """A peer that is no member promises nothing: its disk may go."""
+        if not self._is_healed and host.name not in self._members():
+            self._kill(host, "is set up anew")
+            host.disk.wipe()
+            host.is_without_memory = True
+            self._stage.time.after(1.0, self._stage.start, host)
+
+    def _take_back(self, host: Host) -> None:
+        """Until the peer is a member again, and for a while after the healing: a removal may come late."""
+        members = self._members()
+        if members and host.name not in members:
+            self._propose_members((*members, host.name), not_by=host.name)
+        healed_at = self._stage.history.healed_at
+        if not healed_at or self._stage.time.now < healed_at + LATE_S:
+            self._stage.time.after(1.0, self._take_back, host)
+
     # ---- disks and clocks
 
     def slow_disk(self, fault: Fault, who: tuple[str, ...]) -> str:
@@ -217,8 +265,11 @@ class HostActs(StageHand):
         return ""
 
     def _would_forget(self, host: Host) -> str:
-        forgetful = sum(one.is_without_memory for one in self._stage.hosts.values() if one is not host)
-        most = (len(self._stage.peers) - 1) // 2
+        members = self._members() or self._stage.peers
+        if host.name not in members:
+            return "it is no member just now"
+        others = [one for one in self._stage.hosts.values() if one is not host and one.name in members]
+        forgetful, most = sum(one.is_without_memory for one in others), (len(members) - 1) // 2
         return "too many peers would be without memory" if forgetful >= most else ""
 
     def compact(self, fault: Fault, who: tuple[str, ...]) -> str:

@@ -280,6 +280,10 @@ class Life:
 
         self.loop.call_soon(lambda: self.loop.create_task(read()))
 
+    def propose(self, command: Command) -> None:
+        """As an operator's command line would, through this peer."""
+        self.loop.call_soon(lambda: self.loop.create_task(self.cluster.submit(command)))
+
     def drain(self, for_s: float) -> None:
         """Ask it to step aside."""
         self.loop.call_soon(lambda: self.loop.create_task(self.peer.drain(for_s)))

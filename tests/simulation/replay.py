@@ -23,6 +23,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     level: Level
     at: float
     votes: dict[Opinion, int]
+    majority: int
 
 
 class Closed(Struct, frozen=True, kw_only=True):
@@ -33,6 +34,7 @@ class Closed(Struct, frozen=True, kw_only=True):
     reason: str
     at: float
     votes: dict[Opinion, int]
+    majority: int
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -73,6 +75,7 @@ class Replay:
 
     def __init__(self, history: History) -> None:
         self.state = State()
+        self._witness = history.shape.witness
         self.gaps: list[int] = []
         self.opened: dict[int, Opened] = {}
         self.closed: dict[int, Closed] = {}
@@ -123,20 +126,30 @@ class Replay:
 
     def _open(self, before: State, command: c.Open, applied: Applied) -> None:
         number = self.state.last_incident
-        votes = votes_on(before, command.service)
+        voters = self._voters(before)
         self.opened[number] = Opened(
-            number=number, service=command.service, level=command.level, at=applied.at, votes=votes
+            number=number,
+            service=command.service,
+            level=command.level,
+            at=applied.at,
+            votes=votes_on(before, command.service, voters),
+            majority=len(voters) // 2 + 1,
         )
 
     def _close(self, before: State, command: c.Close, applied: Applied) -> None:
-        votes = votes_on(before, command.service)
+        voters = self._voters(before)
         self.closed[command.incident] = Closed(
             number=command.incident,
             service=command.service,
             reason=command.reason,
             at=applied.at,
-            votes=votes,
+            votes=votes_on(before, command.service, voters),
+            majority=len(voters) // 2 + 1,
         )
+
+    def _voters(self, state: State) -> list[str]:
+        """Who judges services just then: the members but the witness."""
+        return [name for name in state.members if name != self._witness]
 
     def _claim(self, command: c.Claim, applied: Applied) -> None:
         entry = applied.entry
@@ -179,10 +192,10 @@ class Replay:
                 )
 
 
-def votes_on(state: State, service: str) -> dict[Opinion, int]:
-    """What the sessions that run the config in force say of a service."""
+def votes_on(state: State, service: str, voters: list[str]) -> dict[Opinion, int]:
+    """What those of the voters say of a service that have a session and run the config in force."""
     counts = dict.fromkeys(Opinion, 0)
-    for name in state.members:
+    for name in voters:
         row = state.row(name)
         if row.boot_id and row.config_hash == state.config.hash and not row.leaving_until_wall:
             counts[row.vote(service).opinion] += 1

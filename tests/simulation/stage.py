@@ -16,7 +16,7 @@ from simulation.faults import Fault
 from simulation.history import History
 from simulation.loop import Timeline
 from simulation.network import Network, Way
-from simulation.process import Host
+from simulation.process import Host, Life
 from simulation.targets import Targets
 
 
@@ -33,6 +33,9 @@ class Stage(Protocol):
 
     def start(self, host: Host) -> None:
         """Start a process there, if none runs."""
+
+    def newest(self) -> Life | None:
+        """The living process that has applied the most."""
 
     def alerter(self) -> str:
         """The peer in office, else whoever the ledger names."""

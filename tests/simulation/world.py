@@ -138,7 +138,7 @@ class World:
     def _fail_in_calm(self) -> None:
         """One service that is well fails for a while, with nothing else wrong."""
         well = [name for name in ("web", "db") if self.targets.true(name) == "well"]
-        newest = max(self.living, key=lambda life: life.state.entries, default=None)
+        newest = self.newest()
         well = [name for name in well if newest and not newest.state.open_incident(name)]
         is_calm = self.time.now > self.history.clock_set_at + STEP_REMEMBERED_S + 1.0
         if well and is_calm:
@@ -169,12 +169,16 @@ class World:
         """All processes there are."""
         return [host.life for host in self.hosts.values() if host.life is not None]
 
+    def newest(self) -> Life | None:
+        """The living process that has applied the most."""
+        return max(self.living, key=lambda life: life.state.entries, default=None)
+
     def alerter(self) -> str:
         """The peer in office, else whoever the ledger names."""
         for life in self.living:
             if life.is_alerter():
                 return life.name
-        newest = max(self.living, key=lambda life: life.state.entries, default=None)
+        newest = self.newest()
         return newest.state.lease.holder if newest is not None else ""
 
     def leader(self) -> str:

@@ -24,22 +24,22 @@ DOUBT_S: Final = 10.0
 
 def check(history: History, replay: Replay) -> Iterator[str]:
     """Every opening, and every end, that the votes or the truth do not bear out."""
-    majority = len(replay.state.members) // 2 + 1
     services = {service for _, service, _ in history.truth if service != "nightly"}
     for opened in replay.opened.values():
         if opened.service in services:
-            yield from _unjustified(opened, majority)
-            if not _was_in_trouble(history, opened, majority):
+            yield from _unjustified(opened)
+            if not _was_in_trouble(history, opened):
                 yield f"#{opened.number} {opened.service} opens at {opened.at:.2f}, though it was well"
         calm_at = max(history.healed_at + CALM_AFTER_S, history.clock_set_at + STEP_REMEMBERED_S + DOUBT_S)
         if opened.at > calm_at and opened.service != history.calm_service:
             yield f"#{opened.number} {opened.service} opens at {opened.at:.2f}, in perfect calm"
     for closed in replay.closed.values():
         if closed.service in services:
-            yield from _too_soon(closed, majority)
+            yield from _too_soon(closed)
 
 
-def _unjustified(opened: Opened, majority: int) -> Iterator[str]:
+def _unjustified(opened: Opened) -> Iterator[str]:
+    majority = opened.majority
     down, degraded = opened.votes[Opinion.DOWN], opened.votes[Opinion.DEGRADED]
     enough = {
         Level.DOWN: down >= majority,
@@ -51,8 +51,8 @@ def _unjustified(opened: Opened, majority: int) -> Iterator[str]:
         yield f"#{opened.number} {opened.service} opens as {level} on the votes {votes}"
 
 
-def _too_soon(closed: Closed, majority: int) -> Iterator[str]:
-    if closed.votes[Opinion.UP] < majority and closed.reason != "no longer configured":
+def _too_soon(closed: Closed) -> Iterator[str]:
+    if closed.votes[Opinion.UP] < closed.majority and closed.reason != "no longer configured":
         yield f"#{closed.number} {closed.service} ends on the votes {_shown(closed.votes)}"
 
 
@@ -60,7 +60,7 @@ def _shown(votes: dict[Opinion, int]) -> str:
     return ", ".join(f"{count} {opinion.value}" for opinion, count in votes.items() if count)
 
 
-def _was_in_trouble(history: History, opened: Opened, majority: int) -> bool:
+def _was_in_trouble(history: History, opened: Opened) -> bool:
     since = opened.at - OLD_VOTE_S
     condition = "well"
     for at, service, became in history.truth:
@@ -77,5 +77,5 @@ def _was_in_trouble(history: History, opened: Opened, majority: int) -> bool:
         for peer, service, began, ended in history.misled
         if service == opened.service and began <= opened.at and ended >= since
     }
-    needed = 1 if opened.level is Level.PARTIAL else majority
+    needed = 1 if opened.level is Level.PARTIAL else opened.majority
     return len(misled) >= needed

@@ -12,6 +12,7 @@ ON_PURPOSE: Final = (
     "crashes",
     "loses",
     "dies beside",
+    "is set up anew",
     "killed while writing",
     "ends with 0",
     "the run is over",
