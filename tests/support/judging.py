@@ -33,7 +33,7 @@ CLAIM_S = 5.5
 TAKEN_OVER_S = 20.0
 """What was in flight when its sender was hit is taken over, and its lane free again, after so long."""
 
-SILENCING = ("kill", "SIGSTOP", "cut off", "majority")
+SILENCING = ("kill", "SIGSTOP", "cut off", "majority", "full disk", "wiped disk")
 """Kinds of faults after which a sender cannot settle what it has sent."""
 
 EVERYBODY = ""
