@@ -2,7 +2,7 @@
 
 An Entry is one command with who proposed it. Decoding is strict; an entry of a newer command
 version raises NewerVersion, because a peer that skips an entry is no longer a replica. What a
-command needs and does is in ledger.py; the rules behind it are in protocol.md of the design.
+command needs and does is in ledger.py; the rules behind it are in docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -270,8 +270,8 @@ class ProbeSettings(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything one peer needs to know, from one file.
 
-    `config_hash` is the hash of the parsed file before `${}` expansion (interface.md, "Config in
-    force"), so peers with different secrets in their environment still run the same config.
+    `config_hash` is the hash of the parsed file before `${}` expansion (the config in force is one such
+    hash), so peers with different secrets in their environment still run the same config.
     """
 
     me: str
