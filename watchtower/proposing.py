@@ -34,8 +34,8 @@ async def _propose(command: Command, submit: Submit) -> bool:
     """False when it is not known whether it was applied."""
     try:
         answer = await submit(command)
-    except ValueError:
-        log.exception("decided %s, which does not fit into one entry", describe(command))
+    except ValueError as error:
+        log.warning("decided %s, which cannot be proposed: %s", describe(command), error)
         return True
     if answer is None:
         log.warning("decided %s: not known whether it was applied", describe(command))

@@ -54,12 +54,6 @@ class _PlainCommands:
 class _NoPoller:
     """pysyncobj never waits for anything: our own loop does."""
 
-    def subscribe(self, *_: Any) -> None:
-        """Nothing to watch."""
-
-    def unsubscribe(self, *_: Any) -> None:
-        """Nothing was watched."""
-
     def poll(self, _timeout: float) -> None:
         """Return at once."""
 

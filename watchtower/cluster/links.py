@@ -214,8 +214,8 @@ class Links:
         link = _Link(answer)
         self._links[peer] = link
         _log.info("Link to peer %s is up.", peer)
-        self._receiver.connected(peer)
         try:
+            self._receiver.connected(peer)
             await link.serve(lambda frame: self._took(peer, link, frame))
         except FrameError as error:
             self._strangers.turn_away(f"a frame of peer {peer}", str(error))

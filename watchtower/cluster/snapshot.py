@@ -24,7 +24,7 @@ SNAPSHOT: Final = "snapshot"
 SNAPSHOT_NEW: Final = "snapshot.new"
 SNAPSHOT_PREVIOUS: Final = "snapshot.previous"
 SNAPSHOT_BYTES_MAX: Final = 64 * 2**20
-"""A longer snapshot is not taken from a peer; the state itself stays far below (8 MiB)."""
+"""A longer snapshot is not taken from a peer; ten thousand services that all fail make a quarter of it."""
 FORMAT: Final = 1
 
 _MAGIC: Final = b"watchtower-snapshot"

@@ -342,6 +342,7 @@ def open_folder(storage_path: str, peer: str) -> Folder:
     try:
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
+        FolderDisk(path.parent).sync_folder()
         return Folder(FolderDisk(path), _locked(path / "lock"))
     except OSError as error:
         raise ClusterError(
