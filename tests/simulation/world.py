@@ -36,7 +36,7 @@ from watchtower.probes.selfdoubt import STEP_REMEMBERED_S
 RESTART_S: Final = 1.0
 """Whoever supervises a process starts it again after this."""
 LOOK_S: Final = 1.0
-PART_BYTES: Final = 4_096
+PART_BYTES: Final = 700
 BOOT_S: Final = 5_000.0
 
 
