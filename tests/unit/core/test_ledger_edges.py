@@ -24,18 +24,22 @@ def reported() -> Book:
 
 
 def test_a_join_begins_a_row() -> None:
-    """A join keeps nothing of the earlier life, and writes down who came and when."""
+    """Of the earlier life a join keeps the members it had confirmed, and writes down who came and when."""
     book = reported()
     book.must("b", c.Join(boot_id="new", version="2", command_version=7, at_wall=WALL + 9))
-    row = PeerRow(session=2, boot_id="new", version="2", command_version=7, joined_wall=WALL + 9)
+    row = PeerRow(
+        session=2, boot_id="new", version="2", command_version=7, joined_wall=WALL + 9, members_gen=1
+    )
     assert book.state.row("b") == row
 
 
 def test_gone_keeps_who_it_was_and_nothing_it_said() -> None:
-    """A peer declared gone has another session and no word left; its version and times stay to be seen."""
+    """A peer declared gone has another session and no vote left; what it confirmed and its times stay."""
     book = reported()
     book.must("a", c.Gone(epoch=1, peer="b", peer_session=1))
-    row = PeerRow(session=2, version="1", command_version=1, joined_wall=WALL, reported_wall=WALL)
+    row = PeerRow(
+        session=2, version="1", command_version=1, joined_wall=WALL, reported_wall=WALL, members_gen=1
+    )
     assert book.state.row("b") == row
 
 
