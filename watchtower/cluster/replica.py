@@ -21,6 +21,7 @@ from watchtower.core.commands import Answer, Entry, NewerVersion
 from watchtower.core.model import Checkpoint, State
 
 _log = logging.getLogger(__name__)
+_ordered: Final = msgspec.json.Encoder(order="deterministic")
 
 _REGULAR: Final = b"\0"
 """pysyncobj's first byte of a command that is applied; a no-op has another."""
@@ -106,5 +107,7 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
 
 def hash_of(state: State) -> str:
     """The same for equal states, whatever the order in which they came about."""
-    plain = msgspec.to_builtins(state, str_keys=True)
-    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()[:16]
+    # Incidents are keyed by numbers, which msgspec does not put in order; everything else is keyed by text.
+    digest = hashlib.sha256(_ordered.encode(msgspec.structs.replace(state, incidents={})))
+    digest.update(_ordered.encode(sorted(state.incidents.items())))
+    return digest.hexdigest()[:16]
