@@ -19,8 +19,7 @@ from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.core.settings import Settings
 
 if TYPE_CHECKING:  # the cluster folder takes a third of a second
-    from watchtower.cluster.identity import disk_name
-from watchtower.cluster.offline import Begun
+    from watchtower.cluster.offline import Begun
 
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -156,4 +155,6 @@ def _tell_begun(settings: Settings, begun: Begun, *, as_json: bool) -> None:
 
 
 def _new_id() -> str:
+    from watchtower.cluster.identity import disk_name  # noqa: PLC0415 - only a peer needs it
+
     return disk_name(time.time(), secrets.token_hex(8))
