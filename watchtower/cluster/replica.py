@@ -92,7 +92,7 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
         for command in log:
             with suppress(Exception):  # what fails when it is applied changes nothing then either
                 if command[:1] == _REGULAR:
-                    state, _ = self.apply(state, commands.decode(command[1:].decode()))
+                    state, _ = ledger.apply(state, commands.decode(command[1:].decode()))
         return state
 
     def _check(self) -> None:
