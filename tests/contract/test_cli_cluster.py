@@ -5,29 +5,13 @@ Behind it is a made-up cluster; tests/cluster does the same to real processes.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.cli_support import watchtower
-from support.web_support import ADMIN, READ, World, serving, world
-
-Done = subprocess.CompletedProcess[str]
-
-
-def asked(made: World, *calls: Callable[[str], tuple[str, ...]]) -> list[Done]:
-    """The ends of calls that are given the address of a peer with this picture."""
-
-    async def ask() -> list[Done]:
-        async with serving(made) as (server, _):
-            url = f"http://127.0.0.1:{server.port}"
-            return [await asyncio.to_thread(watchtower, *call(url)) for call in calls]
-
-    return asyncio.run(ask())
+from support.cli_support import asked, watchtower
+from support.web_support import ADMIN, READ, world
 
 
 def test_who_leads_is_told_and_nobody_is_an_error() -> None:

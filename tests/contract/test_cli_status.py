@@ -5,30 +5,15 @@ What the documents say is the web shell's; here stands what a person and Nagios 
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-from collections.abc import Callable
 
 import pytest
-from support.cli_support import watchtower
-from support.web_support import READ, World, http_service, serving, world
+from support.cli_support import asked, watchtower
+from support.web_support import READ, World, http_service, world
 
 from watchtower.core.model import Level, Opinion
 
-Done = subprocess.CompletedProcess[str]
 NOBODY = "http://127.0.0.1:1"
-
-
-def asked(made: World, *calls: Callable[[str], tuple[str, ...]]) -> list[Done]:
-    """The ends of calls that are given the address of a peer with this picture."""
-
-    async def ask() -> list[Done]:
-        async with serving(made) as (server, _):
-            url = f"http://127.0.0.1:{server.port}"
-            return [await asyncio.to_thread(watchtower, *call(url)) for call in calls]
-
-    return asyncio.run(ask())
 
 
 def troubled() -> World:

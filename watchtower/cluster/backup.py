@@ -7,23 +7,23 @@ peer begins a new one.
 
 from __future__ import annotations
 
-import zlib
 from typing import Final
 
 import msgspec
 
+from watchtower.cluster.snapshot import first_line
 from watchtower.core.model import State
 from watchtower.errors import ClusterError
 
 _MAGIC: Final = b"watchtower-backup"
-_FORMAT: Final = b"1"
+_FORMAT: Final = 1
 BYTES_MAX: Final = 64 * 2**20
 
 
 def encode(state: State) -> bytes:
     """The bytes of a backup of `state`."""
     body = msgspec.json.encode(state)
-    return _header(body) + b"\n" + body
+    return first_line(_MAGIC, _FORMAT, body) + b"\n" + body
 
 
 def decode(raw: bytes) -> State:
@@ -31,15 +31,11 @@ def decode(raw: bytes) -> State:
     header, _, body = raw.partition(b"\n")
     if not header[:64].startswith(_MAGIC + b" "):
         raise ClusterError("this is no watchtower backup")
-    if header.split(b" ")[1] != _FORMAT:
+    if header.split(b" ")[1] != b"%d" % _FORMAT:
         raise ClusterError("this backup was written by a newer watchtower: use that version to restore it")
-    if header != _header(body):
+    if header != first_line(_MAGIC, _FORMAT, body):
         raise ClusterError("this backup is damaged: its checksum does not match; use another one")
     try:
         return msgspec.json.decode(body, type=State)
     except msgspec.DecodeError as error:
         raise ClusterError(f"this backup does not fit this version of watchtower: {error}") from error
-
-
-def _header(body: bytes) -> bytes:
-    return b" ".join((_MAGIC, _FORMAT, b"%08x" % zlib.crc32(body), b"%d" % len(body)))

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import Message
 from watchtower.cluster.inside import now_s
 from watchtower.cluster.library import Consensus
-from watchtower.cluster.matching import term_at
+from watchtower.cluster.matching import changes_members, term_at
 from watchtower.cluster.prevote import Tail
-from watchtower.cluster.replica import Replica
-from watchtower.cluster.storage import EMPTY, Storage
-from watchtower.cluster.transport import RESIZE
-from watchtower.core.commands import Answer
+from watchtower.cluster.replica import Replica, after
+from watchtower.cluster.storage import EMPTY, WITHOUT_OTHERS, Storage
+from watchtower.core.commands import Answer, NewerVersion
 from watchtower.core.model import ClusterStatus
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Settings
@@ -76,7 +76,6 @@ class Engine:
         self._errors = 0
         self.rejected = 0
         self.status = ClusterStatus()
-        self.ticks = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -98,8 +97,7 @@ class Engine:
         reason = self._storage.journal.quarantine
         if reason not in ("", EMPTY):
             raise ClusterError(
-                f"{reason}, and the cluster has no other member to copy from: restore a backup "
-                "(`watchtower cluster restore`), or begin with what is left (`watchtower cluster rescue`)"
+                f"{reason}, and the cluster has no other member to copy from: {WITHOUT_OTHERS}"
             )
 
     def _raise_if_halted(self) -> None:
@@ -124,7 +122,6 @@ class Engine:
         except Exception:  # noqa: BLE001 - the root of a tick: pysyncobj goes on with the next one
             self._failed()
             return False
-        self.ticks += 1
         self.status = self._look()
         return True
 
@@ -211,8 +208,13 @@ class Engine:
         inside = self._consensus.inside
         index = max(inside.applied_index, inside.log[0][1])
         ahead = [command for command, at, _ in inside.log if at > index]
-        if any(RESIZE in command for command in ahead):
-            self._remembered = (inside.tail, self.replica.foretell(ahead).members)
+        if not changes_members(ahead):
+            return
+        state = self.replica.state
+        for command in ahead:
+            with suppress(NewerVersion):  # the replica stops there once it is committed
+                state = after(state, command)
+        self._remembered = (inside.tail, state.members)
 
     def _follow_members(self) -> None:
         """Raft's members are the ledger's, once it has any; what the file names counts until then."""

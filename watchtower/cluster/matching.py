@@ -6,9 +6,13 @@ and so is everything before them (Raft's log matching property).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from watchtower.cluster.frames import LogEntry, Message
+
+_RESIZE: Final = b'"type":"resize"'
+"""What only a command that changes the members holds (core/commands.py)."""
 
 
 def without_known(log: Sequence[LogEntry], message: Message) -> Message:
@@ -41,6 +45,11 @@ def heartbeat(message: Message, verified: int, committed: int) -> Message:
 def acknowledgement(verified: int) -> Message:
     """To a leader: we hold everything up to `verified`."""
     return {"type": "next_node_idx", "next_node_idx": verified + 1, "reset": False, "success": True}
+
+
+def changes_members(commands: Iterable[bytes]) -> bool:
+    """True when one of the commands may change who the members are."""
+    return any(_RESIZE in command for command in commands)
 
 
 def term_at(log: Sequence[LogEntry], index: int) -> int | None:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from watchtower.cluster import backup
@@ -23,9 +22,10 @@ from watchtower.cluster.disk import Disk, reason
 from watchtower.cluster.identity import IDENTITY
 from watchtower.cluster.journal import Journal
 from watchtower.cluster.journal_file import JOURNAL, JOURNAL_PREVIOUS, Head, LogEntry, Reading
+from watchtower.cluster.replica import after
 from watchtower.cluster.snapshot import SNAPSHOT, SNAPSHOT_PREVIOUS, Content, SnapshotStore, encode
 from watchtower.cluster.storage import EMPTY, Folder, Storage, open_folder
-from watchtower.core import commands, ledger, membership
+from watchtower.core import membership
 from watchtower.core.commands import NewerVersion, Resize
 from watchtower.core.model import COMMAND_VERSION, State
 from watchtower.core.settings import Settings
@@ -191,19 +191,11 @@ def _keep(disk: Disk, suffix: str) -> tuple[str, ...]:
 
 def _replayed(state: State, entries: Sequence[LogEntry]) -> State:
     """The state after all `entries`, as a replica would apply them. Raises ClusterError for newer ones."""
-    for command, index, _ in entries:
-        if command[:1] == _NO_OP:
-            continue
+    for command, _, _ in entries:
         try:
-            entry = commands.decode(command[1:].decode("utf-8", "replace"))
+            state = after(state, command)
         except NewerVersion as newer:
             raise ClusterError(f"{newer}: rescue with the version of watchtower that wrote it") from newer
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        try:
-            state, _ = ledger.apply(state, entry)
-        except Exception:  # noqa: BLE001 - a replica takes an entry that cannot be applied for a no-op, too
-            _log.exception("Applying entry %d failed; it is a no-op.", index)
     return state
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -86,15 +85,6 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
         self._check()
         return answer
 
-    def foretell(self, log: Iterable[bytes]) -> State:
-        """The state if these commands of the log were applied too; nothing is changed."""
-        state = self.state
-        for command in log:
-            with suppress(Exception):  # what fails when it is applied changes nothing then either
-                if command[:1] == _REGULAR:
-                    state, _ = ledger.apply(state, commands.decode(command[1:].decode()))
-        return state
-
     def _check(self) -> None:
         if self.state.entries % CHECK_EVERY:
             return
@@ -103,6 +93,25 @@ class Replica(SyncObjConsumer):  # type: ignore[misc] # pysyncobj is untyped
         except Exception:  # noqa: BLE001 - still the root of applying: peers then have nothing to compare
             self.failures += 1
             _log.exception("The state at entry %d could not be hashed.", self.state.entries)
+
+
+def after(state: State, command: bytes) -> State:
+    """The state after one command of the log, as a replica applies it. Raises NewerVersion.
+
+    What is no entry, and what fails when it is applied, changes nothing.
+    """
+    text = command[1:].decode("utf-8", "replace")
+    if command[:1] != _REGULAR or len(text) > commands.ENTRY_BYTES_MAX:
+        return state
+    try:
+        entry = commands.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return state
+    try:
+        return ledger.apply(state, entry)[0]
+    except Exception:  # noqa: BLE001 - a replica, too, takes what cannot be applied for a no-op
+        _log.exception("Applying a %s of %s failed; it is a no-op.", type(entry.command).__name__, entry.by)
+        return state
 
 
 def hash_of(state: State) -> str:

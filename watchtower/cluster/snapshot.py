@@ -90,7 +90,7 @@ def encode(content: Content) -> bytes:
     """The bytes of a snapshot file."""
     # Not sorted: a restored state must iterate like the one that was never written.
     body = msgspec.json.encode(content)
-    return _first_line(body) + b"\n" + body
+    return first_line(_MAGIC, FORMAT, body) + b"\n" + body
 
 
 def decode(raw: bytes, cluster: str) -> Content:
@@ -100,7 +100,7 @@ def decode(raw: bytes, cluster: str) -> Content:
     """
     first, newline, _ = raw[:_FIRST_LINE_MAX].partition(b"\n")
     body = memoryview(raw)[len(first) + 1 :]
-    if not newline or first != _first_line(body):
+    if not newline or first != first_line(_MAGIC, FORMAT, body):
         _refuse(raw, first)
     try:
         content = msgspec.json.decode(body, type=Content)
@@ -114,8 +114,9 @@ def decode(raw: bytes, cluster: str) -> Content:
     return content
 
 
-def _first_line(body: bytes | memoryview) -> bytes:
-    return b" ".join((_MAGIC, b"%d" % FORMAT, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
+def first_line(magic: bytes, version: int, body: bytes | memoryview) -> bytes:
+    """The line before a checked file's `body`: what it is, its format, CRC-32 and length."""
+    return b" ".join((magic, b"%d" % version, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
 
 
 def _refuse(raw: bytes, first: bytes) -> None:

@@ -39,6 +39,11 @@ from watchtower.cluster.snapshot import SNAPSHOT, SNAPSHOT_NEW, SNAPSHOT_PREVIOU
 from watchtower.errors import ClusterError
 
 EMPTY: Final = "its data folder is empty"
+WITHOUT_OTHERS: Final = (
+    "restore a backup (`watchtower cluster restore`), "
+    "or begin with what is left (`watchtower cluster rescue`)"
+)
+"""What to do about damage when nobody can refill this peer."""
 
 _COPY: Final = "copy.new"
 _OURS: Final = (IDENTITY, JOURNAL, JOURNAL_PREVIOUS, SNAPSHOT, SNAPSHOT_PREVIOUS)
@@ -170,8 +175,7 @@ class Storage:
         said = self._said()
         if self._alone:
             raise ClusterError(
-                f"{said} (in {self._disk.place}), and there is no other peer to copy from: restore a backup "
-                "(`watchtower cluster restore`), or begin with what is left (`watchtower cluster rescue`)"
+                f"{said} (in {self._disk.place}), and there is no other peer to copy from: {WITHOUT_OTHERS}"
             )
         best = content
         self._set_aside(JOURNAL)

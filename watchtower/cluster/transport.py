@@ -22,7 +22,7 @@ from watchtower.cluster.frames import Message
 from watchtower.cluster.greeting import Greeting
 from watchtower.cluster.inside import Inside, now_s
 from watchtower.cluster.journal import Journal
-from watchtower.cluster.matching import acknowledgement, heartbeat, term_at, without_known
+from watchtower.cluster.matching import acknowledgement, changes_members, heartbeat, term_at, without_known
 from watchtower.cluster.prevote import Ballot, PreVote, Tail
 from watchtower.cluster.quarantine import Hello, Quarantine
 from watchtower.core.model import State
@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 _PROMISES: Final = ("next_node_idx", "request_vote", "response_vote")
 """Messages that others count on: what they tell must be on our disk first."""
 _VOTES: Final = ("request_vote", "response_vote", "pre_vote", "pre_vote_answer")
-RESIZE: Final = b'"type":"resize"'
-"""What only a command that changes the members holds (core/commands.py)."""
 _NOBODY: Final = "-"
 """Whom a peer without memory has voted for in the term it comes back in: so it votes for no one."""
 
@@ -338,7 +336,7 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
     def _is_resizing(self) -> bool:
         """True when the log holds a change of the members that is not applied here yet."""
         log, applied = self._inside.log, self._inside.applied_index
-        return any(RESIZE in command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
+        return changes_members(command for command, _, _ in log[max(0, applied + 1 - log[0][1]) :])
 
     def _on_hello(self, peer: str, message: Message) -> None:
         hello = convert({key: value for key, value in message.items() if key != "type"}, Hello)

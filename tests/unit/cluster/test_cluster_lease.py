@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from itertools import count
 from typing import Any
 
@@ -10,17 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.lease_walk import World, at
 
 from watchtower.cluster.lease import Lease, Proposal
 from watchtower.core import ledger
 from watchtower.core.commands import ClaimLease, Command, Entry, Found, Join, Release, Renew
-from watchtower.core.model import Instant, State
+from watchtower.core.model import State
 from watchtower.core.settings import Timing
-
-
-def at(boot: float) -> Instant:
-    """An instant by its boot clock."""
-    return Instant(wall=0.0, boot=boot)
 
 
 class Ideal:
@@ -280,101 +275,6 @@ def test_a_holder_that_ran_out_renews_in_its_epoch() -> None:
 
 
 # ---- random schedules
-
-
-class Contender:
-    """A peer with a clock of its own rate, its own prefix of the log, and a Lease."""
-
-    def __init__(self, name: str, rate: float, drift: float, timing: Timing) -> None:
-        self.name = name
-        self.rate = rate
-        self.drift = drift
-        self.timing = timing
-        self.boot(session=0)
-
-    def boot(self, session: int) -> None:
-        """Start a process: it forgets all but the log."""
-        self.lease = Lease(self.name, self.timing, self.drift)
-        self.session = session
-        self.applied, self.state = 0, State()
-
-    def apply(self, log: list[Entry], upto: int, real: float) -> None:
-        """Apply a further part of the log, entry by entry."""
-        while self.applied < upto:
-            self.state, _ = ledger.apply(self.state, log[self.applied])
-            self.applied += 1
-        self.lease.observe(self.state, at(real * self.rate))
-
-    def in_office(self, real: float) -> bool:
-        """Whether it believes to be alerter at real time `real`."""
-        return self.lease.in_office(at(real * self.rate))
-
-
-class World:
-    """Three contenders over one log, with a network that delays, reorders, loses and doubles proposals."""
-
-    def __init__(self, seed: int, drift: float) -> None:
-        self.dice = random.Random(seed)  # noqa: S311 - schedules are to be repeatable, not secret
-        rates = (0.8, 1.0, 1.2)
-        self.peers = {
-            name: Contender(name, self.dice.choice(rates), drift, Timing(margin_s=0.0)) for name in "abc"
-        }
-        self.log: list[Entry] = []
-        self.flying: list[Entry] = []
-        self.numbers = count(1)
-        self.real = 100.0
-        self.write("a", Found(cluster="t", members=tuple(self.peers), at_wall=0.0), self.log)
-        for name in self.peers:
-            self.join(name)
-
-    def write(self, by: str, command: Command, where: list[Entry]) -> None:
-        """Put a command of `by` into the log or the network."""
-        session = self.peers[by].session
-        where.append(Entry(v=1, by=by, boot="x", seq=next(self.numbers), session=session, command=command))
-
-    def join(self, name: str) -> None:
-        """Restart a peer: a new session, nothing remembered."""
-        boot_id = f"boot{next(self.numbers)}"
-        self.write(name, Join(boot_id=boot_id, version="0", command_version=1, at_wall=0.0), self.log)
-        self.peers[name].boot(self.peers[name].session + 1)
-
-    def step(self, peer: Contender) -> None:
-        """A peer applies some of the log and proposes what its lease says."""
-        peer.apply(self.log, self.dice.randint(peer.applied, len(self.log)), self.real)
-        command = peer.lease.step(
-            peer.state,
-            peer.session if peer.state.row(peer.name).session == peer.session else 0,
-            at(self.real * peer.rate),
-            may_claim="unwell" if self.dice.random() < 0.05 else "",
-            new_id=lambda: f"id{next(self.numbers)}",
-        )
-        if command is not None:
-            self.write(peer.name, command, self.flying)
-
-    def deliver(self) -> None:
-        """One proposal reaches the log, perhaps not for the last time; now and then one is lost."""
-        if self.flying:
-            entry = self.dice.choice(self.flying)
-            if self.dice.random() < 0.9:
-                self.log.append(entry)
-            if self.dice.random() < 0.8:
-                self.flying.remove(entry)
-
-    def turn(self) -> int:
-        """Let one thing happen; how many peers are in office then."""
-        peer = self.peers[self.dice.choice("abc")]
-        act = self.dice.random()
-        if act < 0.35:
-            self.real += self.dice.choice((0.05, 0.2, 0.7, 1.5))
-        elif act < 0.65:
-            self.step(peer)
-        elif act < 0.86:
-            self.deliver()
-        elif act < 0.98:
-            peer.apply(self.log, len(self.log), self.real)
-        else:
-            self.join(peer.name)
-        return sum(each.in_office(self.real) for each in self.peers.values())
 
 
 def holders_at_once(seed: int, drift: float) -> int:
