@@ -87,6 +87,7 @@ def test_a_drained_peer_hands_over_and_comes_back(well: Operated, sink: HttpSink
     well.stop(chosen)
     well.start(chosen)
     well.wait_ready(chosen)
+    wait_for(lambda: len(well.fit(chosen)) > 1, 30, f"another peer that {chosen} has heard of")
     well.must("drain", "--for", "10m", peer=chosen, name=True)
     well.must("drain", "--undo", peer=chosen, name=True)
     well.wait_ready(chosen)

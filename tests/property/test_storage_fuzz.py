@@ -193,7 +193,7 @@ def test_claimed_sizes_take_no_memory() -> None:
     """Gigabytes in a length, a hundred thousand nested brackets, a count beyond all records."""
     head = journal_file.read(FILES["journal"], MARK).head
     huge = msgspec.structs.replace(head, count=2**60, generation=2**60)
-    first = records.frame(records.Kind.HEAD, msgspec.json.encode(huge), 21)
+    first = records.frame(records.Kind.HEAD, msgspec.json.encode(huge), 21, journal_file._HEAD_SALT)
     claims = [
         FILES["journal"][:21] + first + b"\xff" * 4000,
         FILES["journal"] + b"\xff" * 4000,

@@ -113,6 +113,8 @@ class History:
         """(life, delivery id) of searches that a channel did not answer."""
         self.asked: list[tuple[float, str, str, float]] = []
         """A channel asked to wait: when, which life, for which delivery, for how long."""
+        self.members: tuple[str, ...] = ()
+        """Of the cluster, after the newest entry that anybody has applied."""
         self.terms = 0
         self.slower_s = 0.0
         """By how much longer than in life detection may take, because the loops look less often."""
@@ -174,6 +176,8 @@ class History:
 
         def apply(state: State, entry: Entry) -> tuple[State, Answer]:
             after, answer = ledger.apply(state, entry)
+            if after.entries not in self.log:
+                self.members = after.members
             self.applied(life, after.entries, entry, ok=answer.ok)
             return after, answer
 

@@ -160,9 +160,9 @@ class HostActs(StageHand):
 
     def resize(self, fault: Fault, who: tuple[str, ...]) -> str:
         """The cluster does without a peer, and takes it back later; with `much` its disk is wiped between."""
-        members, newest = self._members(), self._stage.newest()
+        members = self._members()
         is_whole = len(members) == len(self._stage.peers)
-        if newest is None or not is_whole or any(one.is_without_memory for one in self._stage.hosts.values()):
+        if not is_whole or any(one.is_forgetful for one in self._stage.hosts.values()):
             return "not all peers are members that remember"
         host = self._host(who)
         self._propose_members(tuple(name for name in members if name != host.name), not_by=host.name)
@@ -172,8 +172,7 @@ class HostActs(StageHand):
         return ""
 
     def _members(self) -> tuple[str, ...]:
-        newest = self._stage.newest()
-        return newest.state.members if newest is not None else ()
+        return self._stage.history.members
 
     def _propose_members(self, members: tuple[str, ...], not_by: str) -> None:
         lives = [host.life for host in self._stage.hosts.values() if host.life is not None]
@@ -265,12 +264,11 @@ class HostActs(StageHand):
         return ""
 
     def _would_forget(self, host: Host) -> str:
-        members = self._members() or self._stage.peers
-        if host.name not in members:
-            return "it is no member just now"
-        others = [one for one in self._stage.hosts.values() if one is not host and one.name in members]
-        forgetful, most = sum(one.is_without_memory for one in others), (len(members) - 1) // 2
-        return "too many peers would be without memory" if forgetful >= most else ""
+        members, peers = self._members(), self._stage.peers
+        if members and len(members) < len(peers):
+            return "the cluster is being resized"
+        forgetful = sum(one.is_forgetful for one in self._stage.hosts.values() if one is not host)
+        return "too many peers would be without memory" if forgetful >= (len(peers) - 1) // 2 else ""
 
     def compact(self, fault: Fault, who: tuple[str, ...]) -> str:
         """The log is compacted now."""

@@ -56,6 +56,11 @@ class Host:
         self.reference_holds = True
         disk.on_sync = self._synced
 
+    @property
+    def is_forgetful(self) -> bool:
+        """True while what this host once acknowledged may be gone, or while its peer waits to be refilled."""
+        return self.is_without_memory or bool(self.life and self.life.raft.status.quarantine)
+
     def _synced(self) -> None:
         if self.slow_s and self.life is not None:
             self.life.raft.clock.pass_time(self.slow_s)

@@ -75,6 +75,12 @@ class Operated(Cluster):
         doc = self.get(peer, "/api/v1/cluster")
         return list(doc["members"]) if isinstance(doc, dict) and "members" in doc else []
 
+    def fit(self, peer: str) -> list[str]:
+        """The peers that `peer` takes for fit to judge and to alert."""
+        doc = self.get(peer, "/api/v1/peers")
+        rows = doc["peers"] if isinstance(doc, dict) else doc
+        return [row["name"] for row in rows or [] if row["eligible"]]
+
     def why_not_ready(self, peer: str) -> str:
         """What `/readyz` says; "" when it is ready or does not answer."""
         doc = self.get(peer, "/readyz")

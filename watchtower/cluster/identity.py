@@ -47,16 +47,26 @@ def decode(raw: bytes) -> Identity:
     """What the file says. Raises DamageError, or ClusterError when another version of watchtower wrote it."""
     try:
         version = msgspec.json.decode(raw, type=_Format).format
-        if version < FORMAT:
-            raise ClusterError(OLD)
-        if version > FORMAT:
-            raise ClusterError(f"has format {version}, this watchtower knows format {FORMAT}")
+        if version != FORMAT and not _is_ours_but_for_its_format(raw):
+            raise ClusterError(
+                OLD if version < FORMAT else f"has format {version}, this watchtower knows format {FORMAT}"
+            )
         identity = msgspec.json.decode(raw, type=Identity)
     except BAD_JSON as error:
         raise DamageError(f"is damaged ({error})") from error
     if identity != identity.checked():
         raise DamageError("is damaged: its checksum does not match")
     return identity
+
+
+def _is_ours_but_for_its_format(raw: bytes) -> bool:
+    """True when it is the number of the format that has rotted: the checksum covers ours."""
+    try:
+        identity = msgspec.json.decode(raw, type=Identity)
+    except BAD_JSON:
+        return False
+    ours = msgspec.structs.replace(identity, format=FORMAT)
+    return ours == ours.checked()
 
 
 def disk_name(made_wall: float, unique: str) -> str:

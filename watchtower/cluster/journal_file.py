@@ -32,6 +32,8 @@ OLD: Final = (
 
 _MAGIC: Final = b"watchtower-journal "
 _FIRST_LINE: Final = _MAGIC + b"%d\n" % FORMAT
+_HEAD_SALT: Final = zlib.crc32(_FIRST_LINE)
+"""The head's checksum covers the first line: so a rotten format is told from another version's."""
 _FIRST_LINE_MAX: Final = 64
 _OLD_MAGIC: Final = b"PYSYNCOBJ\0"
 _ENTRY: Final = struct.Struct("<QQ")
@@ -125,7 +127,7 @@ def image(reading: Reading, generation: int) -> tuple[bytes, Head, int]:
     ]
     head = msgspec.structs.replace(reading.head, generation=generation, count=len(body))
     raw = bytearray(_FIRST_LINE)
-    first = records.frame(Kind.HEAD, msgspec.json.encode(head), len(raw))
+    first = records.frame(Kind.HEAD, msgspec.json.encode(head), len(raw), _HEAD_SALT)
     salt = records.checksum_of(first)
     raw += first
     for kind, payload in body:
@@ -157,7 +159,7 @@ def read(raw: bytes, mark: Mark) -> Reading:
     version of watchtower wrote it.
     """
     at = _begin(raw)
-    record = records.record_at(raw, at)
+    record = records.record_at(raw, at, _HEAD_SALT)
     if record is None or record.kind != Kind.HEAD:
         raise DamageError("is damaged in its first record")
     salt = records.checksum_of(raw[at : record.end])
@@ -183,9 +185,12 @@ def _begin(raw: bytes) -> int:
     version = line.removeprefix(_MAGIC)
     if version == line or not newline or not version.isdigit():
         raise DamageError("is no journal of watchtower")
+    begin = len(line) + 1
     if int(version) != FORMAT:
+        if records.record_at(raw, begin, _HEAD_SALT) is not None:
+            raise DamageError("is damaged in its first line")
         raise ClusterError(f"has format {int(version)}, this watchtower knows format {FORMAT}")
-    return len(line) + 1
+    return begin
 
 
 def _synced_size(head: Head, mark: Mark) -> int:

@@ -101,7 +101,7 @@ def decode(raw: bytes, cluster: str) -> Content:
     first, newline, _ = raw[:_FIRST_LINE_MAX].partition(b"\n")
     body = memoryview(raw)[len(first) + 1 :]
     if not newline or first != first_line(_MAGIC, FORMAT, body):
-        _refuse(raw, first)
+        _refuse(raw, first, body)
     try:
         content = msgspec.json.decode(body, type=Content)
     except BAD_JSON as error:
@@ -115,17 +115,19 @@ def decode(raw: bytes, cluster: str) -> Content:
 
 
 def first_line(magic: bytes, version: int, body: bytes | memoryview) -> bytes:
-    """The line before a checked file's `body`: what it is, its format, CRC-32 and length."""
-    return b" ".join((magic, b"%d" % version, b"%08x" % zlib.crc32(body), b"%d" % len(body)))
+    """The line before a checked file's `body`: what it is, its format, CRC-32 of both, and length."""
+    checksum = zlib.crc32(body, zlib.crc32(b"%s %d" % (magic, version)))
+    return b" ".join((magic, b"%d" % version, b"%08x" % checksum, b"%d" % len(body)))
 
 
-def _refuse(raw: bytes, first: bytes) -> None:
+def _refuse(raw: bytes, first: bytes, body: memoryview) -> None:
     """Raise what is wrong with a snapshot whose first line does not fit."""
     words = first.split(b" ")
     if not raw:
         raise DamageError("is empty")
     if words[0] != _MAGIC or len(words) != 4:
         raise DamageError("is no snapshot of watchtower")
-    if words[1].isdigit() and int(words[1]) != FORMAT:
+    is_ours = words[2:] == first_line(_MAGIC, FORMAT, body).split(b" ")[2:]
+    if words[1].isdigit() and int(words[1]) != FORMAT and not is_ours:
         raise ClusterError(f"has format {int(words[1])}, this watchtower knows format {FORMAT}")
     raise DamageError("is damaged: its checksum does not match")

@@ -220,11 +220,8 @@ def flipped(raw: bytes, place: int) -> bytes:
         (lambda _: b"", DamageError, "is empty"),
         (lambda _: b"x" * 200, DamageError, "is no journal of watchtower"),
         (lambda raw: bytes(len(raw)), DamageError, "is no journal of watchtower"),
-        (
-            lambda raw: raw.replace(b"journal 1", b"journal 2", 1),
-            ClusterError,
-            "has format 2.*knows format 1",
-        ),
+        (lambda raw: raw.replace(b"journal 1", b"journal 2", 1), DamageError, "damaged in its first line"),
+        (lambda _: b"watchtower-journal 2\n" + bytes(90), ClusterError, "has format 2.*knows format 1"),
         (lambda raw: raw.replace(b"journal 1", b"journal x", 1), DamageError, "is no journal"),
         (lambda raw: raw[:40], DamageError, "damaged in its first record"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from support.storage_support import (
     used_disk,
 )
 
-from watchtower.cluster import journal_file
+from watchtower.cluster import identity, journal_file, snapshot
 from watchtower.cluster.storage import Storage, open_folder
 from watchtower.errors import ClusterError
 
@@ -113,21 +114,47 @@ def test_a_folder_from_before_the_first_release_is_refused() -> None:
         open_storage(disk)
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("journal", b"journal 1", b"journal 7"),
-        ("snapshot", b"snapshot 1", b"snapshot 7"),
-        ("identity.json", b'"format":2', b'"format":7'),
-    ],
+FORMATS = pytest.mark.parametrize(
+    ("name", "old"),
+    [("journal", b"journal 1"), ("snapshot", b"snapshot 1"), ("identity.json", b'"format":2')],
 )
-def test_a_newer_format_is_refused_by_its_number(name: str, old: bytes, new: bytes) -> None:
+
+
+@FORMATS
+def test_a_newer_format_is_refused_by_its_number(name: str, old: bytes, seven: dict[str, bytes]) -> None:
     """It is no damage: nothing is set aside."""
     disk, _ = used_disk()
-    disk.put(name, disk.content(name).replace(old, new, 1))
+    disk.put(name, seven[name])
     with pytest.raises(ClusterError, match=rf"{name} has format 7, this watchtower knows format \d"):
         open_storage(disk)
     assert not any("damaged" in each for each in disk.names())
+
+
+@pytest.fixture
+def seven(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The files of a watchtower that writes format 7."""
+    line = b"watchtower-journal 7\n"
+    with monkeypatch.context() as newer:
+        newer.setattr(journal_file, "_FIRST_LINE", line)
+        newer.setattr(journal_file, "_HEAD_SALT", zlib.crc32(line))
+        newer.setattr(snapshot, "FORMAT", 7)
+        disk, _ = used_disk()
+    whose = identity.Identity(format=7, cluster=CLUSTER, peer="a", disk_id="d")
+    return {
+        "journal": line + disk.content("journal")[len(line) :],
+        "snapshot": disk.content("snapshot"),
+        "identity.json": identity.encode(whose),
+    }
+
+
+@FORMATS
+@pytest.mark.parametrize("digit", [b"0", b"3", b"9"])
+def test_a_rotten_format_is_damage(name: str, old: bytes, digit: bytes) -> None:
+    """The checksum covers it: one flipped bit must not look like another version's file."""
+    disk, _ = used_disk()
+    disk.put(name, disk.content(name).replace(old, old[:-1] + digit, 1))
+    found = open_storage(disk).findings
+    assert any(f"{name} is damaged" in text for text in found), found
 
 
 # ---- damage
