@@ -80,6 +80,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     cluster = Cluster(settings, boot_id, raft, replica, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
+    lease = Lease(settings.me, settings.cluster.timing)
     courier = Courier(
         settings,
         me=settings.me,
@@ -87,6 +88,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
         submit=cluster.submit,
         new_id=_new_id,
         carrier=ThreadCarrier(),
+        has_lost_office=lease.has_run_out,
     )
     for handler in logging.getLogger().handlers:
         # Whoever logs whatever: what the channels' URLs hold does not leave through a log.
@@ -98,7 +100,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             new_id=_new_id,
             load=load_again,
             cluster=cluster,
-            lease=Lease(settings.me, settings.cluster.timing),
+            lease=lease,
             vantage=vantage,
             scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
             reference=Reference(settings, clock, vantage.note_reference),

@@ -66,7 +66,13 @@ class Log:
             return answer
 
         made_courier = Courier(
-            settings, me, self.clock, submit, lambda: f"{me}-{next(numbers)}", carrier=self.carrier
+            settings,
+            me,
+            self.clock,
+            submit,
+            lambda: f"{me}-{next(numbers)}",
+            carrier=self.carrier,
+            has_lost_office=lambda _: False,
         )
         self.couriers[me] = made_courier
         return made_courier

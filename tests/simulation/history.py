@@ -69,6 +69,8 @@ class Let(Struct, frozen=True, kw_only=True):
     peer: str
     channel: str
     delivery_id: str
+    is_after_office: bool = False
+    """The sender's lease had run out, as far as it could know."""
 
 
 class Spell(Struct, kw_only=True):

@@ -174,8 +174,13 @@ def _own_retry_after() -> tuple[Change, ...]:
     return ((outbox, "_recorded", forgetful),)
 
 
+def _speaks_without_lease() -> tuple[Change, ...]:
+    return ((Lease, "has_run_out", lambda *_: False),)
+
+
 MUTANTS: Final = (
     Broken(name="fence-skipped", says="sends without a last look at its right", changes=_no_fence),
+    Broken(name="lease-is-no-fence", says="sends on after its lease ran out", changes=_speaks_without_lease),
     Broken(name="lease-by-epoch", says="a lease claim compares the epoch only", changes=_lease_by_epoch),
     Broken(
         name="claim-by-epoch", says="its own claim is known by its epoch, not its id", changes=_claim_by_epoch

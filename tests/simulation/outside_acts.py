@@ -54,9 +54,14 @@ class OutsideActs(StageHand):
     def worsen(self, fault: Fault, who: tuple[str, ...]) -> str:
         """A service is slow, fails, and gets better in the same steps."""
         become, time = self._stage.targets.become, self._stage.time
-        become(who[0], "slow")
-        time.after(fault.for_s * 0.35, become, who[0], "refuses")
-        time.after(fault.for_s * 0.7, become, who[0], "slow")
+
+        def step(condition: str) -> None:
+            if not self._is_healed:
+                become(who[0], condition)
+
+        step("slow")
+        time.after(fault.for_s * 0.35, step, "refuses")
+        time.after(fault.for_s * 0.7, step, "slow")
         self._later(fault, become, who[0], "well")
         return ""
 

@@ -136,6 +136,7 @@ class Life:
             submit=self._submit,
             new_id=self._new_id,
             carrier=SimCarrier(self, world.time, random, world.channels),
+            has_lost_office=self.lease.has_run_out,
         )
         self.peer.attach(
             Parts(
@@ -203,6 +204,13 @@ class Life:
             f"{receipt.delivery_id}{marked} ({receipt.mood})"
         )
 
+    def _is_after_office(self) -> bool:
+        """It was in office, that is over, and nothing that it knows says that it gave the office up."""
+        offices = [one for one in self._world.history.offices if one.life == self.id]
+        lease = self.state.lease
+        keeps_it = lease.holder == self.name and not lease.released
+        return bool(offices) and keeps_it and offices[-1].until < self._world.time.now
+
     def let_go(self, channel: str, message: Message) -> None:
         """The first byte of a message leaves."""
         let = Let(
@@ -212,6 +220,7 @@ class Life:
             peer=self.name,
             channel=channel,
             delivery_id=message.delivery_id,
+            is_after_office=self._is_after_office(),
         )
         self._world.history.lets.append(let)
 

@@ -95,9 +95,10 @@ def test_lease_sees_two_alerters(honest: History) -> None:
 
 
 def test_rights_sees_a_message_without_right(honest: History) -> None:
-    """A first byte of a process without a claim, and one after the claim's time."""
+    """A first byte of a process without a claim, after the claim's time, and after the lease's."""
     let, *others = honest.lets
-    for changed in (replace(let, life="x1"), replace(let, boot=let.boot + 11.0)):
+    alike = (replace(let, life="x1"), replace(let, boot=let.boot + 11.0), replace(let, is_after_office=True))
+    for changed in alike:
         assert who_objects(doctored(honest, lets=[changed, *others])) == {"rights"}
 
 

@@ -27,8 +27,8 @@ LATE_ALARM_S = 3.0
 TAKE_OVER_S = 5.0
 """What is due later than this after a fault is no matter of the take-over any more."""
 
-CLAIM_S = 5.5
-"""A claim is a right to begin sending for 5 s (hold 15 s less budget 10 s); the lease is shorter."""
+SILENT_S = 3.5
+"""Who is cut off falls silent when its lease of 3 s has run out; the last byte may take a moment."""
 
 TAKEN_OVER_S = 20.0
 """What was in flight when its sender was hit is taken over, and its lane free again, after so long."""
@@ -268,11 +268,11 @@ class Judge:
         return False
 
     def _said_by_the_cut_off(self) -> Iterator[str]:
-        """Who is cut off from every majority may finish the claim it holds, and say no more."""
+        """Who is cut off from every majority may speak until its lease has run out."""
         for fault in self._faults:
             if not fault.kind.startswith("cut off"):
                 continue
-            since = fault.began_wall + CLAIM_S
+            since = fault.began_wall + SILENT_S
             for lane in self._lanes.values():
                 for one in lane:
                     if one.peer in fault.peers and since < one.at_wall < fault.ended_wall:

@@ -156,6 +156,7 @@ async def _messages(settings: Settings, names: Iterable[str]) -> list[Finding]:
             submit=_no_log,
             new_id=lambda delivery_id=delivery_id: delivery_id,  # type: ignore[misc] # the id is known beforehand
             carrier=carrier,
+            has_lost_office=lambda _: False,
         )
         lines = ("This is a test of the channel. Nothing is wrong, and nothing needs to be done.",)
         refusal = await courier.tell(name, "Test message", lines)

@@ -85,6 +85,14 @@ class Lease:
         """True while this peer is the alerter. Ask right before every act of the office."""
         return now.boot < self.valid_until
 
+    def has_run_out(self, now: Instant) -> bool:
+        """True while the lease still names this peer, as far as it knows, and it is not in office any more.
+
+        So it may be cut off, and somebody else in office: it must fall silent, whatever rights it has left.
+        """
+        row = self._row
+        return row.holder == self._me and not row.released and not self.in_office(now)
+
     def observe(self, state: State, now: Instant) -> None:
         """Note the applied lease; call it on every applied state, or at least before every step."""
         self._row = state.lease

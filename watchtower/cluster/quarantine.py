@@ -59,9 +59,9 @@ class Quarantine:
         return {peer: self._hellos[peer].disk for peer in sorted(self._hellos)}
 
     def names_us(self, peer: str, members_gen: int) -> bool:
-        """True when `peer` knows newer members than those of `members_gen`, and we are among them."""
+        """True when `peer` knows newer members than those of `members_gen`, and both of us are among them."""
         hello = self._hellos.get(peer)
-        return hello is not None and hello.members_gen > members_gen and self._me in hello.members
+        return hello is not None and hello.members_gen > members_gen and {peer, self._me} <= {*hello.members}
 
     @property
     def floor(self) -> int | None:

@@ -279,14 +279,12 @@ class GuardTransport(Transport):  # type: ignore[misc] # pysyncobj is untyped
     def _on_stranger(self, peer: str, message: Message) -> None:
         """Who is no member for us leads nevertheless when it became one without our seeing it.
 
-        So its entries are taken (Raft dissertation, 4.1), if it names us as a member of a newer generation
-        and its log goes on from ours; never a snapshot.
+        So it is followed like any other leader (Raft dissertation, 4.1), snapshots included, if it has
+        applied newer members than we and both of us are among them.
         """
-        if message["type"] != "append_entries" or "prevLogIdx" not in message:
-            return
-        place = message["prevLogIdx"]
-        is_ours = place is not None and term_at(self._inside.log, place) == message["prevLogTerm"]
-        if is_ours and self.quarantine.names_us(peer, self._applied().members_gen):
+        if message["type"] == "append_entries" and self.quarantine.names_us(
+            peer, self._applied().members_gen
+        ):
             self._on_append(self._make_node(peer), message)
 
     def _append(self, node: Node, message: Message) -> None:

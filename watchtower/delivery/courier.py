@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from watchtower.core.commands import Answer, Claim, Settle
-from watchtower.core.model import Outcome, State
+from watchtower.core.model import Instant, Outcome, State
 from watchtower.core.ports import Clock, DeliveryStats, Submit
 from watchtower.core.settings import Channel, Settings
 from watchtower.delivery.carrier import Carrier
@@ -48,6 +48,7 @@ class Courier:
         new_id: Callable[[], str],
         *,
         carrier: Carrier,
+        has_lost_office: Callable[[Instant], bool],
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -55,6 +56,7 @@ class Courier:
         self._new_id = new_id
         self._sender = Sender(me, new_id)
         self._carrier = carrier
+        self._has_lost_office = has_lost_office
         self._state = State()
         self._session = 0
         self._changed = asyncio.Event()
@@ -192,7 +194,9 @@ class Courier:
 
     def _may_send(self, order: Sending) -> bool:
         """Called from a channel's thread: reads only references that are replaced whole."""
-        return self._sender.may_send(self._state, self._session, order, self._clock.now().boot)
+        now = self._clock.now()
+        may = self._sender.may_send(self._state, self._session, order, now.boot)
+        return may and not self._has_lost_office(now)
 
     async def _within(
         self, budget_s: float, channel: Channel, message: Message, recorder: Recorder

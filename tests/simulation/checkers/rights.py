@@ -1,6 +1,7 @@
 """Nothing leaves without a right: each first byte is covered by a granted claim that has not run out.
 
-So an alerter that is cut off, paused or replaced sends nothing after its claim's time, by its own clock.
+So an alerter that is cut off, paused or replaced sends nothing after its lease or its claim's time, by its
+own clock.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def check(history: History, replay: Replay) -> Iterator[str]:
         if not own:
             yield f"{let.at:.2f} {let.life} sends {let.delivery_id} without a claim"
             continue
+        if let.is_after_office:
+            yield f"{let.at:.2f} {let.life} sends {let.delivery_id}, though its lease has run out"
         yield from _late(let, own[-1], began.get((let.life, own[-1].claim_id)))
         later = [one for one in replay.claims if one.id == let.delivery_id and own[-1].at < one.at <= let.at]
         if later:

@@ -7,8 +7,9 @@ from typing import Final
 
 from simulation.history import History
 from simulation.replay import Item, Replay
+from simulation.scene import FALLBACKS
 
-from watchtower.core.model import NoticeKind
+from watchtower.core.model import NoticeKind, Outcome
 
 TELLING_S: Final = 5.0
 """An incident younger than this at the end may still be on its way to people."""
@@ -24,7 +25,11 @@ def check(history: History, replay: Replay) -> Iterator[str]:
         if closed is None and opened.at < history.ended_at - TELLING_S:
             yield from _untold(number, opened.service, items, heard)
         elif closed is not None and closed.at < history.ended_at - TELLING_S:
-            yield from _unended(number, closed.service, [item for item in told if item.incident == number])
+            resolved = {item.id for item in items if item.kind is NoticeKind.RESOLVED}
+            dead = {one.id for one in replay.settles if one.id in resolved and one.outcome is Outcome.DEAD}
+            refused = {item.channel for item in items if item.id in dead}
+            mine = [item for item in told if item.incident == number]
+            yield from _unended(number, closed.service, mine, refused)
 
 
 def _untold(number: int, service: str, items: list[Item], heard: set[tuple[str, str]]) -> Iterator[str]:
@@ -35,10 +40,11 @@ def _untold(number: int, service: str, items: list[Item], heard: set[tuple[str, 
             yield f"incident #{number} of {service} is open, and {channel} never heard of it"
 
 
-def _unended(number: int, service: str, told: list[Item]) -> Iterator[str]:
+def _unended(number: int, service: str, told: list[Item], refused: set[str]) -> Iterator[str]:
     announced = {item.channel for item in told if item.kind is not NoticeKind.RESOLVED}
     resolved = [item for item in told if item.kind is NoticeKind.RESOLVED]
-    # What a channel refuses for good goes to its fallback, which stands for it.
     ended = {name for item in resolved for name in (item.channel, item.instead_of)}
+    # What a channel refuses for good goes to its fallback, which stands for it, and hears it once.
+    ended |= {name for name in refused if FALLBACKS.get(name) in ended}
     for channel in sorted(announced - ended):
         yield f"incident #{number} of {service} is over: {channel} heard that it began, never that it ended"

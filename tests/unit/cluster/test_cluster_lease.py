@@ -74,6 +74,24 @@ class Bench:
         return self.leases[peer].in_office(at(now))
 
 
+def test_a_lease_has_run_out_until_it_is_given_up_or_another_is_known_to_have_it() -> None:
+    """Before it was claimed there was none; then it is a matter of time, and of what this peer knows."""
+    bench = Bench()
+    a = bench.leases["a"]
+    assert not a.has_run_out(at(9.0))
+    bench.hold("a", 10.0)
+    assert [a.has_run_out(at(now)) for now in (10.0, 12.9, 13.0, 99.0)] == [False, False, True, True]
+    assert not bench.leases["b"].has_run_out(at(99.0))
+    bench.see("b", 10.0)
+    bench.hold("b", 30.0)
+    assert a.has_run_out(at(30.0)), "a has not heard of it"
+    bench.see("a", 30.0)
+    assert not a.has_run_out(at(30.0))
+    assert bench.log.append("b", Release(epoch=2))
+    bench.see("b", 31.0)
+    assert not bench.leases["b"].has_run_out(at(99.0)), "given up is not run out"
+
+
 def test_a_free_lease_is_claimed_and_gives_office_from_before_the_proposal() -> None:
     """Office lasts from the applied claim until its start, taken before proposing, plus its length."""
     bench = Bench()

@@ -56,9 +56,16 @@ class Table:
         self.boot = 100.0
         self.hands = Hands()
         self.proposed: list[Command] = []
+        self.has_lost_office = False
         ids = iter(range(1_000))
         self.courier = Courier(
-            settings(service("web")), "a", self, self.submit, lambda: f"id-{next(ids)}", carrier=self.hands
+            settings(service("web")),
+            "a",
+            self,
+            self.submit,
+            lambda: f"id-{next(ids)}",
+            carrier=self.hands,
+            has_lost_office=lambda _: self.has_lost_office,
         )
 
     def now(self) -> Instant:
@@ -125,11 +132,15 @@ def test_nothing_is_settled_before_the_send_has_ended() -> None:
 
 
 def test_the_carriers_fence_is_the_senders() -> None:
-    """Asked right before the first byte: refused after the right ran out, and once another has the claim."""
+    """Asked right before the first byte: refused after the right ran out, and once another has the claim.
 
-    async def scenario(*, is_taken: bool, late_s: float) -> None:
+    And once the lease of this peer has run out, whatever rights it has left.
+    """
+
+    async def scenario(*, is_taken: bool, late_s: float, has_lost_office: bool = False) -> None:
         async with working() as table:
             ((_, recorder, _),) = table.hands.posts
+            table.has_lost_office = has_lost_office
             if is_taken:
                 (item,) = table.book.items(1)
                 table.book.assign(item, "b")
@@ -143,6 +154,8 @@ def test_the_carriers_fence_is_the_senders() -> None:
         asyncio.run(scenario(is_taken=False, late_s=HOLD_S - BUDGET_S + 0.1))
     with pytest.raises(Fenced):
         asyncio.run(scenario(is_taken=True, late_s=0.0))
+    with pytest.raises(Fenced):
+        asyncio.run(scenario(is_taken=False, late_s=0.0, has_lost_office=True))
 
 
 @pytest.mark.parametrize(("trace", "copies"), [(Trace.PRESENT, 1), (Trace.ABSENT, 2), (Trace.UNKNOWN, 2)])
