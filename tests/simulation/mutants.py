@@ -28,7 +28,7 @@ from watchtower.delivery.witness import Ending
 
 
 def _no_fence() -> tuple[Change, ...]:
-    return ((Sender, "may_send", lambda *_: True),)
+    return ((Courier, "_may_send", lambda *_: True),)
 
 
 def _lease_by_epoch() -> tuple[Change, ...]:

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from support.border import Border, append, entries
 
-from watchtower.cluster import library
 from watchtower.cluster.disk import FolderDisk
-from watchtower.cluster.exchange import SnapshotExchange
 from watchtower.cluster.frames import Message
-from watchtower.cluster.library import Consensus
 from watchtower.cluster.matching import without_known
 from watchtower.cluster.quarantine import Hello
-from watchtower.cluster.replica import Replica
-from watchtower.cluster.storage import Storage
 from watchtower.core.model import State
-from watchtower.core.settings import LAN
-
-
-def entries(*terms: int, first: int) -> list[tuple[bytes, int, int]]:
-    """Entries with these terms from index `first`."""
-    return [(b"\0", first + place, term) for place, term in enumerate(terms)]
-
-
-def append(previous: int | None, term: int | None, *terms: int) -> Message:
-    """A leader's message: entries with `terms` after the entry `previous` of `term`."""
-    return {
-        "type": "append_entries",
-        "prevLogIdx": previous,
-        "prevLogTerm": term,
-        "entries": entries(*terms, first=(previous or 0) + 1),
-    }
-
 
 LOG = entries(1, 1, 2, 2, first=5)
 
@@ -72,109 +50,25 @@ def test_known_entries_are_taken_off_the_front(message: Message, expected: Messa
     assert without_known(LOG, message) == expected
 
 
-class Border:
-    """Peer a of three, with the messages it sent to b and c; they are what a test says in their name.
-
-    It remembers everything unless the test wants otherwise, and its pysyncobj runs on `clock_s`.
-    """
-
-    def __init__(self, folder: Path, *, amnesia: bool = False) -> None:
-        self.clock_s = 1000.0
-        library.use(now_s=lambda: self.clock_s, dice=random.Random(1))  # noqa: S311 - the same in every run
-        self.sent: list[tuple[str, Message]] = []
-        self.replica = Replica()
-        folder.mkdir(exist_ok=True)
-        self.disk = FolderDisk(folder)
-        self.storage = Storage(self.disk, cluster="t", peer="a", alone=False, new_id=lambda: "disk")
-        self.journal = self.storage.journal
-        self.journal.set_quarantine("its data folder is empty" if amnesia else "")
-        self.consensus = Consensus(
-            me="a",
-            partners=("b", "c"),
-            replica=self.replica,
-            journal=self.journal,
-            disk_id=self.storage.disk_id,
-            exchange=SnapshotExchange(self.storage.snapshots, self.replica, "t"),
-            timing=LAN,
-            send=self.send,
-        )
-        self.inside = self.consensus.inside
-        self.guard = self.consensus.guard
-        self.consensus.tick()
-
-    def send(self, peer: str, message: Message) -> bool:
-        """What a would send."""
-        self.sent.append((peer, message))
-        return True
-
-    def kinds(self, peer: str = "b") -> list[str]:
-        """The types of what went to `peer` since the last look."""
-        kinds = [message["type"] for to, message in self.sent if to == peer]
-        self.sent.clear()
-        return kinds
-
-    def hear(self, peer: str, kind: str, **message: object) -> None:
-        """A message of `peer`, and the tick that follows it."""
-        self.guard.received(peer, {"type": kind, **message})
-        self.consensus.tick()
-
-    def greet(
-        self, peer: str, term: int = 0, *, disk: str = "", blank: bool = False, votes: bool = True
-    ) -> None:
-        """A new link to `peer`, and its first word on it."""
-        self.guard.connected(peer)
-        said = Hello(disk=disk or f"disk-{peer}", term=term, is_blank=blank, votes=votes, disks={"a": "disk"})
-        self.hear(peer, "hello", **structs.asdict(said))
-
-    def wait(self, seconds: float) -> None:
-        """Time passes, and a tick."""
-        self.clock_s += seconds
-        self.consensus.tick()
-
-    def append(self, previous: int, term: int, *terms: int, commit: int = 1, leads: int = 5) -> None:
-        """Entries with `terms` from b, leader of term `leads`."""
-        sent = tail(append(previous, term, *terms))
-        self.hear("b", term=leads, commit_index=commit, kind="append_entries", **sent)
-
-    def append_quietly(self, previous: int, term: int, *terms: int) -> None:
-        """The same without the tick."""
-        sent = append(previous, term, *terms)
-        self.guard.received("b", {**sent, "term": 5, "commit_index": 1})
-
-    def lead(self) -> None:
-        """Become leader of term 1 by b's word and b's vote, with a no-op at index 2."""
-        self.greet("b")
-        self.wait(2.5)
-        self.hear("b", "pre_vote_answer", round=1, term=0, granted=True)
-        self.hear("b", "response_vote", term=1)
-        assert self.inside.role == "leader"
-
-    def close(self) -> None:
-        """Let go of the files and of the clock."""
-        self.consensus.close()
-        self.disk.close()
-        library.use()
-
-
-def tail(message: Message) -> Message:
-    """A message without its type."""
-    return {key: value for key, value in message.items() if key != "type"}
-
-
 @pytest.fixture
 def border(tmp_path: Path) -> Iterator[Border]:
     """A fresh Border that remembers; its files are closed afterwards."""
-    made = Border(tmp_path / "a")
-    yield made
-    made.close()
+    yield from on_disk(tmp_path, amnesia=False)
 
 
 @pytest.fixture
 def blank(tmp_path: Path) -> Iterator[Border]:
     """A Border with an empty disk."""
-    made = Border(tmp_path / "a", amnesia=True)
+    yield from on_disk(tmp_path, amnesia=True)
+
+
+def on_disk(folder: Path, *, amnesia: bool) -> Iterator[Border]:
+    """A Border on a real disk."""
+    disk = FolderDisk(folder)
+    made = Border(disk, amnesia=amnesia)
     yield made
     made.close()
+    disk.close()
 
 
 def test_an_acknowledgement_of_an_earlier_term_commits_nothing(border: Border) -> None:
