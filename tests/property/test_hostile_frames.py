@@ -40,7 +40,8 @@ PICKLE: Final = pickle.dumps(_Hostile())
 TERMS: Final = st.one_of(st.integers(0, 6), st.sampled_from([2**31, 2**53 - 1, 2**53]))
 PLACES: Final = st.one_of(st.integers(0, 8), st.sampled_from([2**31, 2**53 - 1, 2**53]))
 COMMANDS: Final = st.one_of(
-    st.just(b"\1"), st.just(b"\0" + PICKLE), st.binary(max_size=40).map(lambda text: b"\0" + text)
+    st.sampled_from([b"\1", b"\0" + PICKLE, b"", b"\2b", b"\3" + PICKLE]),
+    st.binary(max_size=40).map(lambda text: b"\0" + text),
 )
 PARTS: Final = st.one_of(
     st.binary(max_size=200),
@@ -54,7 +55,8 @@ PARTS: Final = st.one_of(
 @st.composite
 def appends(draw: st.DrawFn) -> Message:
     """Entries that follow one another, somewhere; sometimes with a place that is none."""
-    first = draw(PLACES)
+    fits = st.just((1, 0))
+    first, before = draw(st.one_of(fits, fits, st.tuples(PLACES, st.one_of(st.none(), TERMS))))
     commands = draw(st.lists(COMMANDS, max_size=4))
     entries = [(command, first + 1 + place, draw(TERMS)) for place, command in enumerate(commands)]
     return {
@@ -63,7 +65,7 @@ def appends(draw: st.DrawFn) -> Message:
         "commit_index": draw(PLACES),
         "entries": entries,
         "prevLogIdx": first if entries else draw(st.one_of(st.none(), PLACES)),
-        "prevLogTerm": draw(st.one_of(st.none(), TERMS)),
+        "prevLogTerm": before,
     }
 
 
@@ -75,6 +77,8 @@ def message(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Me
 LAST: Final = {"last_log_index": PLACES, "last_log_term": st.one_of(st.just(-1), TERMS)}
 DISKS: Final = st.dictionaries(st.sampled_from(["a", *PEERS]), st.sampled_from(["disk", "9", ""]))
 MESSAGES: Final = st.one_of(
+    appends(),
+    appends(),
     appends(),
     message(
         "append_entries",
