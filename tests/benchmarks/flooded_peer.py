@@ -11,7 +11,8 @@ import sys
 
 from watchtower.cli.main import main
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.settings import HttpTarget, Service
+from watchtower.core.settings import Service
+from watchtower.core.targets import HttpTarget
 from watchtower.probes.prober import Prober
 
 _look = Prober.probe

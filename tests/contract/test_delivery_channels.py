@@ -19,7 +19,8 @@ from support.sink_trust import make_ca
 from support.sinks import RETRY_AFTER_S, HttpSink
 
 from watchtower.core.model import Outcome
-from watchtower.core.settings import Channel, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Channel
 from watchtower.delivery import channels, mail, sending, witness
 from watchtower.delivery.message import Message, Severity
 from watchtower.delivery.redaction import Redactor, quiet

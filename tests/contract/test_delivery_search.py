@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from support.sinks import HttpSink
 
 from watchtower.core.model import Outcome
-from watchtower.core.settings import Channel, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Channel
 from watchtower.delivery import history, sending, witness
 from watchtower.delivery.message import Message, Severity
 from watchtower.delivery.trace import Found, Trace

@@ -12,7 +12,7 @@ from support.looking import condition, look
 from support.targets import DnsServer, closed_port
 
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.settings import DnsTarget
+from watchtower.core.targets import DnsTarget
 from watchtower.probes.dns import host_and_port
 
 ZONE: dict[str, list[str] | dns.rcode.Rcode | None] = {

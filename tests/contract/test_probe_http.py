@@ -16,7 +16,8 @@ from support.targets import HttpServer, Listener, closed_port, full_backlog, han
 from watchtower import __version__
 from watchtower.core.conditions import Condition
 from watchtower.core.model import EVIDENCE_TEXT_MAX, Kind, Opinion, Result
-from watchtower.core.settings import HttpTarget, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.targets import HttpTarget
 
 
 def see(answer: bytes, **fields: Any) -> Result:

@@ -16,7 +16,7 @@ from support.targets import Authority, HttpServer, Listener, hang, http
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.settings import HttpTarget, Target, TcpTarget
+from watchtower.core.targets import HttpTarget, Target, TcpTarget
 from watchtower.probes.prober import Prober
 from watchtower.probes.resolver import THREADS
 

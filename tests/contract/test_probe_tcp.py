@@ -12,7 +12,7 @@ from support.targets import HttpServer, Listener, closed_port, full_backlog, han
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.settings import PeerTarget, TcpTarget
+from watchtower.core.targets import PeerTarget, TcpTarget
 from watchtower.probes.prober import Prober
 from watchtower.probes.resolver import AddressInfo, Resolver
 

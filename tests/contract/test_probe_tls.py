@@ -13,7 +13,7 @@ from support.looking import condition, look
 from support.targets import Authority, HttpServer, Listener, closed_port, hang, http, reset
 
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.settings import HttpTarget, TlsTarget
+from watchtower.core.targets import HttpTarget, TlsTarget
 
 DAY_S = 86_400
 

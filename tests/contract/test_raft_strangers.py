@@ -19,7 +19,7 @@ from watchtower.cluster.frames import FRAME_BYTES_MAX
 from watchtower.cluster.links import PATH, PROTOCOL
 from watchtower.cluster.listener import Listener
 from watchtower.cluster.trust import Trust
-from watchtower.core.settings import Secret
+from watchtower.core.secret import Secret
 
 HEARTBEAT = {"type": "append_entries", "term": 1, "commit_index": 0}
 REQUEST = b"GET /raft HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 from support.web_support import ADMIN, READ, WRITE, World, bearer, serving, world
 
-from watchtower.core.settings import Secret, Token
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Token
 from watchtower.web.access import COOKIE
 
 CALLERS = {

@@ -21,7 +21,8 @@ from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
 from watchtower.core.model import Checkpoint, Instant, Opinion, State, Vote
 from watchtower.core.office import may_claim
-from watchtower.core.settings import PEER_PREFIX, HeartbeatTarget, Service, Settings, Target, TcpTarget
+from watchtower.core.settings import PEER_PREFIX, Service, Settings
+from watchtower.core.targets import HeartbeatTarget, Target, TcpTarget
 from watchtower.core.view import View, listen
 
 STEP_S: Final = 0.25

@@ -10,23 +10,21 @@ from typing import Final
 
 from simulation.faults import Shape
 
+from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
     Channel,
     ClusterSettings,
     Confirm,
-    HeartbeatTarget,
     HttpSettings,
     PeerSettings,
-    PeerTarget,
     Recover,
-    Secret,
     Service,
     Settings,
-    TcpTarget,
     WithoutQuorum,
 )
+from watchtower.core.targets import HeartbeatTarget, PeerTarget, TcpTarget
 
 CLUSTER: Final = "simulated"
 BEATS_EVERY_S: Final = 4.0

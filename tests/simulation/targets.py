@@ -14,7 +14,8 @@ from simulation.clocks import TrueTime
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock
-from watchtower.core.settings import PeerTarget, Service
+from watchtower.core.settings import Service
+from watchtower.core.targets import PeerTarget
 
 LOOK_S: Final = 0.02
 

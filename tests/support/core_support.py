@@ -27,19 +27,17 @@ from watchtower.core.model import (
     Vote,
 )
 from watchtower.core.outbox import notification_id
+from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     Channel,
     ClusterSettings,
     HttpSettings,
     PeerSettings,
-    PeerTarget,
-    Secret,
     Service,
     Settings,
-    Target,
-    TcpTarget,
 )
+from watchtower.core.targets import PeerTarget, Target, TcpTarget
 from watchtower.core.view import View
 
 PEERS = ("a", "b", "c")

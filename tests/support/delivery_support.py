@@ -17,16 +17,9 @@ from watchtower.core.model import (
     Opinion,
     State,
 )
-from watchtower.core.settings import (
-    Channel,
-    ClusterSettings,
-    HttpSettings,
-    PeerSettings,
-    Secret,
-    Service,
-    Settings,
-    TcpTarget,
-)
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Channel, ClusterSettings, HttpSettings, PeerSettings, Service, Settings
+from watchtower.core.targets import TcpTarget
 
 BEGAN_WALL = 1_767_225_600.0
 """2026-01-01 00:00:00 UTC."""

@@ -9,7 +9,7 @@ from support.core_support import service
 from watchtower.clock import SystemClock
 from watchtower.core.conditions import Clause, Condition, Value
 from watchtower.core.model import Result
-from watchtower.core.settings import Target
+from watchtower.core.targets import Target
 from watchtower.probes.prober import Prober
 
 

@@ -15,7 +15,8 @@ from watchtower.cluster.storage import Storage, open_folder
 from watchtower.cluster.thread import RaftThread
 from watchtower.core.commands import Found, Join
 from watchtower.core.model import State
-from watchtower.core.settings import ClusterSettings, HttpSettings, PeerSettings, Secret, Settings
+from watchtower.core.secret import Secret
+from watchtower.core.settings import ClusterSettings, HttpSettings, PeerSettings, Settings
 
 SECRET = "4f1c0a7be2d94d0f8a6b3c5d7e9f1a2b"
 OTHER_SECRET = "ffffffffffffffffffffffffffffffff"

@@ -40,20 +40,17 @@ from watchtower.core.model import (
     Vote,
 )
 from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot
+from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     Channel,
     ClusterSettings,
-    HeartbeatTarget,
     HttpSettings,
-    HttpTarget,
     PeerSettings,
-    PeerTarget,
-    Secret,
     Service,
     Settings,
-    TcpTarget,
     Token,
 )
+from watchtower.core.targets import HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget
 from watchtower.core.view import Standing, View
 from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer

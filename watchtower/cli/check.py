@@ -16,7 +16,8 @@ import click
 from watchtower.cli.advice import advice
 from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.cli.tables import Cell, show
-from watchtower.core.settings import HeartbeatTarget, Service, Settings
+from watchtower.core.settings import Service, Settings
+from watchtower.core.targets import HeartbeatTarget
 from watchtower.errors import ConfigError
 
 SERVICES_SHOWN_MAX: Final = 200

@@ -17,17 +17,8 @@ from msgspec import Struct
 
 from watchtower.clock import SystemClock
 from watchtower.core.commands import Answer, Command
-from watchtower.core.settings import (
-    Channel,
-    DnsTarget,
-    HttpTarget,
-    PeerSettings,
-    PeerTarget,
-    Service,
-    Settings,
-    TcpTarget,
-    TlsTarget,
-)
+from watchtower.core.settings import Channel, PeerSettings, Service, Settings
+from watchtower.core.targets import DnsTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
 from watchtower.core.text import clean
 from watchtower.delivery import channels
 from watchtower.delivery.carrier import ThreadCarrier

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from watchtower.cli.options import config_option, json_option
-from watchtower.core.settings import HeartbeatTarget, Settings
+from watchtower.core.settings import Settings
+from watchtower.core.targets import HeartbeatTarget
 
 
 @click.group

@@ -15,7 +15,8 @@ from watchtower.config.loader import service_from_url
 from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Result
-from watchtower.core.settings import HttpTarget, Service, TlsTarget
+from watchtower.core.settings import Service
+from watchtower.core.targets import HttpTarget, TlsTarget
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
 

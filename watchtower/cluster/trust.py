@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import NameOID
 
-from watchtower.core.settings import Secret
+from watchtower.core.secret import Secret
 from watchtower.errors import ClusterError
 
 _SUFFIX: Final = "watchtower"

@@ -16,16 +16,13 @@ from watchtower.config.schema import (
     ClusterModel,
     ConfirmModel,
     DefaultsModel,
-    DnsModel,
     FileModel,
-    HeartbeatModel,
-    HttpModel,
     HttpServerModel,
     PacedModel,
     RecoverModel,
     ServiceModel,
-    TlsModel,
 )
+from watchtower.config.services import DnsModel, HeartbeatModel, HttpModel, TlsModel
 from watchtower.core.conditions import Condition
 from watchtower.core.settings import (
     PEER_PREFIX,
@@ -33,18 +30,14 @@ from watchtower.core.settings import (
     Channel,
     ClusterSettings,
     Confirm,
-    DnsTarget,
-    HeartbeatTarget,
     HttpSettings,
-    HttpTarget,
     PeerSettings,
-    PeerTarget,
     Recover,
     Service,
-    Target,
     Token,
     WithoutQuorum,
 )
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, Target
 
 SINGLE_CLUSTER: Final = "single"
 PEER_INTERVAL_S: Final = 5.0

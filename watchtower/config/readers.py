@@ -13,7 +13,8 @@ from watchtower.config import targets
 from watchtower.config.problems import Wrong, nearest
 from watchtower.config.strength import check_secret
 from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
-from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"

@@ -12,7 +12,8 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from watchtower.config.problems import Wrong, nearest
-from watchtower.core.settings import DnsTarget, HttpTarget, Secret, TcpTarget, TlsTarget
+from watchtower.core.secret import Secret
+from watchtower.core.targets import DnsTarget, HttpTarget, TcpTarget, TlsTarget
 
 SCHEMES: Final = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tls", "dns": "dns"}
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""

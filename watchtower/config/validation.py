@@ -10,18 +10,9 @@ from typing import Any, Final, get_args, get_origin
 from msgspec import Struct
 
 from watchtower.config.document import Path
+from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
 from watchtower.config.problems import Wrong, nearest, shown_key
-from watchtower.config.schema import (
-    LATER,
-    MEANT,
-    SERVICE_MODELS,
-    ClusterModel,
-    FileModel,
-    M,
-    Model,
-    ServiceModel,
-    read_as,
-)
+from watchtower.config.schema import ClusterModel, FileModel, M, Model, ServiceModel, read_as
 
 _EXPECTED: Final = {
     "model_type": "a mapping belongs here",

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Final
 
-from watchtower.core.settings import HeartbeatTarget, Service
+from watchtower.core.settings import Service
+from watchtower.core.targets import HeartbeatTarget
 
 OVERHEAD_S: Final = 1.5
 

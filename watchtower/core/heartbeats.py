@@ -13,7 +13,7 @@ from typing import Final
 
 from watchtower.core.ledger import BLIND_GAP_S
 from watchtower.core.model import Beat, Level, Verdict, Watch
-from watchtower.core.settings import HeartbeatTarget
+from watchtower.core.targets import HeartbeatTarget
 
 FUTURE_MAX_S: Final = 10.0
 

@@ -12,36 +12,12 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.conditions import Condition
+from watchtower.core.secret import Secret
+from watchtower.core.targets import Target
 
 PEER_PREFIX: Final = "peer/"
 CLUSTER_SUBJECT: Final = "cluster"
 """Subject of incidents about the cluster itself; no service may carry this name."""
-
-
-class Secret:
-    """A value that must not appear in logs, metrics, API answers, replicated state or exceptions.
-
-    `repr`, `str` and formatting show `***`; only `reveal()` gives the value. Equality and hash
-    work on the value so that Settings stay comparable.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself. Call it only at the place of use."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(("Secret", self._value))
 
 
 class PeerSettings(Struct, frozen=True, kw_only=True):
@@ -155,58 +131,6 @@ class Channel(Struct, frozen=True, kw_only=True):
     fallback: str = ""
     search: bool = False
     """True for a webhook whose receiver answers whether it has a delivery id."""
-
-
-class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"):
-    """GET (or another method) on an http:// or https:// URL."""
-
-    url: str
-    method: str = "GET"
-    headers: tuple[tuple[str, Secret], ...] = ()
-    body: str = ""
-    follow_redirects: int = 5
-    verify: bool = True
-
-
-class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
-    """A TCP connect."""
-
-    host: str
-    port: int
-
-
-class TlsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tls"):
-    """A TLS handshake and the certificate that was shown."""
-
-    host: str
-    port: int
-    server_name: str = ""
-    verify: bool = True
-
-
-class DnsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dns"):
-    """One DNS question. `servers` are `host[:port]`; empty means the system's resolvers."""
-
-    name: str
-    type: str = "A"
-    servers: tuple[str, ...] = ()
-
-
-class HeartbeatTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
-    """A signal FROM a service, expected every `period_s`, missing after `grace_s` more."""
-
-    period_s: float
-    grace_s: float
-
-
-class PeerTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="peer"):
-    """Another peer: its HTTP readiness and our cluster link to it."""
-
-    peer: str
-    url: str
-
-
-Target = HttpTarget | TcpTarget | TlsTarget | DnsTarget | HeartbeatTarget | PeerTarget
 
 
 class Confirm(Struct, frozen=True, kw_only=True):

@@ -12,13 +12,8 @@ from typing import Final
 
 from watchtower.core import checkpoints, eligibility, heartbeats, membership, peers, quorum
 from watchtower.core.model import Evidence, Instant, Level, Opinion, State, Verdict
-from watchtower.core.settings import (
-    CLUSTER_SUBJECT,
-    HeartbeatTarget,
-    PeerTarget,
-    Service,
-    Settings,
-)
+from watchtower.core.settings import CLUSTER_SUBJECT, Service, Settings
+from watchtower.core.targets import HeartbeatTarget, PeerTarget
 from watchtower.core.view import Standing, View
 
 HOLD_LAST_S: Final = 120.0

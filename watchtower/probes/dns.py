@@ -22,7 +22,7 @@ import dns.resolver
 from msgspec import Struct
 
 from watchtower.core.model import Kind, Opinion
-from watchtower.core.settings import DnsTarget
+from watchtower.core.targets import DnsTarget
 from watchtower.core.text import clean
 from watchtower.probes.failures import FAILURES, ProtocolError, failure
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds, shown_address

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from yarl import URL
 
 from watchtower.core.model import Kind, Opinion
-from watchtower.core.settings import HttpTarget
+from watchtower.core.targets import HttpTarget
 from watchtower.core.text import clean
 from watchtower.probes.certificates import Certificate, shown
 from watchtower.probes.failures import ProtocolError

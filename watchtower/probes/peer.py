@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from watchtower.core.model import Kind, Opinion
-from watchtower.core.settings import HttpTarget, PeerTarget
+from watchtower.core.targets import HttpTarget, PeerTarget
 from watchtower.core.text import clean
 from watchtower.probes import http
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds

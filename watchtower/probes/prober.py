@@ -13,15 +13,8 @@ from typing import Any
 from watchtower.core.conditions import Condition, judge
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock
-from watchtower.core.settings import (
-    DnsTarget,
-    HeartbeatTarget,
-    HttpTarget,
-    PeerTarget,
-    Service,
-    TcpTarget,
-    TlsTarget,
-)
+from watchtower.core.settings import Service
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
 from watchtower.core.text import clean
 from watchtower.probes import dns, http, peer, tcp, tls
 from watchtower.probes.failures import FAILURES, failure

@@ -16,7 +16,8 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.model import Instant
-from watchtower.core.settings import HeartbeatTarget, Service, Settings
+from watchtower.core.settings import Service, Settings
+from watchtower.core.targets import HeartbeatTarget
 
 FIRST_LOOK_WITHIN_S: Final = 20.0
 FIRST_LOOKS_PER_S: Final = 100

@@ -5,7 +5,7 @@ Nothing is sent and nothing is read; the connection is closed at once.
 
 from __future__ import annotations
 
-from watchtower.core.settings import TcpTarget
+from watchtower.core.targets import TcpTarget
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
 

@@ -11,7 +11,7 @@ import ssl
 from typing import Final
 
 from watchtower.core.model import Kind, Opinion
-from watchtower.core.settings import TlsTarget
+from watchtower.core.targets import TlsTarget
 from watchtower.core.text import clean
 from watchtower.probes.certificates import Certificate, distrust, shown
 from watchtower.probes.failures import FAILURES

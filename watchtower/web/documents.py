@@ -14,16 +14,8 @@ from urllib.parse import urlsplit
 from watchtower.core.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
-from watchtower.core.settings import (
-    CLUSTER_SUBJECT,
-    PEER_PREFIX,
-    DnsTarget,
-    HeartbeatTarget,
-    HttpTarget,
-    PeerTarget,
-    Service,
-    Target,
-)
+from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Service
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, Target
 from watchtower.core.view import Standing
 from watchtower.web.incidents import incident_doc, open_incidents
 from watchtower.web.shapes import (

@@ -16,7 +16,7 @@ from aiohttp import web
 from watchtower.core.commands import Answer, BeatSeen
 from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s
 from watchtower.core.ports import Snapshot, Submit
-from watchtower.core.settings import HeartbeatTarget
+from watchtower.core.targets import HeartbeatTarget
 from watchtower.web.access import Access
 from watchtower.web.answers import problem
 from watchtower.web.routes import NAME, Route

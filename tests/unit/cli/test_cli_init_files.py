@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from watchtower.cli.writing import Answers, _quoted, _service_name, explain, write
 from watchtower.config.loader import load
-from watchtower.core.settings import HttpTarget
+from watchtower.core.targets import HttpTarget
 from watchtower.errors import ConfigError
 
 CHANNEL = "slack://T0000AAAA/B0000AAAA/abcdefghijklmnopqrstuvwx/#ops"

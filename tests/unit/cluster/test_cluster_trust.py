@@ -9,7 +9,7 @@ import pytest
 
 from watchtower.cluster import trust as trust_module
 from watchtower.cluster.trust import Trust
-from watchtower.core.settings import Secret
+from watchtower.core.secret import Secret
 from watchtower.errors import ClusterError
 
 OLD, NEW = "old" * 12, "new" * 12

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from watchtower.config.kinds import SERVICE_MODELS
 from watchtower.config.loader import load
-from watchtower.config.schema import SERVICE_MODELS, ClusterModel, FileModel, HttpServerModel, Model
+from watchtower.config.schema import ClusterModel, FileModel, HttpServerModel, Model
 from watchtower.errors import ConfigError
 
 MODELS: list[type[Model]] = [FileModel, ClusterModel, HttpServerModel, *SERVICE_MODELS.values()]

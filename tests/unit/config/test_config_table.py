@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from watchtower.config.conditions import FIELDS
-from watchtower.config.schema import SERVICE_MODELS, ChannelModel, DefaultsModel, FileModel, Model, PacedModel
+from watchtower.config.kinds import SERVICE_MODELS
+from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, Model, PacedModel
 from watchtower.config.units import duration_text
 from watchtower.config.validation import _models_in
 

@@ -17,16 +17,9 @@ from watchtower.config.strength import check_secret
 from watchtower.config.targets import parse_channel_url, parse_server
 from watchtower.config.units import duration_text, parse_duration
 from watchtower.config.worst_case import OVERHEAD_S, detection_s
-from watchtower.core.settings import (
-    Confirm,
-    DnsTarget,
-    HeartbeatTarget,
-    HttpTarget,
-    Secret,
-    Service,
-    TcpTarget,
-    TlsTarget,
-)
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Confirm, Service
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, TcpTarget, TlsTarget
 from watchtower.errors import ConfigError
 
 

@@ -11,17 +11,9 @@ import pytest
 from support.config_support import SECRET, THREE_PEERS, load_text
 
 from watchtower.config.loader import load
-from watchtower.core.settings import (
-    Confirm,
-    DnsTarget,
-    HeartbeatTarget,
-    HttpTarget,
-    PeerTarget,
-    Recover,
-    Secret,
-    TcpTarget,
-    TlsTarget,
-)
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Confirm, Recover
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
 from watchtower.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from support.core_support import WALL
 
 from watchtower.core import heartbeats
 from watchtower.core.model import Beat, Level, Verdict, Watch
-from watchtower.core.settings import HeartbeatTarget
+from watchtower.core.targets import HeartbeatTarget
 
 TARGET = HeartbeatTarget(period_s=60, grace_s=10)
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from support.core_support import service, settings
 
 from watchtower.core.reloading import refusal, waits_for_start
-from watchtower.core.settings import WAN, HttpSettings, PeerSettings, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import WAN, HttpSettings, PeerSettings
 
 OLD = settings()
 CLUSTER = OLD.cluster

@@ -10,7 +10,8 @@ from support.core_support import WALL, Book, down, instant, peer_services, servi
 from watchtower.core import commands as c
 from watchtower.core import verdicts
 from watchtower.core.model import Level, Opinion, Vote
-from watchtower.core.settings import Confirm, HeartbeatTarget, Settings
+from watchtower.core.settings import Confirm, Settings
+from watchtower.core.targets import HeartbeatTarget
 from watchtower.core.view import Standing, View
 
 CONFIG = settings(service("web"), service("api"), *peer_services())

@@ -8,7 +8,8 @@ import sys
 import pytest
 from apprise.manager_plugins import NotificationManager
 
-from watchtower.core.settings import Channel, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Channel
 from watchtower.delivery import channels, schemes
 from watchtower.errors import DeliveryError
 

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from watchtower.core.settings import Channel, Secret
+from watchtower.core.secret import Secret
+from watchtower.core.settings import Channel
 from watchtower.delivery.redaction import MASK, Redactor, quiet
 
 CANARY = "CANARY0123456789abcdef"

@@ -31,7 +31,8 @@ from watchtower.core.model import (
     Stage,
     State,
 )
-from watchtower.core.settings import Service, TcpTarget
+from watchtower.core.settings import Service
+from watchtower.core.targets import TcpTarget
 from watchtower.delivery import shapes
 from watchtower.delivery.message import Message, direct, span
 from watchtower.delivery.render import LOST_NOTE, STOPPED_NOTE, UNHEARD_NOTE, render

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.core_support import WALL, service, settings
 
 from watchtower.core.model import Instant
-from watchtower.core.settings import HeartbeatTarget, PeerTarget, Service, Settings
+from watchtower.core.settings import Service, Settings
+from watchtower.core.targets import HeartbeatTarget, PeerTarget
 from watchtower.probes.schedule import Schedule
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support.web_support import NOW, http_service, world
 
 from watchtower.core.model import Level, Opinion
-from watchtower.core.settings import (
+from watchtower.core.targets import (
     DnsTarget,
     HeartbeatTarget,
     HttpTarget,

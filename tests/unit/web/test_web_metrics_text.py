@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.web_support import NOW, PEERS, World, http_service, world
 
 from watchtower.core.model import Level, Opinion, Stage
-from watchtower.core.settings import DnsTarget, Service
+from watchtower.core.settings import Service
+from watchtower.core.targets import DnsTarget
 from watchtower.web.answers import Counters
 from watchtower.web.exposition import family, labels
 from watchtower.web.metrics import Metrics

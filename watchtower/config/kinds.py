@@ -1,0 +1,71 @@
+"""Which kinds of service there are, which keys come later, and what people from other tools may mean.
+
+Tables only: the shape of each kind is services.py, what is said about a wrong key is validation.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from watchtower.config.schema import (
+    AlertingModel,
+    ClusterModel,
+    ConfirmModel,
+    FileModel,
+    HttpServerModel,
+    Model,
+    ProbeModel,
+    ServiceModel,
+    StorageModel,
+)
+from watchtower.config.services import DnsModel, DnsUrlModel, HeartbeatModel, HttpModel, TcpModel, TlsModel
+
+ProbedModel = HttpModel | TcpModel | TlsModel | DnsModel | DnsUrlModel
+SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
+    "http": HttpModel,
+    "tcp": TcpModel,
+    "tls": TlsModel,
+    "dns": DnsModel,
+    "dns url": DnsUrlModel,
+    "heartbeat": HeartbeatModel,
+}
+"""Models by kind of service; a dns: URL has no keys for what stands in it."""
+
+LATER: Final[dict[type[Model], frozenset[str]]] = {
+    FileModel: frozenset(
+        {"profiles", "routes", "escalation", "maintenance", "components", "audit", "chaos", "breakers"}
+        | {"watchdog", "page", "include", "slo", "dns", "discover"}
+    ),
+    ServiceModel: frozenset(
+        {"needs", "severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
+        | {"redundancy", "route53", "exec"}
+    ),
+    ClusterModel: frozenset({"tls"}),
+    AlertingModel: frozenset({"repeat", "hold", "flap"}),
+    HttpServerModel: frozenset({"tls", "public"}),
+    StorageModel: frozenset({"retention"}),
+    ProbeModel: frozenset({"workers"}),
+    ConfirmModel: frozenset({"quorum"}),
+}
+"""Keys of the format that are not built yet: they get a plain answer instead of a guess."""
+
+MEANT: Final = {
+    "endpoints": "services",
+    "monitors": "services",
+    "checks": "services",
+    "channels": "notify",
+    "notifications": "notify",
+    "receivers": "notify",
+    "nodes": "peers",
+    "members": "peers",
+    "conditions": "expect",
+    "alerts": "alert",
+    "retries": "confirm",
+    "auth": "tokens",
+    "port": "listen",
+    "name": "title",
+    "every": "interval",
+    "description": "title",
+    "insecure": "verify",
+}
+"""What people from other tools write, and our word for it."""

@@ -1,0 +1,89 @@
+"""The shape of each kind of service: a model of its own, so that a key of another kind is an error.
+
+Keys that every probed service has come from schema.py; what addresses may say is targets.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from watchtower.config import readers, targets
+from watchtower.config.schema import (
+    LINES_MAX,
+    SEVERAL,
+    Flag,
+    HeaderValue,
+    PacedModel,
+    Server,
+    ServiceModel,
+    judging,
+    list_of_one,
+    read_by,
+)
+from watchtower.core.conditions import Condition
+from watchtower.core.targets import DnsTarget, HttpTarget, TcpTarget, TlsTarget
+
+HttpLines = Annotated[tuple[Annotated[Condition, judging("http")], ...], SEVERAL, LINES_MAX]
+TcpLines = Annotated[tuple[Annotated[Condition, judging("tcp")], ...], SEVERAL, LINES_MAX]
+TlsLines = Annotated[tuple[Annotated[Condition, judging("tls")], ...], SEVERAL, LINES_MAX]
+DnsLines = Annotated[tuple[Annotated[Condition, judging("dns")], ...], SEVERAL, LINES_MAX]
+
+
+class HttpModel(ServiceModel, PacedModel):
+    """An http:// or https:// service."""
+
+    url: Annotated[HttpTarget, read_by(targets.parse_http_target)]
+    expect: HttpLines = ()
+    warn: HttpLines = ()
+    method: Annotated[
+        str, read_by(readers.one_of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+    ] = "GET"
+    headers: Annotated[dict[str, HeaderValue], Field(max_length=50)] = {}
+    body: Annotated[str, read_by(readers.read_body)] = ""
+    follow_redirects: Annotated[int, read_by(readers.read_redirects)] = 5
+    verify: Flag = True
+
+
+class TcpModel(ServiceModel, PacedModel):
+    """A tcp:// service."""
+
+    url: Annotated[TcpTarget, read_by(targets.parse_tcp_target)]
+    expect: TcpLines = ()
+    warn: TcpLines = ()
+
+
+class TlsModel(ServiceModel, PacedModel):
+    """A tls:// service."""
+
+    url: Annotated[TlsTarget, read_by(targets.parse_tls_target)]
+    expect: TlsLines = ()
+    warn: TlsLines = ()
+    server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
+    verify: Flag = True
+
+
+class DnsModel(ServiceModel, PacedModel):
+    """A DNS question, written as `dns: name`."""
+
+    dns: Annotated[str, read_by(targets.parse_dns_name)]
+    type: Annotated[str, read_by(targets.parse_record_type)] = "A"
+    servers: Annotated[tuple[Server, ...], BeforeValidator(list_of_one), Field(max_length=10)] = ()
+    expect: DnsLines = ()
+    warn: DnsLines = ()
+
+
+class DnsUrlModel(ServiceModel, PacedModel):
+    """A DNS question, written as a dns: URL."""
+
+    url: Annotated[DnsTarget, read_by(targets.parse_dns_target)]
+    expect: DnsLines = ()
+    warn: DnsLines = ()
+
+
+class HeartbeatModel(ServiceModel):
+    """A signal from a service."""
+
+    heartbeat: Annotated[float, read_by(readers.read_period)]
+    grace: Annotated[float, read_by(readers.duration_between(0, 366 * 86_400))] = 300.0
