@@ -55,9 +55,11 @@ def _kill(rig: Rig, kind: str, victim: str, *, is_long: bool = True) -> None:
         if is_long:
             rig.elapse(3.0, (3.0, 8.0))
         else:
-            wait_for(lambda: rig.is_told_of(victim), PEER_TOLD_S, f"the death of peer {victim} is told")
+            wait_for(lambda: rig.is_told_of(victim), PEER_TOLD_S, f"the death of peer {victim} is told", 0.5)
         rig.heal()
-        wait_for(lambda: not in_flight & rig.held_by(victim), IN_FLIGHT_S, "what was in flight at the kill")
+        wait_for(
+            lambda: not in_flight & rig.held_by(victim), IN_FLIGHT_S, "what was in flight at the kill", 0.25
+        )
 
 
 def kill_all(rig: Rig) -> None:
@@ -85,7 +87,9 @@ def kill_minority(rig: Rig) -> None:
     with rig.broken("kill -9 of a minority at once", *gone):
         rig.cluster.kill(*gone)
         for victim in gone:
-            wait_for(lambda name=victim: rig.is_told_of(name), PEER_TOLD_S, f"the death of peer {victim}")  # type: ignore[misc] # the default binds the name
+            wait_for(
+                lambda name=victim: rig.is_told_of(name), PEER_TOLD_S, f"the death of peer {victim}", 0.5
+            )  # type: ignore[misc] # the default binds the name
         rig.heal()
 
 

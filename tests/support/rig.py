@@ -29,6 +29,8 @@ from support.sinks import HttpSink
 from support.small_disk import SmallDisk
 
 CHANNELS = ("hook", "post")
+LOOK_S = 0.5
+"""So often peers are asked for long lists: the sinks live in this process and must not starve."""
 ANSWER_S = 0.3
 """A sink has taken a message, and answers so much later, as chat and mail do: the window for repeats."""
 
@@ -151,7 +153,7 @@ class Rig:
 
     def wait_well(self) -> None:
         """Until nothing is left of earlier faults: the watching is well, trusts itself and owes nothing."""
-        wait_for(self._is_well, WELL_AGAIN_S, "the cluster itself to be well again")
+        wait_for(self._is_well, WELL_AGAIN_S, "the cluster itself to be well again", every_s=LOOK_S)
 
     def _is_well(self) -> bool:
         statuses = [self.cluster.status(name) for name in self._names]
@@ -223,9 +225,10 @@ class Rig:
     def settle(self) -> Judgement:
         """Begin no further outage, wait until everything is over and told, then judge the run up to now."""
         self.outages.pause()
-        wait_for(lambda: self.outages.is_calm, TOLD_AGAIN_S * 2, "every outage over and told as over")
+        wait_for(lambda: self.outages.is_calm, TOLD_AGAIN_S * 2, "every outage over and told as over", LOOK_S)
         asked = self.cluster.alerter()
-        wait_for(lambda: self._is_finished(asked), TOLD_AGAIN_S, f"all finished; open: {self._open(asked)}")
+        what = f"all finished; open: {self._open(asked)}"
+        wait_for(lambda: self._is_finished(asked), TOLD_AGAIN_S, what, LOOK_S)
         judge = Judge(self.outages.log, self.arrivals(), self.faults)
         judgement = judge.judge(CHANNELS)
         judgement.violations.extend(self._ledger_disagrees(asked))
