@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from support.cluster_support import wait_for
 from support.judging import EVERYBODY
@@ -87,9 +88,7 @@ def kill_minority(rig: Rig) -> None:
     with rig.broken("kill -9 of a minority at once", *gone):
         rig.cluster.kill(*gone)
         for victim in gone:
-            wait_for(
-                lambda name=victim: rig.is_told_of(name), PEER_TOLD_S, f"the death of peer {victim}", 0.5
-            )  # type: ignore[misc] # the default binds the name
+            wait_for(partial(rig.is_told_of, victim), PEER_TOLD_S, f"the death of peer {victim}", 0.5)
         rig.heal()
 
 
