@@ -14,17 +14,15 @@ import argparse
 import contextlib
 import json
 import math
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Meter, machine, rss_mb
-from support.cluster_support import Cluster, free_ports, running, wait_for
+from benchmarks.prometheus import PROGRAMS, prometheus_stack, require
+from support.cluster_support import Cluster, running, wait_for
 from support.outages import Server
 from support.sinks import HttpSink
 
@@ -32,78 +30,7 @@ SERVICES = (100, 0)
 INTERVAL_S = 30
 SETTLE_S = INTERVAL_S * 1.5
 KEYS = ("cpu_percent", "rss_mb")
-PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter")
-
-PROMETHEUS = """\
-global: {{scrape_interval: {interval}s, evaluation_interval: {interval}s}}
-rule_files: [{folder}/rules.yml]
-alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}
-scrape_configs:
-- job_name: blackbox
-  metrics_path: /probe
-  params: {{module: [http]}}
-  static_configs: [{{targets: [{targets}]}}]
-  relabel_configs:
-  - {{source_labels: [__address__], target_label: __param_target}}
-  - {{source_labels: [__param_target], target_label: instance}}
-  - {{target_label: __address__, replacement: '127.0.0.1:{blackbox}'}}
-"""
-RULES = """\
-groups:
-- name: down
-  rules:
-  - {alert: Down, expr: probe_success == 0, for: 30s}
-"""
-BLACKBOX = "modules: {http: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4}}}\n"
-ALERTMANAGER = """\
-route: {{receiver: hook}}
-receivers: [{{name: hook, webhook_configs: [{{url: '{hook}'}}]}}]
-"""
-
-
-@contextlib.contextmanager
-def prometheus_stack(folder: Path, targets: list[str], hook: str) -> Iterator[dict[str, int]]:
-    """The three programs with a small configuration each; their process ids by name.
-
-    Raises AssertionError when one has ended by itself.
-    """
-    web, alertmanager, blackbox = free_ports(3)
-    (folder / "rules.yml").write_text(RULES)
-    (folder / "blackbox.yml").write_text(BLACKBOX)
-    (folder / "alertmanager.yml").write_text(ALERTMANAGER.format(hook=hook))
-    listed = ", ".join(f"'{target}'" for target in targets)
-    (folder / "prometheus.yml").write_text(
-        PROMETHEUS.format(
-            interval=INTERVAL_S, folder=folder, alertmanager=alertmanager, blackbox=blackbox, targets=listed
-        )
-    )
-    commands = {
-        "prometheus": [
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/tsdb",
-            f"--web.listen-address=127.0.0.1:{web}",
-        ],
-        "prometheus-alertmanager": [
-            f"--config.file={folder}/alertmanager.yml",
-            f"--storage.path={folder}/alertmanager",
-            f"--web.listen-address=127.0.0.1:{alertmanager}",
-            "--cluster.listen-address=",
-        ],
-        "prometheus-blackbox-exporter": [
-            f"--config.file={folder}/blackbox.yml",
-            f"--web.listen-address=127.0.0.1:{blackbox}",
-        ],
-    }
-    with contextlib.ExitStack() as stack:
-        processes = {}
-        for name, options in commands.items():
-            log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = stack.enter_context(subprocess.Popen([name, *options], stdout=log, stderr=log))
-            stack.callback(process.terminate)
-            processes[name] = process
-        yield {name: process.pid for name, process in processes.items()}
-        for name, process in processes.items():
-            assert process.poll() is None, f"{name} ended: {(folder / f'{name}.log').read_text()[-1000:]}"
+MODULE = "{prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4}}"
 
 
 def measure(services: int, minutes: float, folder: Path) -> dict[str, Any]:
@@ -118,16 +45,18 @@ def measure(services: int, minutes: float, folder: Path) -> dict[str, Any]:
             folder, services="\n".join(lines) or "{}", notify=f"hook: json://127.0.0.1:{sink.port}/"
         )
         stack.enter_context(running(cluster))
-        theirs = stack.enter_context(prometheus_stack(folder, targets, f"{sink.url}/"))
+        theirs = stack.enter_context(
+            prometheus_stack(folder, targets, MODULE, interval_s=INTERVAL_S, hook=f"{sink.url}/")
+        )
         ours = {f"peer {name}": process.pid for name, process in cluster.processes.items()}
         _pass_time(SETTLE_S)
-        meter = Meter({**ours, **theirs})
+        meter = Meter({**ours, **theirs.pids})
         _pass_time(minutes * 60)
         percent, others_percent = meter.percent(), meter.others_percent()
         assert not sink.received, f"something was told while idling: {sink.received[0].body}"
         processes = {
             name: {"cpu_percent": percent[name], "rss_mb": rss_mb(pid)}
-            for name, pid in {**ours, **theirs}.items()
+            for name, pid in {**ours, **theirs.pids}.items()
         }
     return {
         "services": services,
@@ -185,8 +114,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(arguments)
-    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
-        sys.exit(f"not installed: apt-get install --no-install-recommends {' '.join(missing)}")
+    require(*PROGRAMS)
     rounds = []
     for services in SERVICES:
         with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,24 @@ def test_a_good_file_is_described(folder: Path) -> None:
     services = {service["name"]: service for service in doc["services"]}
     assert services["127-0-0-1"]["alert"] == ["chat"]
     assert services["127-0-0-1"]["detection_s"] > 30
+    assert services["127-0-0-1"]["refusal_s"] < services["127-0-0-1"]["detection_s"]
     assert set(services) == {"127-0-0-1", "peer/a", "peer/b", "peer/c"}
+    assert [load["looks_per_s"] for load in doc["load"]] == [{"http": 0.033, "peer": 0.4}] * 3
+    assert doc["warnings"] == []
+    assert "http 0.033, peer 0.4" in done.stdout
+
+
+def test_what_is_too_much_for_this_machine_is_a_warning(folder: Path) -> None:
+    """It names the setting, and the file stays good."""
+    file = folder / "watchtower.yaml"
+    lines = "".join(f"  s{n}: {{url: 'http://127.0.0.1:1/', interval: 10s}}\n" for n in range(300))
+    text = file.read_text(encoding="utf-8").replace("services:\n", f"services:\n{lines}")
+    file.write_text(text, encoding="utf-8")
+    done = watchtower("check", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Set `probe: {concurrency: " in done.stdout
+    said = json.loads(watchtower("check", "--json", cwd=folder).stdout)
+    assert (said["ok"], len(said["warnings"])) == (True, 1)
 
 
 def test_all_mistakes_are_told_with_their_lines(folder: Path) -> None:

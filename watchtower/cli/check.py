@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from watchtower.cli import load
 from watchtower.cli.advice import advice
 from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.cli.tables import Cell, show
@@ -96,18 +97,22 @@ def summary(settings: Settings) -> dict[str, Any]:
             {
                 "name": service.name,
                 "kind": service.kind,
-                "detection_s": round(_detection_s(service), 1),
+                "detection_s": round(_found_s(service, settings)[0], 1),
+                "refusal_s": round(_found_s(service, settings)[1], 1),
                 "alert": list(_told(service, settings)),
             }
             for service in settings.services.values()
         ],
+        **load.document(settings),
     }
 
 
-def _detection_s(service: Service) -> float:
-    from watchtower.config.worst_case import detection_s  # noqa: PLC0415 - comes with the file
+def _found_s(service: Service, settings: Settings) -> tuple[float, float]:
+    """Seconds until it is found down at worst: when it hangs, and when it refuses."""
+    from watchtower.config.worst_case import detection_s, refusal_s  # noqa: PLC0415 - comes with the file
 
-    return detection_s(service, service.voters)
+    everybody = settings.cluster.peer_names
+    return detection_s(service, service.voters, everybody), refusal_s(service, service.voters, everybody)
 
 
 def _told(service: Service, settings: Settings) -> tuple[str, ...]:
@@ -141,9 +146,11 @@ def _tell(path: Path, settings: Settings) -> None:
         click.echo("No channels: nobody would be told. Add `notify:`, as in `chat: slack://...`.")
     services = list(settings.services.values())
     rows = [_service_row(service, settings) for service in services[:SERVICES_SHOWN_MAX]]
-    show("Services", ("service", "kind", "every", "found down within", "tells"), rows)
+    heads = ("service", "kind", "every", "found down within", "if it refuses", "tells")
+    show("Services", heads, rows)
     if len(services) > SERVICES_SHOWN_MAX:
         click.echo(f"... and {len(services) - SERVICES_SHOWN_MAX} more")
+    load.tell(settings)
 
 
 def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
@@ -154,7 +161,7 @@ def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
         service.name,
         service.kind,
         f"{every_s:g} s",
-        f"{_detection_s(service):.1f} s",
+        *(f"{seconds:.1f} s" for seconds in _found_s(service, settings)),
         told or Cell("nobody", "bad"),
     ]
 

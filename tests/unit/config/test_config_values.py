@@ -6,17 +6,19 @@ Each table row is one way that people write or miswrite the value.
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from watchtower.config.loader import service_from_url
 from watchtower.config.problems import Wrong
 from watchtower.config.strength import check_secret
 from watchtower.config.targets import parse_channel_url, parse_server
 from watchtower.config.units import duration_text, parse_duration
-from watchtower.config.worst_case import OVERHEAD_S, detection_s
+from watchtower.config.worst_case import OVERHEAD_S, detection_s, refusal_s
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Confirm, Service
 from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, TcpTarget, TlsTarget
@@ -161,22 +163,48 @@ def test_a_bad_url_says_what_is_wrong(url: str, expected: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_detection_time_of_a_probed_service() -> None:
+PROBED = Service(
+    name="x",
+    target=TcpTarget(host="h", port=1),
+    voters=("a", "b", "c"),
+    interval_s=30,
+    timeout_s=10,
+    jitter=0.1,
+    confirm=Confirm(failures=2, recheck_s=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "voters", "everybody", "hangs_s", "refuses_s"),
+    [
+        # The gap and the jitter, the first failure, then as many looks as it takes.
+        ({}, "abc", "", 10 + 3 + 10 + 20 + 1, 10 + 3 + 1),
+        ({}, "abc", "abc", 44, 14),
+        # A lone peer has nobody to wait for.
+        ({}, "a", "", 30 + 3 + 20 + 1, 30 + 3 + 1),
+        # The second peer comes to its own look before the first has failed.
+        ({"interval_s": 9, "jitter": 0.0}, "abc", "", 3 + 3 + 20 + 1, 3 + 1),
+        ({"interval_s": 10, "jitter": 0.0}, "abcde", "", 3 * 2 + 20 + 1, 2 + 1),
+        # The turn of the one that does not look is waited through.
+        ({"jitter": 0.0}, "ab", "abc", 20 + 10 + 20 + 1, 20 + 1),
+        ({"jitter": 0.0}, "a", "abc", 30 + 20 + 1, 30 + 1),
+        ({"jitter": 0.0}, "abd", "abcde", 12 + 10 + 20 + 1, 12 + 1),
+        # A look that was early and one that is late: half the interval at most.
+        ({"jitter": 0.9}, "abc", "", 10 + 15 + 10 + 20 + 1, 10 + 15 + 1),
+        ({"confirm": Confirm(failures=1)}, "abc", "", 10 + 3 + 10 + 10, 10 + 3),
+    ],
+)
+def test_detection_time_of_a_probed_service(
+    change: dict[str, Any], voters: str, everybody: str, hangs_s: float, refuses_s: float
+) -> None:
     """Waiting for a look, the first failure, then as many looks as it takes, and the deciding."""
-    service = Service(
-        name="x",
-        target=TcpTarget(host="h", port=1),
-        voters=("a", "b", "c"),
-        interval_s=30,
-        timeout_s=10,
-        jitter=0.1,
-        confirm=Confirm(failures=2, recheck_s=1),
-    )
-    assert detection_s(service, service.voters) == pytest.approx(11 + 10 + 20 + 1 + OVERHEAD_S)
-    assert detection_s(service, ("a",)) == pytest.approx(33 + 20 + 1 + OVERHEAD_S)
+    service = replace(PROBED, **change)
+    assert detection_s(service, voters, everybody) == pytest.approx(hangs_s + OVERHEAD_S)
+    assert refusal_s(service, voters, everybody) == pytest.approx(refuses_s + OVERHEAD_S)
 
 
 def test_detection_time_of_a_heartbeat() -> None:
-    """A beat is missed after period and grace."""
+    """A beat is missed after period and grace, whoever looks."""
     service = Service(name="x", target=HeartbeatTarget(period_s=60, grace_s=30), voters=("a",))
     assert detection_s(service, service.voters) == 90 + OVERHEAD_S
+    assert refusal_s(service, service.voters) == 90 + OVERHEAD_S

@@ -1,0 +1,92 @@
+"""How `watchtower check` tells what a configuration asks of each peer, and what is too much for this machine.
+
+Reads this machine's limits and shows; the arithmetic is config/estimate.py's. Warnings are no mistakes, so
+they do not change the exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from watchtower.cli.tables import Cell, show
+from watchtower.core.settings import Settings
+
+if TYPE_CHECKING:
+    from watchtower.config.estimate import Limits
+
+PING_GROUPS: Final = Path("/proc/sys/net/ipv4/ping_group_range")
+
+
+def limits() -> Limits:
+    """Those of this machine, for a process started as this one."""
+    from watchtower.config.estimate import Limits  # noqa: PLC0415 - comes with the file
+
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Limits(descriptors=descriptors, can_ping=_can_ping())
+
+
+def _can_ping() -> bool | None:
+    """Whether this process may open a socket for pings; None where nothing says so."""
+    if os.geteuid() == 0:
+        return True
+    with contextlib.suppress(OSError, ValueError):
+        first, last = (int(word) for word in PING_GROUPS.read_text().split())
+        return any(first <= group <= last for group in (os.getegid(), *os.getgroups()))
+    return None
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    """For programs: `load` by peer, and `warnings`."""
+    from watchtower.config import estimate  # noqa: PLC0415 - comes with the file
+
+    return {
+        "load": [
+            {
+                "peer": load.peer,
+                "services": load.services,
+                "looks_per_s": {kind: round(rate, 3) for kind, rate in load.per_s.items()},
+                "cpu_percent": round(load.cpu_percent, 1),
+                "looks_while_all_hang": load.hanging,
+                "sockets_at_worst": load.sockets,
+                "children_at_worst": load.children,
+            }
+            for load in estimate.loads(settings)
+        ],
+        "warnings": estimate.warnings(settings, limits()),
+    }
+
+
+def tell(settings: Settings) -> None:
+    """For people: a table, and a sentence for each warning."""
+    from watchtower.config import estimate  # noqa: PLC0415 - comes with the file
+
+    rows: list[list[Cell | str]] = [
+        [
+            load.peer,
+            _rate(load.looks_per_s),
+            ", ".join(f"{kind} {_rate(rate)}" for kind, rate in load.per_s.items()) or "none",
+            _share(load.cpu_percent, estimate.BUDGET_PERCENT),
+            str(load.sockets),
+            str(load.children),
+        ]
+        for load in estimate.loads(settings)
+    ]
+    heads = ("peer", "looks/s", "of which", "CPU, % of a core", "sockets at worst", "children at worst")
+    show("Load, estimated", heads, rows)
+    for sentence in estimate.warnings(settings, limits()):
+        click.echo(f"Warning: {sentence}")
+
+
+def _rate(per_s: float) -> str:
+    """Two digits at least: one look in 30 s is not none."""
+    return f"{per_s:.1f}" if per_s >= 1 else f"{per_s:.2g}"
+
+
+def _share(percent: float, budget: float) -> Cell:
+    return Cell(f"{percent:.1f}", "warn" if percent > budget else "good")
