@@ -23,6 +23,7 @@ from watchtower.core.settings import Settings
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
 from watchtower.peer import Parts, Peer
+from watchtower.probes.permissions import check_permissions
 from watchtower.probes.prober import Prober
 from watchtower.probes.reference import Reference
 from watchtower.probes.scheduler import Scheduler
@@ -36,11 +37,14 @@ log = logging.getLogger(__name__)
 async def run_peer(config_path: Path, peer: str | None, environ: Mapping[str, str]) -> int:
     """Run one peer until SIGTERM or SIGINT; SIGHUP reloads the configuration. Returns the exit code.
 
-    Raises ConfigError when the file is wrong and ClusterError when this peer cannot start.
+    Raises ConfigError when the file is wrong or asks for what this process may not do, and ClusterError
+    when this peer cannot start.
     """
 
     def read() -> Settings:
-        return load(config_path, peer=peer, environ=environ)
+        read_anew = load(config_path, peer=peer, environ=environ)
+        check_permissions(read_anew)
+        return read_anew
 
     settings = read()
     running, prober = build(settings, read)

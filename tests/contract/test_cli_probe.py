@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.cli_support import watchtower
+from support.mail_sink import MailSink
 
 LINE = re.compile(
     r"HTTP (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| time=[\d.]+s;;;0;10( time_\w+=[\d.]+s;;;0)+"
@@ -105,3 +106,31 @@ def test_a_refused_port_is_critical_and_names_the_address() -> None:
     done = watchtower("probe", f"tcp://127.0.0.1:{port}")
     assert done.returncode == 2
     assert done.stdout.startswith(f"TCP CRITICAL - connection refused by 127.0.0.1:{port} | time=")
+
+
+def test_a_mail_server_is_shown_with_its_phases_and_greeting() -> None:
+    """The greeting is the evidence, and STARTTLS is a key like in the file."""
+    with MailSink() as sink:
+        done = watchtower("probe", f"smtp://127.0.0.1:{sink.port}", "--expect", "banner contains SMTP")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.match(r'SMTP OK - "220 .+ SMTP.*" in \d+ ms \| time=', done.stdout)
+        for shown in ("connect", "first byte", "transfer", "banner", "ip"):
+            assert f"\n  {shown} " in done.stdout
+        done = watchtower("probe", f"smtp://127.0.0.1:{sink.port}", "--set", "starttls=true")
+        assert done.returncode == 2
+        assert done.stdout.startswith("SMTP CRITICAL - offers no STARTTLS | time=")
+
+
+def test_a_ping_is_shown_with_its_round_trip() -> None:
+    """What `ping` would say, as a line for Nagios."""
+    done = watchtower("probe", "icmp://127.0.0.1", "--warn", "lost == 0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match(r"ICMP OK - answer from 127\.0\.0\.1 in [\d.]+ ms \| time=", done.stdout)
+    assert "\n  lost " in done.stdout
+
+
+def test_a_wrong_key_is_told_like_in_a_file() -> None:
+    """`--set` knows the keys of the kind."""
+    done = watchtower("probe", "ssh://127.0.0.1", "--set", "starttls=true")
+    assert done.returncode == 3
+    assert "`starttls` belongs to tls, smtp, imap services, this one is ssh" in done.stdout

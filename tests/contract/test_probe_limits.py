@@ -16,7 +16,7 @@ from support.targets import Authority, HttpServer, Listener, hang, http
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.targets import HttpTarget, Target, TcpTarget
+from watchtower.core.targets import HttpTarget, IcmpTarget, Target, TcpTarget
 from watchtower.probes.prober import Prober
 from watchtower.probes.resolver import THREADS
 
@@ -39,7 +39,7 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.parametrize("kind", ["http", "https", "tcp"])
+@pytest.mark.parametrize("kind", ["http", "https", "tcp", "icmp"])
 def test_no_descriptors_left(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a free descriptor a look is inconclusive; with one again it is up, TLS trust included."""
     authority = Authority(tmp_path)
@@ -55,6 +55,7 @@ def test_no_descriptors_left(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
             targets: dict[str, Target] = {
                 "http": HttpTarget(url=server.url()),
                 "tcp": TcpTarget(host="127.0.0.1", port=server.port),
+                "icmp": IcmpTarget(host="127.0.0.1"),
                 "https": HttpTarget(url=secure.url(host="localhost")),
             }
             looked_at = service("web", targets[kind])

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from support.core_support import service
-from support.looking import look
-from support.targets import HttpServer, Listener, closed_port, full_backlog, hang, http
+from support.looking import condition, look
+from support.targets import (
+    Handler,
+    HttpServer,
+    Listener,
+    closed_port,
+    full_backlog,
+    hang,
+    hang_up,
+    http,
+    reset,
+    say,
+)
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
+from watchtower.core.secret import Secret
 from watchtower.core.targets import PeerTarget, TcpTarget
 from watchtower.probes.prober import Prober
 from watchtower.probes.resolver import AddressInfo, Resolver
@@ -131,3 +144,99 @@ def test_a_dead_peer_is_down_and_says_how() -> None:
     result = asyncio.run(look(PeerTarget(peer="b", url=url), links=("b",)))
     assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.REFUSED)
     assert result.text.startswith("app does not answer: connection refused by 127.0.0.1:")
+
+
+def hear(handler: Handler, send: str | None = None, **fields: Any) -> Result:
+    """One TCP look that says `send` to what speaks with `handler`."""
+
+    async def run() -> Result:
+        async with Listener(handler) as server:
+            said = None if send is None else Secret(send)
+            return await look(TcpTarget(host="127.0.0.1", port=server.port, send=said), **fields)
+
+    return asyncio.run(run())
+
+
+async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers a PING as Redis does, and anything else by what it was."""
+    line = await reader.readline()
+    writer.write(b"+PONG\r\n" if line == b"PING\r\n" else b"-ERR " + line)
+    await reader.read()
+
+
+def test_what_is_sent_is_answered_and_judged() -> None:
+    """The answer is the field `banner`, the look ends with its line, and what was sent is not shown."""
+    is_pong = condition("banner == +PONG", "banner", "==", "+PONG")
+    good = hear(pong, "PING\r\n", expect=(is_pong,))
+    assert (good.opinion, good.facts["banner"]) == (Opinion.UP, "+PONG")
+    assert good.duration_ms < 400, "a whole line needs no waiting for silence"
+    bad = hear(pong, "AUTH me:hunter2@x\r\n", expect=(is_pong,))
+    assert (bad.kind, bad.text) == (Kind.CONDITION, 'banner == +PONG: was "-ERR AUTH ***@x"')
+
+
+def test_bytes_are_sent_as_they_are() -> None:
+    """Every byte value arrives, zero and what is no text included; a binary answer is told by its size."""
+    got = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.extend(await reader.readexactly(4))
+        writer.write(b"\x01\x02\x03\x04")
+        await reader.read()
+
+    result = hear(listen, "\x00\xff\x80a")
+    assert got == b"\x00\xff\x80a"
+    assert (result.opinion, result.text.partition(" in ")[0]) == (Opinion.UP, "4 bytes of binary data")
+
+
+def test_a_banner_is_read_only_when_it_matters() -> None:
+    """A condition on `banner` makes a look wait for it, over several lines if need be."""
+    ready = condition("banner contains ready", "banner", "contains", "ready")
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"welcome\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)  # noqa: TID251 - two segments, as a slow server sends them
+        writer.write(b"ready\r\n")
+        await reader.read()
+
+    assert hear(slowly, expect=(ready,)).opinion is Opinion.UP
+    assert "banner" not in hear(slowly).facts
+
+
+@pytest.mark.parametrize(
+    ("handler", "outcome", "text"),
+    [
+        (hang, Kind.TIMEOUT, "timeout after 0.8 s while waiting for the answer"),
+        (hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        (reset, Kind.RESET, "connection reset while waiting for the answer"),
+        (say(b"not yet"), Kind.CONDITION, 'banner contains ready: was "not yet"'),
+        (say(b"bye", hang_up), Kind.CONDITION, 'banner contains ready: was "bye"'),
+    ],
+)
+def test_a_banner_that_does_not_come(handler: Handler, outcome: Kind, text: str) -> None:
+    """Silence, an end and other words are told apart."""
+    ready = condition("banner contains ready", "banner", "contains", "ready")
+    result = hear(handler, expect=(ready,), timeout_s=0.8)
+    assert (result.opinion, result.kind, result.text) == (Opinion.DOWN, outcome, text)
+
+
+def test_a_banner_without_end() -> None:
+    """A flood is judged by its first 4 KiB, a drip by what came before the deadline."""
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"x\n" * 65_536)
+            await writer.drain()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"x\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)  # noqa: TID251 - slow on purpose
+
+    ready = condition("banner contains ready", "banner", "contains", "ready")
+    for handler in (flood, drip):
+        result = hear(handler, expect=(ready,), timeout_s=0.8)
+        assert (result.kind, result.text[:28]) == (Kind.CONDITION, 'banner contains ready: was "')
+        assert len(result.text) <= 160
+        assert result.duration_ms < 1500

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.chains import below_intermediate, weak_key
 from support.looking import condition, look
-from support.targets import Authority, HttpServer, Listener, closed_port, hang, http, reset
+from support.targets import Authority, HttpServer, Listener, closed_port, hang, hang_up, http, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.targets import HttpTarget, TlsTarget
@@ -89,7 +90,82 @@ def test_an_unknown_issuer_is_named(
     (tmp_path / "other").mkdir()
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "other", "Other").ca_file))
     result = see(authority.context("localhost"), kind=kind)
-    assert (result.kind, result.text) == (Kind.TLS, "certificate has an unknown issuer: CN=Test Authority")
+    assert result.kind is Kind.TLS
+    assert result.text == (
+        "certificate has an unknown issuer: CN=Test Authority (not trusted here, no intermediate was sent)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("middle", "text", "chain"),
+    [
+        ({"is_sent": True}, None, None),
+        (
+            {"is_sent": False},
+            r"certificate has an unknown issuer: CN=Middle \(not trusted here, no intermediate was sent\)",
+            "CN=localhost",
+        ),
+        (
+            {"ends_days": -2},
+            r"the authority CN=Middle above the certificate expired on 20\d\d-.* UTC",
+            "CN=localhost < CN=Middle",
+        ),
+        (
+            {"begins_days": 3},
+            r"the authority CN=Middle above the certificate is valid only from 20\d\d-.* UTC",
+            "CN=localhost < CN=Middle",
+        ),
+    ],
+    ids=["complete", "missing", "expired", "not yet"],
+)
+def test_the_intermediate_is_named(
+    authority: Authority, tmp_path: Path, middle: dict[str, Any], text: str | None, chain: str | None
+) -> None:
+    """A fault of the chain above the certificate names that authority, and shows what was sent."""
+    for kind in ("tls", "https"):
+        result = see(below_intermediate(authority, tmp_path, **middle), kind=kind)
+        if text is None:
+            assert result.opinion is Opinion.UP, result.text
+            continue
+        assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TLS)
+        assert re.fullmatch(text, result.text), result.text
+        assert result.facts["cert.chain"] == chain
+
+
+def test_a_chain_to_an_authority_that_is_not_trusted(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an intermediate the end of the chain is named."""
+    context = below_intermediate(authority, tmp_path)
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path / "other", "Other").ca_file))
+    assert see(context).text == "certificate leads to CN=Middle, whose issuer CN=Test Authority is unknown"
+
+
+@pytest.mark.parametrize("kind", ["tls", "https"])
+def test_a_weak_key_is_named(authority: Authority, tmp_path: Path, kind: str) -> None:
+    """An RSA key of 1024 bits is told with its size."""
+    result = see(weak_key(authority, tmp_path), kind=kind)
+    assert (result.kind, result.text) == (Kind.TLS, "certificate's key is too weak: RSA 1024 bits")
+    assert result.facts["cert.names"] == "localhost"
+
+
+def test_garbage_instead_of_tls(authority: Authority) -> None:
+    """A server in the clear, random bytes, and a close in the middle are no verdict on a certificate."""
+
+    async def run() -> list[Result]:
+        results = []
+        for handler in (say(b"220 hello\r\n"), say(bytes(range(256)) * 200), say(b"\x16\x03\x03", hang_up)):
+            async with Listener(handler) as server:
+                results.append(await look(TlsTarget(host="127.0.0.1", port=server.port), timeout_s=2.0))
+        return results
+
+    plain, random, cut = asyncio.run(run())
+    assert plain.text == "TLS failed: what answers does not speak TLS (WRONG_VERSION_NUMBER)"
+    assert (random.kind, random.text[:10]) == (Kind.TLS, "TLS failed")
+    assert cut.kind in (Kind.TLS, Kind.RESET)
+    assert "handshake" in cut.text
+    assert max(result.duration_ms for result in (plain, random, cut)) < 1500
 
 
 def test_a_hostile_name_in_a_certificate_is_cleaned(authority: Authority) -> None:

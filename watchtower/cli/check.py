@@ -43,9 +43,11 @@ def check(
     Lists every mistake with its line. Exits with 0 when the file is good, else with 1.
     """
     from watchtower.cli.files import read_settings  # noqa: PLC0415 - reading a file costs a third of a second
+    from watchtower.probes.permissions import check_permissions  # noqa: PLC0415 - as above
 
     try:
         settings = read_settings(config_path, peer)
+        check_permissions(settings)
     except ConfigError as error:
         if as_json:
             click.echo(json.dumps({"ok": False, "problems": str(error)}))

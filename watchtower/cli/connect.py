@@ -18,7 +18,17 @@ from msgspec import Struct
 from watchtower.clock import SystemClock
 from watchtower.core.commands import Answer, Command
 from watchtower.core.settings import Channel, PeerSettings, Service, Settings
-from watchtower.core.targets import DnsTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
+from watchtower.core.targets import (
+    DnsTarget,
+    HttpTarget,
+    IcmpTarget,
+    ImapTarget,
+    PeerTarget,
+    SmtpTarget,
+    SshTarget,
+    TcpTarget,
+    TlsTarget,
+)
 from watchtower.core.text import clean
 from watchtower.delivery import channels
 from watchtower.delivery.carrier import ThreadCarrier
@@ -119,6 +129,8 @@ def _host(service: Service) -> str:
         case HttpTarget(url=url):
             return urlsplit(url).hostname or ""
         case TcpTarget(host=host) | TlsTarget(host=host):
+            return host
+        case SmtpTarget(host=host) | ImapTarget(host=host) | SshTarget(host=host) | IcmpTarget(host=host):
             return host
         case DnsTarget() | PeerTarget():
             return ""

@@ -16,18 +16,28 @@ from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Result
 from watchtower.core.settings import Service
-from watchtower.core.targets import HttpTarget, TlsTarget
+from watchtower.core.targets import HttpTarget, ImapTarget, SmtpTarget, TlsTarget
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
 
 
 def service_of(
-    url: str, *, expect: Sequence[str], warn: Sequence[str], timeout_s: float, verify: bool
+    url: str,
+    *,
+    options: Sequence[str] = (),
+    expect: Sequence[str],
+    warn: Sequence[str],
+    timeout_s: float,
+    verify: bool,
 ) -> Service:
-    """The service that the command line describes. Raises ConfigError; a URL without scheme is https."""
-    service = service_from_url(url if ":" in url else f"https://{url}")
+    """The service that the command line describes; a URL without scheme is https. Raises ConfigError.
+
+    `options` are keys of the service as the file has them, each as `key=value`.
+    """
+    said = dict(option.partition("=")[::2] for option in options)
+    service = service_from_url(url if ":" in url else f"https://{url}", options=said)
     target = service.target
-    if not verify and isinstance(target, HttpTarget | TlsTarget):
+    if not verify and isinstance(target, HttpTarget | TlsTarget | SmtpTarget | ImapTarget):
         target = replace(target, verify=False)
     return replace(
         service,

@@ -28,6 +28,9 @@ _PHASE_NAMES: Final = {"first_byte": "first byte"}
 
 @click.command(cls=NagiosCommand)
 @click.argument("url")
+@click.option(
+    "--set", "options", multiple=True, metavar="KEY=VALUE", help="A key of the service, as `starttls=true`."
+)
 @click.option("--expect", multiple=True, help="What must hold, as `status == 200`; may be repeated.")
 @click.option("--warn", multiple=True, help="What should hold, as `time < 300ms`; may be repeated.")
 @click.option(
@@ -38,13 +41,14 @@ _PHASE_NAMES: Final = {"first_byte": "first byte"}
 def probe(
     *,
     url: str,
+    options: tuple[str, ...],
     expect: tuple[str, ...],
     warn: tuple[str, ...],
     timeout: float,
     no_verify: bool,
     as_json: bool,
 ) -> None:
-    """Look once at URL (http, https, tcp, tls, dns), as a peer would.
+    """Look once at URL (http, https, tcp, tls, dns, smtp, imap, ssh, icmp), as a peer would.
 
     Exits with 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     """
@@ -54,7 +58,9 @@ def probe(
     from watchtower.errors import ConfigError  # noqa: PLC0415 - as above
 
     try:
-        service = service_of(url, expect=expect, warn=warn, timeout_s=timeout, verify=not no_verify)
+        service = service_of(
+            url, options=options, expect=expect, warn=warn, timeout_s=timeout, verify=not no_verify
+        )
     except ConfigError as error:
         click.echo(line("PROBE", Health.UNKNOWN, str(error)))
         raise click.exceptions.Exit(Health.UNKNOWN.value) from None

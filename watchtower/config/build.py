@@ -22,7 +22,16 @@ from watchtower.config.schema import (
     RecoverModel,
     ServiceModel,
 )
-from watchtower.config.services import DnsModel, HeartbeatModel, HttpModel, TlsModel
+from watchtower.config.services import (
+    DnsModel,
+    HeartbeatModel,
+    HttpModel,
+    IcmpModel,
+    ImapModel,
+    SmtpModel,
+    TcpModel,
+    TlsModel,
+)
 from watchtower.core.conditions import Condition
 from watchtower.core.settings import (
     PEER_PREFIX,
@@ -191,11 +200,13 @@ def _target(model: ServiceModel) -> Target:
     if isinstance(model, HttpModel):
         return _http_target(model)
     if isinstance(model, TlsModel):
-        return replace(model.url, server_name=model.server_name, verify=model.verify)
+        return replace(model.url, server_name=model.server_name, verify=model.verify, starttls=model.starttls)
     if isinstance(model, DnsModel):
         return DnsTarget(name=model.dns, type=model.type, servers=model.servers)
     if isinstance(model, HeartbeatModel):
         return HeartbeatTarget(period_s=model.heartbeat, grace_s=model.grace)
+    if isinstance(model, TcpModel | SmtpModel | ImapModel | IcmpModel):
+        return _wire_target(model)
     target: Target = getattr(model, "url")  # noqa: B009 - every remaining kind is nothing but its URL
     return target
 
@@ -209,6 +220,17 @@ def _http_target(model: HttpModel) -> HttpTarget:
         follow_redirects=model.follow_redirects,
         verify=model.verify,
     )
+
+
+def _wire_target(model: TcpModel | SmtpModel | ImapModel | IcmpModel) -> Target:
+    match model:
+        case TcpModel():
+            return replace(model.url, send=model.send)
+        case IcmpModel():
+            return replace(model.url, size=model.size)
+        case SmtpModel() | ImapModel():
+            tls = {"starttls": model.starttls, "server_name": model.server_name, "verify": model.verify}
+            return replace(model.url, **tls)
 
 
 def as_written(service: Service, tree: Tree) -> Service:

@@ -24,9 +24,13 @@ LENGTH_MAX: Final = 300
 _TIMES: Final = ("time", "time.dns", "time.connect", "time.tls")
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "http": ("status", *_TIMES, "body", "json.<path>", "header.<name>", "cert.expires", "cert.issuer", "ip"),
-    "tcp": ("time", "time.dns", "time.connect", "ip"),
+    "tcp": ("time", "time.dns", "time.connect", "ip", "banner"),
     "tls": (*_TIMES, "cert.expires", "cert.issuer", "ip"),
     "dns": ("time", "dns.rcode", "answers", "ttl"),
+    "smtp": (*_TIMES, "banner", "cert.expires", "cert.issuer", "ip"),
+    "imap": (*_TIMES, "banner", "cert.expires", "cert.issuer", "ip"),
+    "ssh": ("time", "time.dns", "time.connect", "banner", "ip"),
+    "icmp": ("time", "time.dns", "lost", "ip"),
 }
 """Fields by probe kind; heartbeats and peers have none."""
 
@@ -52,7 +56,10 @@ _TYPE_OF: Final = {
     "header.<name>": "loose",
     "dns.rcode": "rcode",
     "answers": "answers",
+    "banner": "text",
+    "lost": "loose",
 }
+_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
 _OP: Final = re.compile(r"==|!=|<=|>=|<|>|~(?!=)|(?:in|contains|exists)(?=\s|$)")
 _QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
@@ -128,7 +135,10 @@ def _field(word: _Word, kind: str) -> tuple[str, str]:
     plain = word.text.strip("[]").lower()
     stem = plain.partition(".")[0]
     if word.text in _TYPE_OF or f"{stem}.<path>" in _TYPE_OF or f"{stem}.<name>" in _TYPE_OF:
-        raise word.wrong(f"a {kind} probe does not have this field", f"known here: {', '.join(allowed)}")
+        article = "an" if kind in _WITH_AN else "a"
+        raise word.wrong(
+            f"{article} {kind} probe does not have this field", f"known here: {', '.join(allowed)}"
+        )
     raise word.wrong("there is no such field", nearest(plain, allowed))
 
 

@@ -18,9 +18,22 @@ from watchtower.config.schema import (
     ServiceModel,
     StorageModel,
 )
-from watchtower.config.services import DnsModel, DnsUrlModel, HeartbeatModel, HttpModel, TcpModel, TlsModel
+from watchtower.config.services import (
+    DnsModel,
+    DnsUrlModel,
+    HeartbeatModel,
+    HttpModel,
+    IcmpModel,
+    ImapModel,
+    SmtpModel,
+    SshModel,
+    TcpModel,
+    TlsModel,
+)
 
-ProbedModel = HttpModel | TcpModel | TlsModel | DnsModel | DnsUrlModel
+ProbedModel = (
+    HttpModel | TcpModel | TlsModel | DnsModel | DnsUrlModel | SmtpModel | ImapModel | SshModel | IcmpModel
+)
 SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "http": HttpModel,
     "tcp": TcpModel,
@@ -28,6 +41,10 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "dns": DnsModel,
     "dns url": DnsUrlModel,
     "heartbeat": HeartbeatModel,
+    "smtp": SmtpModel,
+    "imap": ImapModel,
+    "ssh": SshModel,
+    "icmp": IcmpModel,
 }
 """Models by kind of service; a dns: URL has no keys for what stands in it."""
 

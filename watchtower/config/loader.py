@@ -21,7 +21,7 @@ from watchtower.config.readers import NAME, read_service_name
 from watchtower.config.references import check_references
 from watchtower.config.report import report
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
-from watchtower.config.services import HttpModel
+from watchtower.config.services import HttpModel, MailModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
 from watchtower.core.settings import Alerting, ClusterSettings, ProbeSettings, Service, Settings
@@ -59,14 +59,14 @@ def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) 
     return settings
 
 
-def service_from_url(url: str, name: str = "probe") -> Service:
-    """A service with nothing but defaults, for one look without a file.
+def service_from_url(url: str, name: str = "probe", options: Mapping[str, str] | None = None) -> Service:
+    """A service with defaults and what `options` say by their keys, for one look without a file.
 
-    Takes http, https, tcp, tls and dns (`dns:name`, `dns://server/name?type=AAAA`) URLs. Raises ConfigError.
+    Takes every scheme that a file takes, and `dns://server/name?type=AAAA`. Raises ConfigError.
     """
     try:
         read_service_name(name)
-        kind, content = _kind_of({"url": url})
+        kind, content = _kind_of({**(options or {}), "url": url})
         model, faults = validate(SERVICE_MODELS[kind], content)
         if model is None:
             raise faults[0].wrong
@@ -200,6 +200,9 @@ class _Loading:
             self._faults.add(fault)
         if isinstance(model, HttpModel) and model.url.headers:
             self._check_authorization(path, model)
+        if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
+            what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
+            self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
         return model
 
     def _check_authorization(self, path: Path, model: HttpModel) -> None:

@@ -26,7 +26,7 @@ _OPEN_KEYS: Final = frozenset(
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
-        "dashboard",
+        "dashboard", "starttls", "size",
     }
 )
 _WORDS: Final = _OPEN_KEYS | frozenset(
@@ -36,7 +36,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
-        "admin",
+        "admin", "send", "banner", "lost",
     }
 )
 # fmt: on

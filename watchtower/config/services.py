@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from watchtower.config import readers, targets
+from watchtower.config import readers, targets, wire_targets
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
@@ -23,7 +23,17 @@ from watchtower.config.schema import (
     read_by,
 )
 from watchtower.core.conditions import Condition
-from watchtower.core.targets import DnsTarget, HttpTarget, TcpTarget, TlsTarget
+from watchtower.core.secret import Secret
+from watchtower.core.targets import (
+    DnsTarget,
+    HttpTarget,
+    IcmpTarget,
+    ImapTarget,
+    SmtpTarget,
+    SshTarget,
+    TcpTarget,
+    TlsTarget,
+)
 
 HttpLines = Annotated[tuple[Annotated[Condition, judging("http")], ...], SEVERAL, LINES_MAX]
 TcpLines = Annotated[tuple[Annotated[Condition, judging("tcp")], ...], SEVERAL, LINES_MAX]
@@ -50,6 +60,7 @@ class TcpModel(ServiceModel, PacedModel):
     """A tcp:// service."""
 
     url: Annotated[TcpTarget, read_by(targets.parse_tcp_target)]
+    send: Annotated[Secret, read_by(wire_targets.read_send)] | None = None
     expect: TcpLines = ()
     warn: TcpLines = ()
 
@@ -62,6 +73,7 @@ class TlsModel(ServiceModel, PacedModel):
     warn: TlsLines = ()
     server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
     verify: Flag = True
+    starttls: Annotated[str, read_by(readers.one_of(*wire_targets.STARTTLS))] = ""
 
 
 class DnsModel(ServiceModel, PacedModel):
@@ -87,3 +99,50 @@ class HeartbeatModel(ServiceModel):
 
     heartbeat: Annotated[float, read_by(readers.read_period)]
     grace: Annotated[float, read_by(readers.duration_between(0, 366 * 86_400))] = 300.0
+
+
+SmtpLines = Annotated[tuple[Annotated[Condition, judging("smtp")], ...], SEVERAL, LINES_MAX]
+ImapLines = Annotated[tuple[Annotated[Condition, judging("imap")], ...], SEVERAL, LINES_MAX]
+SshLines = Annotated[tuple[Annotated[Condition, judging("ssh")], ...], SEVERAL, LINES_MAX]
+IcmpLines = Annotated[tuple[Annotated[Condition, judging("icmp")], ...], SEVERAL, LINES_MAX]
+
+
+class MailModel(ServiceModel, PacedModel):
+    """What smtp and imap services have in common."""
+
+    starttls: Flag = False
+    server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
+    verify: Flag = True
+
+
+class SmtpModel(MailModel):
+    """An smtp:// or smtps:// service."""
+
+    url: Annotated[SmtpTarget, read_by(wire_targets.parse_smtp_target)]
+    expect: SmtpLines = ()
+    warn: SmtpLines = ()
+
+
+class ImapModel(MailModel):
+    """An imap:// or imaps:// service."""
+
+    url: Annotated[ImapTarget, read_by(wire_targets.parse_imap_target)]
+    expect: ImapLines = ()
+    warn: ImapLines = ()
+
+
+class SshModel(ServiceModel, PacedModel):
+    """An ssh:// service."""
+
+    url: Annotated[SshTarget, read_by(wire_targets.parse_ssh_target)]
+    expect: SshLines = ()
+    warn: SshLines = ()
+
+
+class IcmpModel(ServiceModel, PacedModel):
+    """An icmp:// service."""
+
+    url: Annotated[IcmpTarget, read_by(wire_targets.parse_icmp_target)]
+    size: Annotated[int, read_by(readers.count_between(16, 1400))] = 56
+    expect: IcmpLines = ()
+    warn: IcmpLines = ()

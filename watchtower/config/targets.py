@@ -15,11 +15,23 @@ from watchtower.config.problems import Wrong, nearest
 from watchtower.core.secret import Secret
 from watchtower.core.targets import DnsTarget, HttpTarget, TcpTarget, TlsTarget
 
-SCHEMES: Final = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tls", "dns": "dns"}
+SCHEMES: Final = {
+    "http": "http",
+    "https": "http",
+    "tcp": "tcp",
+    "tls": "tls",
+    "dns": "dns",
+    "smtp": "smtp",
+    "smtps": "smtp",
+    "imap": "imap",
+    "imaps": "imap",
+    "ssh": "ssh",
+    "icmp": "icmp",
+}
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
 LATER_SCHEMES: Final = frozenset(
-    {"icmp", "postgres", "postgresql", "mysql", "redis", "rediss", "amqp", "amqps", "grpc", "ws", "wss"}
-    | {"smtp", "imap", "ssh", "exec", "route53", "redundancy"}
+    {"postgres", "postgresql", "mysql", "redis", "rediss", "amqp", "amqps", "grpc", "ws", "wss"}
+    | {"exec", "route53", "redundancy"}
 )
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")
 CHANNEL_OPTIONS_REFUSED: Final = {
@@ -109,7 +121,7 @@ def parse_http_url(text: str) -> tuple[str, Secret | None]:
         raise Wrong(
             "this must be an http:// or https:// URL", "write it like https://shop.example.com/healthz"
         )
-    _checked_host(parts)
+    checked_host(parts)
     if parts.username is None:
         return parts._replace(fragment="").geturl(), None
     user, password = unquote(parts.username), unquote(parts.password or "")
@@ -126,7 +138,8 @@ def parse_base_url(text: str) -> str:
     return url.rstrip("/")
 
 
-def _checked_host(parts: SplitResult) -> str:
+def checked_host(parts: SplitResult) -> str:
+    """The host of a URL, with a port that exists. Raises Wrong."""
     host = parts.hostname or ""
     if not host:
         raise Wrong("the host is missing", "write it like https://shop.example.com/healthz")
@@ -139,13 +152,14 @@ def _checked_host(parts: SplitResult) -> str:
     return host
 
 
-def _host_and_port(text: str, default_port: int | None) -> tuple[str, int]:
+def host_and_port(text: str, default_port: int | None) -> tuple[str, int]:
+    """Host and port of a URL that holds nothing else. Raises Wrong."""
     parts = split_url(text)
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise Wrong("only a host and a port belong here", f"write it like {parts.scheme}://host:port")
     if parts.port is None and default_port is None:
         raise Wrong("the port is missing", f"write it like {parts.scheme}://host:port")
-    return _checked_host(parts), parts.port or default_port or 0
+    return checked_host(parts), parts.port or default_port or 0
 
 
 def parse_http_target(text: str) -> HttpTarget:
@@ -157,13 +171,13 @@ def parse_http_target(text: str) -> HttpTarget:
 
 def parse_tcp_target(text: str) -> TcpTarget:
     """Target of `tcp://host:port`. Raises Wrong."""
-    host, port = _host_and_port(text, None)
+    host, port = host_and_port(text, None)
     return TcpTarget(host=host, port=port)
 
 
 def parse_tls_target(text: str) -> TlsTarget:
     """Target of `tls://host[:443]`. Raises Wrong."""
-    host, port = _host_and_port(text, 443)
+    host, port = host_and_port(text, 443)
     return TlsTarget(host=host, port=port)
 
 

@@ -170,7 +170,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """The probe kind: `http`, `tcp`, `tls`, `dns`, `heartbeat` or `peer`."""
+        """The probe kind, a target's tag: `http`, `tcp`, `tls`, `dns`, `smtp`, `heartbeat`, `peer` ..."""
         return str(self.target.__struct_config__.tag)
 
     @property

@@ -23,19 +23,21 @@ class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"
 
 
 class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
-    """A TCP connect."""
+    """A TCP connect; something may be said, and what comes back may be judged."""
 
     host: str
     port: int
+    send: Secret | None = None
 
 
 class TlsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tls"):
-    """A TLS handshake and the certificate that was shown."""
+    """A TLS handshake and the certificate that was shown, at once or after `starttls` of a protocol."""
 
     host: str
     port: int
     server_name: str = ""
     verify: bool = True
+    starttls: str = ""
 
 
 class DnsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dns"):
@@ -60,4 +62,38 @@ class PeerTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="peer"
     url: str
 
 
-Target = HttpTarget | TcpTarget | TlsTarget | DnsTarget | HeartbeatTarget | PeerTarget
+class MailTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mail"):
+    """The greeting of a mail server: in the clear, over TLS at once (`tls`), or followed by STARTTLS."""
+
+    host: str
+    port: int
+    tls: bool = False
+    starttls: bool = False
+    server_name: str = ""
+    verify: bool = True
+
+
+class SmtpTarget(MailTarget, frozen=True, kw_only=True, tag="smtp"):
+    """The greeting of an SMTP server."""
+
+
+class ImapTarget(MailTarget, frozen=True, kw_only=True, tag="imap"):
+    """The greeting of an IMAP server."""
+
+
+class SshTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ssh"):
+    """The version line of an SSH server."""
+
+    host: str
+    port: int
+
+
+class IcmpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="icmp"):
+    """ICMP echoes, one a second until the first answer; `size` bytes of data in each."""
+
+    host: str
+    size: int = 56
+
+
+WireTarget = SmtpTarget | ImapTarget | SshTarget | IcmpTarget
+Target = HttpTarget | TcpTarget | TlsTarget | DnsTarget | HeartbeatTarget | PeerTarget | WireTarget

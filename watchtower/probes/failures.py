@@ -17,9 +17,27 @@ from watchtower.core.model import Kind, Opinion
 from watchtower.core.text import clean
 from watchtower.probes.look import DOING, Look, Shortfall
 
+_TLS: Final = {
+    "WRONG_VERSION_NUMBER": "what answers does not speak TLS",
+    "RECORD_LAYER_FAILURE": "what answers does not speak TLS",
+    "HTTP_REQUEST": "what answers does not speak TLS",
+    "UNEXPECTED_EOF_WHILE_READING": "closed in the middle of the handshake",
+    "UNSUPPORTED_PROTOCOL": "the server only speaks an outdated version",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the server accepts no version that we speak",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the server refuses, as it does without a common cipher",
+    "TLSV1_UNRECOGNIZED_NAME": "the server does not know the name",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of ours",
+    "DH_KEY_TOO_SMALL": "the server's key exchange is too weak",
+}
+"""OpenSSL's reasons as people read them; OpenSSL's own word follows in parentheses."""
+
 
 class ProtocolError(Exception):
     """The service answered, but not in the protocol it was asked in. The text is for people."""
+
+
+class RefusalError(ProtocolError):
+    """The service speaks its protocol, and says that it will not serve. The text is for people."""
 
 
 FAILURES: Final = (OSError, ssl.SSLError, aiohttp.ClientError, ProtocolError, UnicodeError, EOFError)
@@ -58,9 +76,11 @@ def failure(error: BaseException, look: Look) -> Shortfall:
             text = _DNS.get(cause.errno or 0) or f"name not resolved: {cause.strerror or cause}"
             found = _down(Kind.DNS, text)
         case ssl.SSLError():
-            found = _down(Kind.TLS, f"TLS failed: {getattr(cause, 'reason', '') or cause.strerror or cause}")
+            found = _down(Kind.TLS, _tls(cause))
         case OSError():
             found = _from_errno(cause, look)
+        case RefusalError():
+            found = _down(Kind.STATUS, str(cause))
         case ProtocolError():
             found = _down(Kind.PROTOCOL, str(cause))
         case UnicodeError():
@@ -68,6 +88,12 @@ def failure(error: BaseException, look: Look) -> Shortfall:
         case _:
             found = _from_http(cause, look)
     return found
+
+
+def _tls(error: ssl.SSLError) -> str:
+    reason = getattr(error, "reason", "") or ""
+    known = _TLS.get(reason)
+    return f"TLS failed: {known} ({reason})" if known else f"TLS failed: {reason or error.strerror or error}"
 
 
 def root(error: BaseException) -> BaseException:

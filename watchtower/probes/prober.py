@@ -14,9 +14,21 @@ from watchtower.core.conditions import Condition, judge
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
+from watchtower.core.targets import (
+    DnsTarget,
+    HeartbeatTarget,
+    HttpTarget,
+    IcmpTarget,
+    ImapTarget,
+    PeerTarget,
+    SmtpTarget,
+    SshTarget,
+    TcpTarget,
+    TlsTarget,
+    WireTarget,
+)
 from watchtower.core.text import clean
-from watchtower.probes import dns, http, peer, tcp, tls
+from watchtower.probes import dns, http, icmp, mail, peer, ssh, tcp, tls
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
@@ -54,15 +66,33 @@ async def find(service: Service, tools: Tools, look: Look) -> Finding:
         case HttpTarget() as target:
             return await http.probe(target, tools, look)
         case TcpTarget() as target:
-            return await tcp.probe(target, tools, look)
+            return await tcp.probe(target, tools, look, _about("banner", service))
         case TlsTarget() as target:
             return await tls.probe(target, tools, look)
         case DnsTarget() as target:
             return await dns.probe(target, tools, look)
         case PeerTarget() as target:
             return await peer.probe(target, tools, look)
+        case SmtpTarget() | ImapTarget() | SshTarget() | IcmpTarget() as target:
+            return await _on_the_wire(target, tools, look)
         case HeartbeatTarget():
             raise ValueError(f"{service.name} is a heartbeat: it calls us, it is not probed")
+
+
+async def _on_the_wire(target: WireTarget, tools: Tools, look: Look) -> Finding:
+    match target:
+        case SmtpTarget() | ImapTarget():
+            return await mail.probe(target, tools, look)
+        case SshTarget():
+            return await ssh.probe(target, tools, look)
+        case IcmpTarget():
+            return await icmp.probe(target, tools, look)
+
+
+def _about(field: str, service: Service) -> tuple[Condition, ...]:
+    """The conditions of a service that have something to say about `field`."""
+    lines = (*service.expect, *service.warn)
+    return tuple(line for line in lines if any(clause.field == field for clause in line.clauses))
 
 
 def shortfall(service: Service, found: Finding) -> Shortfall | None:

@@ -1,7 +1,7 @@
 """A TLS handshake and the certificate that was shown.
 
 The first handshake is verified. When it fails on the certificate, a second one without checks finds
-out which certificate it was: OpenSSL drops it before anybody can read it. Used by HTTPS as well.
+out which certificate it was: OpenSSL drops it before anybody can read it. Used by HTTPS and mail as well.
 """
 
 from __future__ import annotations
@@ -10,69 +10,118 @@ import asyncio
 import ssl
 from typing import Final
 
+from msgspec import Struct
+
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import TlsTarget
 from watchtower.core.text import clean
 from watchtower.probes.certificates import Certificate, distrust, shown
 from watchtower.probes.failures import FAILURES
+from watchtower.probes.greetings import STARTTLS
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall, milliseconds
 from watchtower.probes.tools import Tools
+from watchtower.probes.wire import LINE_BYTES_MAX, Wire
 
 SECOND_LOOK_S: Final = 3.0
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """Where TLS is spoken, the name to ask for, and the protocol whose STARTTLS comes first ("" for none)."""
+
+    host: str
+    port: int
+    name: str
+    starttls: str = ""
 
 
 async def probe(target: TlsTarget, tools: Tools, look: Look) -> Finding:
     """Shake hands. Without `expect` an accepted handshake is good."""
     name = target.server_name or target.host
+    door = Door(host=target.host, port=target.port, name=name, starttls=target.starttls)
     try:
-        await _handshake(target.host, target.port, name, tools, look, verify=target.verify)
+        wire, _ = await shake(door, tools, look, verify=target.verify)
     except ssl.SSLCertVerificationError as error:
-        return await distrusted(error, target.host, target.port, tools, look, name=name)
-    certificate = shown(look.ssl_object)
-    now_wall = tools.clock.now().wall
-    version = (look.ssl_object and look.ssl_object.version()) or ""
+        return await distrusted(error, door.host, door.port, tools, look, name=name, starttls=door.starttls)
+    wire.hang_up()
+    said, facts, kept = seen(tools, look)
     return Finding(
-        text=f"{version} in {milliseconds(look.elapsed_s())}{_validity(certificate, now_wall)}",
-        facts={"ip": look.ip, **look.times(), **(certificate.facts(now_wall) if certificate else {})},
-        kept={"ip": look.ip, "tls.version": version, **(certificate.kept() if certificate else {})},
+        text=f"{kept['tls.version']} in {milliseconds(look.elapsed_s())}{said}",
+        facts={"ip": look.ip, **look.times(), **facts},
+        kept={"ip": look.ip, **kept},
     )
 
 
+async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[Wire, str]:
+    """A connection over TLS, to be hung up by the caller, and the greeting that came before it, if any.
+
+    Raises what FAILURES names; SSLCertVerificationError when the certificate is not accepted.
+    """
+    connected = await tools.connect(door.host, door.port, look)
+    greeting = ""
+    if door.starttls:
+        wire = Wire(connected, look)
+        try:
+            greeting = await STARTTLS[door.starttls](wire)
+            wire.check_silence()
+        except BaseException:  # whatever ends the dialogue, the socket is ours until TLS begins
+            wire.hang_up()
+            raise
+    # asyncio owns the socket from here on and closes it on every failure.
+    streams = await asyncio.open_connection(
+        sock=connected,
+        ssl=tools.trust(verify=verify, web=False),
+        server_hostname=door.name,
+        limit=LINE_BYTES_MAX,
+    )
+    look.enter("")
+    return Wire(connected, look, streams), greeting
+
+
+def seen(tools: Tools, look: Look) -> tuple[str, dict[str, float | str], dict[str, float | str]]:
+    """What a handshake has shown: how long it is valid in words, the facts, and those worth keeping."""
+    certificate, now_wall = shown(look.ssl_object), tools.clock.now().wall
+    version = (look.ssl_object and look.ssl_object.version()) or ""
+    facts = certificate.facts(now_wall) if certificate else {}
+    kept = certificate.kept() if certificate else {}
+    return _validity(certificate, now_wall), facts, {"tls.version": version, **kept}
+
+
 async def distrusted(
-    error: BaseException, host: str, port: int, tools: Tools, look: Look, *, name: str = ""
+    error: BaseException,
+    host: str,
+    port: int,
+    tools: Tools,
+    look: Look,
+    *,
+    name: str = "",
+    starttls: str = "",
 ) -> Finding:
     """The Finding for a certificate that was not accepted, with what a second look saw of it."""
     look.enter("")
-    seen = await _second_look(host, port, name or host, tools, min(look.left_s() * 0.8, SECOND_LOOK_S))
-    text = clean(distrust(error, name or host, seen, tools.clock.now().wall))
+    door = Door(host=host, port=port, name=name or host, starttls=starttls)
+    found = await _second_look(door, tools, min(look.left_s() * 0.8, SECOND_LOOK_S))
+    text = clean(distrust(error, door.name, found, tools.clock.now().wall))
     return Finding(
         text=text,
-        kept={"ip": look.ip, **(seen.kept() if seen else {})},
+        kept={"ip": look.ip, **(found.told() if found else {})},
         failure=Shortfall(Opinion.DOWN, Kind.TLS, text),
     )
 
 
-async def _second_look(host: str, port: int, name: str, tools: Tools, budget_s: float) -> Certificate | None:
+async def _second_look(door: Door, tools: Tools, budget_s: float) -> Certificate | None:
     aside = Look(tools.clock, tools.clock.now().boot + budget_s)
     token = CURRENT.set(aside)
     try:
         async with asyncio.timeout(budget_s):
-            await _handshake(host, port, name, tools, aside, verify=False)
-        return shown(aside.ssl_object)
+            wire, _ = await shake(door, tools, aside, verify=False)
+        try:
+            return shown(aside.ssl_object, with_chain=True)
+        finally:
+            wire.hang_up()
     except FAILURES:
         return None
     finally:
         CURRENT.reset(token)
-
-
-async def _handshake(host: str, port: int, name: str, tools: Tools, look: Look, *, verify: bool) -> None:
-    connected = await tools.connect(host, port, look)
-    # asyncio owns the socket from here on and closes it on every failure.
-    transport, _ = await asyncio.get_running_loop().create_connection(
-        asyncio.Protocol, sock=connected, ssl=tools.trust(verify=verify), server_hostname=name
-    )
-    look.enter("")
-    transport.abort()
 
 
 def _validity(certificate: Certificate | None, now_wall: float) -> str:

@@ -17,6 +17,7 @@ import aiohttp
 from watchtower import __version__
 from watchtower.core.ports import Clock
 from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.echoes import Echoes
 from watchtower.probes.look import CURRENT, Look
 from watchtower.probes.resolver import AddressInfo, Resolver
 
@@ -36,13 +37,15 @@ class Tools:
         self.resolver = Resolver()
         # Read now: OpenSSL passes over a bundle that it cannot open, and a context made in a moment
         # without free descriptors would distrust everybody from then on.
-        self._verified = trust(verify=True)
-        self._unverified = trust(verify=False)
+        self._trusts = {
+            (verify, web): trust(verify=verify, web=web) for verify in (True, False) for web in (True, False)
+        }
+        self.echoes = Echoes(clock)
         self._session: aiohttp.ClientSession | None = None
 
-    def trust(self, *, verify: bool) -> Trust:
-        """The shared context for this trust setting."""
-        return self._verified if verify else self._unverified
+    def trust(self, *, verify: bool, web: bool = True) -> Trust:
+        """The shared context for this trust setting; `web` offers HTTP as the protocol to come."""
+        return self._trusts[verify, web]
 
     def session(self) -> aiohttp.ClientSession:
         """The HTTP session of this event loop: no cookies, no proxy, no reuse, no cache, no decoding."""
@@ -82,9 +85,10 @@ class Tools:
         return connected
 
     async def close(self) -> None:
-        """Close the session and the resolver."""
+        """Close the session, the resolver, and what pings."""
         if self._session is not None:
             await self._session.close()
+        self.echoes.close()
         await self.resolver.close()
 
 

@@ -15,7 +15,7 @@ from watchtower.core.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Service
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, Target
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, IcmpTarget, PeerTarget, Target
 from watchtower.core.view import Standing
 from watchtower.web.incidents import incident_doc, open_incidents
 from watchtower.web.shapes import (
@@ -137,6 +137,8 @@ def instance(target: Target) -> str:
             return "heartbeat"
         case PeerTarget():
             return _bare_url(target.url)
+        case IcmpTarget():
+            return target.host
         case _:
             host = f"[{target.host}]" if ":" in target.host else target.host
             return f"{host}:{target.port}"

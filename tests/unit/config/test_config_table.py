@@ -79,7 +79,10 @@ def test_the_table_has_the_true_defaults() -> None:
         if field.is_required():
             assert documented in {"required", "one of url, dns, heartbeat"}, path
         elif documented.startswith("`"):
-            if path == "services.<service>.confirm.peers":
+            if path == "services.<service>.starttls":
+                assert field.default in (False, ""), path
+                assert documented == "`false`"
+            elif path == "services.<service>.confirm.peers":
                 assert documented == "`all`"
             else:
                 assert documented == f"`{_written(path, field.default)}`", path

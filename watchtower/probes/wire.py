@@ -1,0 +1,119 @@
+"""One connection on which lines are spoken, in the clear or over TLS: bounded reading, checked dialogue.
+
+Whatever comes is hostile: no line longer than LINE_BYTES_MAX, no more than READ_BYTES_MAX in all, and the
+deadline of the look ends every wait. Knows no protocol; greetings.py does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Final
+
+from watchtower.core.text import clean
+from watchtower.probes.failures import ProtocolError
+from watchtower.probes.look import Look
+
+LINE_BYTES_MAX: Final = 4_096
+READ_BYTES_MAX: Final = 16_384
+SHOWN_MAX: Final = 80
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Wire:
+    """Lines over a connected socket, or over the streams of a TLS connection on it."""
+
+    def __init__(self, connected: socket.socket, look: Look, streams: Streams | None = None) -> None:
+        self._socket = connected
+        self._look = look
+        self._streams = streams
+        self._pending = b""
+        self._read_bytes = 0
+
+    @property
+    def local_ip(self) -> str:
+        """Our own address on this connection."""
+        return str(self._socket.getsockname()[0])
+
+    async def line(self) -> str:
+        """The next line without its end. Raises ProtocolError beyond the limits, EOFError at the end."""
+        while b"\n" not in self._pending:
+            if len(self._pending) > LINE_BYTES_MAX:
+                raise ProtocolError(f"a line of more than {LINE_BYTES_MAX} bytes: {quoted(self._pending)}")
+            if not await self.more():
+                raise EOFError if not self._pending else _broken_off(self._pending)
+        line, _, self._pending = self._pending.partition(b"\n")
+        if len(line) > LINE_BYTES_MAX:
+            raise ProtocolError(f"a line of more than {LINE_BYTES_MAX} bytes: {quoted(line)}")
+        return line.rstrip(b"\r").decode("utf-8", "replace")
+
+    async def more(self) -> bytes:
+        """Everything received and not yet taken as lines, after waiting for more; b"" at the end."""
+        if self._read_bytes >= READ_BYTES_MAX:
+            raise ProtocolError(f"more than {READ_BYTES_MAX} bytes where a greeting belongs")
+        if not self._read_bytes:
+            self._look.enter("first_byte")
+        chunk = await self._receive(LINE_BYTES_MAX)
+        if chunk:
+            self._look.enter("transfer")
+        self._read_bytes += len(chunk)
+        self._pending += chunk
+        return self._pending if chunk else b""
+
+    async def say(self, line: str) -> None:
+        """Send a line."""
+        await self.send(line.encode() + b"\r\n")
+
+    async def send(self, words: bytes) -> None:
+        """Send `words` as they are."""
+        if self._streams is not None:
+            self._streams[1].write(words)
+            await self._streams[1].drain()
+        else:
+            await asyncio.get_running_loop().sock_sendall(self._socket, words)
+
+    def take_leave(self, line: str) -> None:
+        """Say a last line if that can be done without waiting, so that no log complains; then hang up."""
+        self._look.enter("")
+        with contextlib.suppress(OSError):
+            if self._streams is not None:
+                self._streams[1].write(line.encode() + b"\r\n")
+            else:
+                self._socket.send(line.encode() + b"\r\n")
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connection, whatever state it is in."""
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+        else:
+            self._socket.close()
+
+    def check_silence(self) -> None:
+        """Raise ProtocolError when something is left unread where TLS is to begin.
+
+        What came in the clear after the go-ahead would be taken for protected text (CVE-2011-0411).
+        """
+        if self._pending:
+            raise ProtocolError(f"says more in the clear where TLS begins: {quoted(self._pending)}")
+
+    async def _receive(self, most: int) -> bytes:
+        if self._streams is not None:
+            return await self._streams[0].read(most)
+        return await asyncio.get_running_loop().sock_recv(self._socket, most)
+
+
+def quoted(words: bytes | str) -> str:
+    """Foreign words as evidence: one short clean line in quotes; what is binary is told by its size."""
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
+    odd = sum((not char.isprintable() and not char.isspace()) or char == "\ufffd" for char in text)
+    if odd * 4 > len(text):
+        return f"{len(words)} bytes of binary data"
+    return f'"{clean(text, SHOWN_MAX)}"'
+
+
+def _broken_off(pending: bytes) -> ProtocolError:
+    return ProtocolError(f"closed in the middle of a line: {quoted(pending)}")
