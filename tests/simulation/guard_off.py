@@ -11,6 +11,7 @@ from typing import Any, Final
 from simulation.breaking import Broken, Change
 
 from watchtower.cluster import library
+from watchtower.cluster.matching import term_at
 from watchtower.cluster.quarantine import Quarantine
 from watchtower.cluster.transport import GuardTransport
 
@@ -55,6 +56,17 @@ def _unclamped() -> tuple[Change, ...]:
             self._onMessageReceived(node, message)
 
     return ((GuardTransport, "_append", believing),)
+
+
+def _append_only() -> tuple[Change, ...]:
+    real = GuardTransport._on_stranger
+
+    def hesitant(self: Any, peer: str, message: Any) -> None:
+        place = message.get("prevLogIdx")
+        if place is not None and term_at(self._inside.log, place) == message["prevLogTerm"]:
+            real(self, peer, message)
+
+    return ((GuardTransport, "_on_stranger", hesitant),)
 
 
 def _no_quarantine() -> tuple[Change, ...]:
@@ -118,5 +130,10 @@ GUARD: Final = (
         changes=_early_acks,
     ),
     Broken(name="no-nudge", says="a leader of an older term is left to itself", changes=_no_nudge),
+    Broken(
+        name="strangers-append-only",
+        says="a leader that became a member unseen is followed only where its log goes on from ours",
+        changes=_append_only,
+    ),
     Broken(name="no-guard", says="pysyncobj by itself, its backlog sent in small parts", changes=_plain),
 )

@@ -31,6 +31,10 @@ def _no_fence() -> tuple[Change, ...]:
     return ((Courier, "_may_send", lambda *_: True),)
 
 
+def _no_claim_fence() -> tuple[Change, ...]:
+    return ((Sender, "may_send", lambda *_: True),)
+
+
 def _lease_by_epoch() -> tuple[Change, ...]:
     def claim(state: Any, entry: Any, command: Any) -> Any:
         lease = state.lease
@@ -180,6 +184,7 @@ def _speaks_without_lease() -> tuple[Change, ...]:
 
 MUTANTS: Final = (
     Broken(name="fence-skipped", says="sends without a last look at its right", changes=_no_fence),
+    Broken(name="claim-is-no-fence", says="sends on after its claim ran out", changes=_no_claim_fence),
     Broken(name="lease-is-no-fence", says="sends on after its lease ran out", changes=_speaks_without_lease),
     Broken(name="lease-by-epoch", says="a lease claim compares the epoch only", changes=_lease_by_epoch),
     Broken(
@@ -210,4 +215,4 @@ MUTANTS: Final = (
         name="retry-after-kept", says="what a channel asked for is not replicated", changes=_own_retry_after
     ),
 )
-"""With ack-before-fsync and unclamped-commit of guard_off.py: the fifteen."""
+"""With ack-before-fsync and unclamped-commit of guard_off.py: what a tired hand may do."""

@@ -75,6 +75,7 @@ def _work(job: tuple[str, tuple[str, ...]]) -> Score:
 
 
 NO_PLAN_KNOWN: Final = {
+    "claim-is-no-fence": "no plan known: the lease's fence covers for it, except at a sender without office",
     "no-term-tag": "no plan known: an answer would outlive two elections on a link given up after 2 s",
     "no-nudge": "no plan known: with PreVote nobody gets ahead of a living leader",
 }

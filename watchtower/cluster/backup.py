@@ -1,6 +1,6 @@
 """A backup: the replicated state in one checked file; `cluster backup` writes it, `cluster restore` reads it.
 
-First line: magic, format, CRC-32 and length of what follows; then the State as JSON. It holds what people
+First line: magic, format, CRC-32 of all but itself, length; then the State as JSON. It holds what people
 were told and what they have to hear, and no secret. Whose log it stood in does not matter: a restored
 peer begins a new one.
 """

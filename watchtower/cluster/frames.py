@@ -181,6 +181,10 @@ def _check_append(message: Message) -> None:
     first = message.get("prevLogIdx")
     if indexes and (first is None or indexes != list(range(first + 1, first + 1 + len(indexes)))):
         raise FrameError("entries that do not follow one another")
+    terms = [message.get("prevLogTerm") or 0, *(term for _, _, term in entries), message["term"]]
+    if entries and terms != sorted(terms):
+        # In a journal it would read as damage at the next start.
+        raise FrameError("entries of a term that is not their leader's or an earlier one")
 
 
 def _check_command(command: bytes, allowed: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchtower.cluster import backup
 from watchtower.cluster.disk import Disk, reason
@@ -213,8 +214,12 @@ def _refuse_unfit(state: State, settings: Settings, where: str) -> None:
 
 
 def _alone(state: State, me: str) -> State:
-    """The state with `me` as its only member, one generation on."""
-    return membership.resized(state, Resize(members=(me,), members_gen=state.members_gen))
+    """The state with `me` as its only member, in a generation that the history it leaves can never reach.
+
+    A peer follows whoever knows newer members, so none of that history may ever look newer than this one.
+    """
+    alone = membership.resized(state, Resize(members=(me,), members_gen=state.members_gen))
+    return replace(alone, members_gen=alone.members_gen + _LEAP)
 
 
 # ---- a new history

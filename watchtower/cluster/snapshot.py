@@ -1,6 +1,6 @@
 """The replicated state on disk and on its way to a lagging peer: one checked file, never a pickle.
 
-First line: magic, format, CRC-32 and length of what follows. Then JSON: cluster name, the last two log
+First line: magic, format, CRC-32 of all but itself, length. Then JSON: cluster name, the last two log
 entries (pysyncobj goes on from both; they carry index and term), and the State. A file that does not
 check out is never installed and never read as "empty"; the one before it is kept.
 """

@@ -153,7 +153,7 @@ def test_a_survivor_becomes_the_cluster_with_all_that_it_has(
     assert begun.uncertain == 2
     content = content_of(settings)
     state = content.state
-    assert (state.members, state.members_gen, sorted(state.peers)) == (("a",), 2, ["a"])
+    assert (state.members, state.members_gen, sorted(state.peers)) == (("a",), 1_002, ["a"])
     assert state.beats["nightly"].at_wall == 9.0
     assert state.session_base == 1
     assert state == begun.state
@@ -180,7 +180,7 @@ def test_a_rescue_goes_on_from_a_snapshot(settings: Settings, ran: Callable[...,
     ran(founding(settings.cluster.name), join("a"))
     offline.rescue(settings, new_id=new_id)
     begun = offline.rescue(settings, new_id=new_id)
-    assert (begun.state.members, begun.state.members_gen) == (("a",), 3)
+    assert (begun.state.members, begun.state.members_gen) == (("a",), 2_003)
     assert begun.kept_as == ("journal.before-rescue2", "snapshot.before-rescue2")
     assert content_of(settings).last[1:] == (7, 2003)
 
@@ -260,7 +260,11 @@ def test_a_backup_is_restored_into_an_empty_folder(settings: Settings, saved: by
     """With this peer as the only member, and indexes that go on from there."""
     offline.restore(settings, saved, new_id=new_id)
     content = content_of(settings)
-    assert (content.state.members, content.state.members_gen, content.state.last_incident) == (("a",), 5, 7)
+    assert (content.state.members, content.state.members_gen, content.state.last_incident) == (
+        ("a",),
+        1_005,
+        7,
+    )
     assert content.last[1:] == (42, 1040)
 
 
