@@ -37,12 +37,16 @@ QUIET_S = (1.0, 4.0)
 """Between the end of one fault and the next."""
 
 
+@pytest.mark.parametrize("half", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_nothing_is_lost_or_told_twice_whatever_breaks(
-    tmp_path: Path, full: bool, measured: Callable[[str], None]
+    tmp_path: Path, full: bool, half: int, measured: Callable[[str], None]
 ) -> None:
-    """Every incident is told and told as over, once and in order, or marked as a possible repeat."""
+    """Every incident is told and told as over, once and in order, or marked as a possible repeat.
+
+    The long plan is cut in two, for two clusters that may run side by side (`-n 2`).
+    """
     with Rig(tmp_path, seed=SEED, is_long=full) as rig:
-        judgement = carry_out(rig, long_plan(rig) if full else SHORT)
+        judgement = carry_out(rig, long_plan(rig)[half::2] if full else SHORT)
     measured(f"{len(rig.faults)} faults\n{table(judgement.rows)}")
     demand(judgement)
     kills = [row for row in judgement.rows if row.kind in KILLS]
@@ -50,14 +54,14 @@ def test_nothing_is_lost_or_told_twice_whatever_breaks(
     in_flight = [delay_s for row in kills for delay_s in row.in_flight_s]
     planned = judgement.row("planned stop").late_s
     # Figures over too few incidents would show nothing.
-    at_least = 30 if full else 1
+    at_least = 10 if full else 1
     assert len(others) >= at_least
     assert len(planned) >= at_least
     assert percentile(others, 99) <= 5.0, f"others after a kill: {sorted(others)}"
     assert max(in_flight, default=0.0) <= 20.0, f"in flight at a kill: {sorted(in_flight)}"
     assert percentile(planned, 99) <= 1.0, f"others after a planned stop: {sorted(planned)}"
-    assert sum(row.incidents for row in judgement.rows) >= (300 if full else 20)
-    assert len(rig.hook.searches.items) >= (5 if full else 1), "no repeat was ever in doubt"
+    assert sum(row.incidents for row in judgement.rows) >= (150 if full else 20)
+    assert len(rig.hook.searches.items) >= (2 if full else 1), "no repeat was ever in doubt"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class MailSink:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
         options: dict[str, Any] = {"tls_context": self._tls} if self._tls else {}
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
+        self._controller = Controller(_Hooks(self), hostname="127.0.0.1", port=self.port, **options)
         self._controller.start()
 
     def _close(self) -> None:
@@ -89,11 +89,9 @@ class MailSink:
             self._released.set()
         await hung_up(self._transports)
 
-    # ---- the hooks of aiosmtpd
+    # ---- what aiosmtpd calls
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds its hooks by these names
-        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
+    async def addressed(self, server: SMTP, envelope: Envelope, address: str) -> str:
         """Refuse every mailbox in mode 550."""
         if server.transport is not None:
             self._transports.add(server.transport)
@@ -102,7 +100,7 @@ class MailSink:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
+    async def sent(self, server: SMTP, envelope: Envelope) -> str:
         """Record the mail, then answer as the mode says."""
         if self.mode == "451":
             return "451 try again later"
@@ -123,3 +121,18 @@ class MailSink:
             self._released = asyncio.Event()
             await until(self._released, HANG_S if self.mode == "hang" else self.late_s)
         return "250 accepted"
+
+
+class _Hooks:
+    """What aiosmtpd finds by name. Nothing else is here: for every mail it reads every attribute."""
+
+    def __init__(self, sink: MailSink) -> None:
+        self._sink = sink
+
+    async def handle_RCPT(  # noqa: N802 - the name that is looked for
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        return await self._sink.addressed(server, envelope, address)
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
+        return await self._sink.sent(server, envelope)
