@@ -16,7 +16,6 @@ from watchtower.config.schema import (
     Model,
     ProbeModel,
     ServiceModel,
-    StorageModel,
 )
 from watchtower.config.services import DnsModel, DnsUrlModel, HeartbeatModel, HttpModel, TcpModel, TlsModel
 
@@ -43,7 +42,6 @@ LATER: Final[dict[type[Model], frozenset[str]]] = {
     ClusterModel: frozenset({"tls"}),
     AlertingModel: frozenset({"repeat", "hold", "flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
-    StorageModel: frozenset({"retention"}),
     ProbeModel: frozenset({"workers"}),
     ConfirmModel: frozenset({"quorum"}),
 }
