@@ -188,13 +188,17 @@ class History:
 
     def _view(self, service: str) -> tuple[sqlite3.Connection, int, Chunk, list[Bucket]]:
         """The file and what is not in it yet, as of one moment."""
-        with self._lock:
+        if not self._lock.acquire(timeout=READ_S):
+            raise HistoryError("history cannot be read: its disk takes too long")
+        try:
             db = reading.connect(self._path)
             known, tally = self._known.get(service), self._tallies.get(service)
             number = known.number if known is not None else 0
             if tally is None:
                 return db, number, Chunk(number, 0, b""), []
             return db, number, tally.open_chunk(), tally.open_bucket(self._clock.now().wall)
+        finally:
+            self._lock.release()
 
     # ---- in the thread that writes
 
