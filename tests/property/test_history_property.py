@@ -161,3 +161,20 @@ def test_whatever_the_clock_does_no_sample_is_lost(steps: list[tuple[float, Opin
     back = [(ticks(one.at_wall), one.opinion) for chunk in chunks for one in unpack(chunk.start, chunk.data)]
     assert back == taken
     assert all(len(list(unpack(0, chunk.data))) <= TICKS_MAX for chunk in chunks if chunk.data)
+
+
+def test_time_counts_again_when_a_clock_comes_back_from_far_ahead() -> None:
+    """A year too far for one look: afterwards the looks stand for time as before."""
+    tally = Tally(7, hold_s=HOLD_S, chunk_s=450)
+    closed = tally.add(START + 366 * 86_400, Opinion.UP, Kind.OK, 5.0)[1]
+    for step in range(10):
+        closed += tally.add(START + 10 * step, Opinion.UP, Kind.OK, 5.0)[1]
+    closed += tally.close(START + 90)[1]
+    assert sum(bucket.rollup.up_ms for bucket in closed if bucket.start < START + 300) == 90_000
+
+
+def test_time_that_was_lived_twice_is_no_more_than_there_was() -> None:
+    """Shares stay, seconds are scaled down to the window."""
+    shown = figures(Rollup(up_ms=5_400_000, down_ms=1_800_000), START, START + 3_600)
+    assert (shown.up_s, shown.down_s, shown.unwatched_s) == (2_700, 900, 0)
+    assert shown.uptime == 0.75

@@ -236,3 +236,16 @@ def test_only_its_owner_may_read_it(opened: HistoryFile) -> None:
     """What is watched is nobody else's business."""
     assert opened.path.stat().st_mode & 0o777 == 0o600
     assert opened.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_day_waits_for_all_its_hours(opened: HistoryFile) -> None:
+    """A day over which only some hours are rolled up yet would be less than it was."""
+    buckets = some_buckets(600, seed=5)
+    opened.write(Work(buckets=buckets))
+    now_wall = START + 2 * DAY_S + 7_200
+    while opened._progress.get("r1h", (0, 0))[0] < START + 20 * HOUR_S:
+        assert opened.roll(HOURS, now_wall)
+    assert not opened.roll(DAYS, now_wall)
+    roll_all(opened, now_wall)
+    check_rows(opened, buckets)
+    assert rows(opened, "r1d")

@@ -105,6 +105,14 @@ def test_a_clock_that_is_set_back_loses_no_sample(tmp_path: Path) -> None:
     assert day(made).samples == looks
 
 
+def test_a_change_wakes_the_thread_and_more_of_the_same_does_not(tmp_path: Path) -> None:
+    """Transitions go to the disk at once, looks once a second."""
+    made = Stepped(history_settings(tmp_path, "web"))
+    for opinion, wakes in ((Opinion.UP, False), (Opinion.UP, False), (Opinion.DOWN, True)):
+        made.look("web", opinion)
+        assert made.history._wake.is_set() is wakes
+
+
 def test_a_full_queue_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop never waits for the disk; what changed is still known from the next look."""
     monkeypatch.setattr(keeper, "QUEUE_MAX", 100)
@@ -219,7 +227,11 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(
     assert any("begins anew" in record.message for record in caplog.records)
     watch(made, 1)
     assert day(made).samples > looks / 2
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    made.finish()
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert db.execute("SELECT name, opinion FROM service").fetchall() == [("web", "up")]
+    db.close()
 
 
 def test_a_file_of_another_version_is_set_aside(tmp_path: Path) -> None:
