@@ -13,15 +13,19 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from watchtower.clock import SystemClock
 from watchtower.cluster.lease import Lease
 from watchtower.cluster.raft import Cluster
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.thread import RaftThread
 from watchtower.config.loader import load
-from watchtower.core.settings import Settings
+from watchtower.core.settings import HistorySettings, Settings
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
+from watchtower.history.keeper import History
+from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
 from watchtower.probes.permissions import check_permissions
 from watchtower.probes.prober import Prober
@@ -34,17 +38,19 @@ from watchtower.web.server import WebServer
 log = logging.getLogger(__name__)
 
 
-async def run_peer(config_path: Path, peer: str | None, environ: Mapping[str, str]) -> int:
+async def run_peer(
+    config_path: Path, peer: str | None, environ: Mapping[str, str], *, keep_history: bool = True
+) -> int:
     """Run one peer until SIGTERM or SIGINT; SIGHUP reloads the configuration. Returns the exit code.
 
-    Raises ConfigError when the file is wrong or asks for what this process may not do, and ClusterError
-    when this peer cannot start.
+    Without `keep_history` no look is kept, whatever the file says. Raises ConfigError when the file is wrong
+    or asks for what this process may not do, and ClusterError when this peer cannot start.
     """
 
     def read() -> Settings:
         read_anew = load(config_path, peer=peer, environ=environ)
         check_permissions(read_anew)
-        return read_anew
+        return read_anew if keep_history else replace(read_anew, history=HistorySettings(is_on=False))
 
     settings = read()
     running, prober = build(settings, read)
@@ -84,6 +90,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     cluster = Cluster(settings, boot_id, raft, replica, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
     prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
     vantage = Vantage(settings, clock.now())
+    history = History(settings, clock) if settings.history.is_on else NoHistory()
     lease = Lease(settings.me, settings.cluster.timing)
     courier = Courier(
         settings,
@@ -108,8 +115,9 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             vantage=vantage,
             scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
             reference=Reference(settings, clock, vantage.note_reference),
+            history=history,
             courier=courier,
-            web=WebServer(settings, peer.snapshot, _doors(peer, cluster)),
+            web=WebServer(settings, peer.snapshot, _doors(peer, cluster), history),
         )
     )
     return peer, prober

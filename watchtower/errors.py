@@ -20,3 +20,7 @@ class ClusterError(WatchtowerError):
 
 class DeliveryError(WatchtowerError):
     """A channel cannot be used as configured."""
+
+
+class HistoryError(WatchtowerError):
+    """History cannot answer just now; the peer goes on without it."""

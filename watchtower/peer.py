@@ -3,6 +3,7 @@
     results --> vantage --> reports --> log --> applied state --> view --> verdicts --> decide --> log
                                                           |--> courier (claims, sends, settles)
                                                           |--> web (API, events)
+    results --> history (samples, rollups) --> web
 
 app.py wires the parts and hands them in. Each loop below owns one arrow; what is said into the log is
 reporter.py's and proposing.py's, how a peer steps aside departure.py's. A pass that fails is logged and does
@@ -30,6 +31,7 @@ from watchtower.core.ports import (
     Clock,
     ClusterPort,
     CourierPort,
+    HistoryPort,
     LeasePort,
     ReferencePort,
     SchedulerPort,
@@ -74,6 +76,7 @@ class Parts:
     vantage: VantagePort
     scheduler: SchedulerPort
     reference: ReferencePort
+    history: HistoryPort
     courier: CourierPort
     web: WebPort
 
@@ -132,6 +135,7 @@ class Peer:
     def on_result(self, result: Result) -> None:
         """A probe has ended."""
         self._results[result.service] = result
+        self._parts.history.take(result)
         recheck = self._parts.vantage.take(result, self._clock.now())
         if recheck is not None:
             self._parts.scheduler.probe_now((recheck.service,), recheck.in_s)
@@ -186,6 +190,7 @@ class Peer:
             waits_for_start=reloading.waits_for_start(self._started, self._settings),
             mismatch=membership.mismatch(state, self._settings.cluster),
             drained_until_wall=self._departure.until_wall,
+            history=parts.history.stats,
         )
 
     async def reload(self) -> str:
@@ -203,6 +208,7 @@ class Peer:
         parts.vantage.reload(settings, self._clock.now())
         parts.scheduler.reload(settings)
         parts.reference.reload(settings)
+        parts.history.reload(settings)
         parts.courier.reload(settings)
         parts.web.reload(settings)
         log.info("configuration %s loaded", settings.config_hash)
@@ -224,9 +230,11 @@ class Peer:
         await parts.web.start()
         try:
             await parts.cluster.start()
+            await parts.history.start()
             await self._serve()
         finally:
             await parts.web.stop()
+            await parts.history.stop()
             await parts.cluster.stop()
         return 1 if self._fatal else 0
 

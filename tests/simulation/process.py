@@ -34,6 +34,7 @@ from watchtower.core.model import Result, State
 from watchtower.core.settings import Service, Settings
 from watchtower.delivery.courier import Courier
 from watchtower.delivery.message import Message
+from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
 from watchtower.probes.scheduler import Scheduler
 from watchtower.probes.vantage import Vantage
@@ -150,6 +151,7 @@ class Life:
                 vantage=vantage,
                 scheduler=Scheduler(settings, self._probe, clock, self.peer.on_result),
                 reference=SimReference(clock, lambda: self.host.reference_holds, vantage.note_reference),
+                history=NoHistory(),
                 courier=self.courier,
                 web=NoWeb(),
             )

@@ -29,6 +29,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     show_default=True,
     help="text for people, logfmt (key=value) for programs, auto by where it goes.",
 )
+@click.option("--no-history", is_flag=True, help="Keep no looks, whatever the file says.")
 @click.option("--end-with-parent", is_flag=True, hidden=True, help="Stop when the starting process dies.")
 def run(
     *,
@@ -36,6 +37,7 @@ def run(
     peer: str | None,
     log_level: str,
     log_format: str,
+    no_history: bool,
     end_with_parent: bool,
 ) -> None:
     """Run one peer until SIGTERM or SIGINT. SIGHUP reads the file again.
@@ -51,4 +53,5 @@ def run(
     log_to_stderr(log_level, log_format)
     if end_with_parent:
         end_with(os.getppid())
-    raise click.exceptions.Exit(asyncio.run(run_peer(config_path, peer, os.environ)))
+    running = run_peer(config_path, peer, os.environ, keep_history=not no_history)
+    raise click.exceptions.Exit(asyncio.run(running))

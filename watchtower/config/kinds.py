@@ -16,7 +16,6 @@ from watchtower.config.schema import (
     Model,
     ProbeModel,
     ServiceModel,
-    StorageModel,
 )
 from watchtower.config.services import (
     DnsModel,
@@ -60,7 +59,6 @@ LATER: Final[dict[type[Model], frozenset[str]]] = {
     ClusterModel: frozenset({"tls"}),
     AlertingModel: frozenset({"repeat", "hold", "flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
-    StorageModel: frozenset({"retention"}),
     ProbeModel: frozenset({"workers"}),
     ConfirmModel: frozenset({"quorum"}),
 }

@@ -24,7 +24,14 @@ from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, Ser
 from watchtower.config.services import HttpModel, MailModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
-from watchtower.core.settings import Alerting, ClusterSettings, ProbeSettings, Service, Settings
+from watchtower.core.settings import (
+    Alerting,
+    ClusterSettings,
+    HistorySettings,
+    ProbeSettings,
+    Service,
+    Settings,
+)
 from watchtower.errors import ConfigError
 
 FILE_BYTES_MAX: Final = 4_194_304
@@ -151,6 +158,7 @@ class _Loading:
             storage_path=file.storage.path,
             alerting=Alerting(resolved=file.alerting.resolved),
             probe=ProbeSettings(concurrency=file.probe.concurrency),
+            history=HistorySettings(is_on=file.storage.history, samples_kept_s=file.storage.retention),
         )
 
     def _filled(self, tree: Tree, path: Path) -> Any:

@@ -26,7 +26,7 @@ _OPEN_KEYS: Final = frozenset(
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
-        "dashboard", "starttls", "size",
+        "dashboard", "starttls", "size", "history", "retention",
     }
 )
 _WORDS: Final = _OPEN_KEYS | frozenset(

@@ -203,9 +203,11 @@ class HttpServerModel(Model):
 
 
 class StorageModel(Model):
-    """Where a peer keeps its journal."""
+    """Where a peer keeps its journal, and how long every single sample."""
 
     path: Annotated[str, read_by(readers.read_storage_path)] = "data"
+    history: Flag = True
+    retention: Annotated[float, read_by(readers.duration_between(3600, 90 * 86_400))] = 86_400.0
 
 
 class ProbeModel(Model):

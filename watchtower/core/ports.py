@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from watchtower.core.commands import Answer, ClaimLease, Command, Release, Renew, Report
 from watchtower.core.model import Checkpoint, ClusterStatus, Instant, Result, State
+from watchtower.core.samples import Figures, HistoryStats, SamplePage, Transition
 from watchtower.core.settings import Service, Settings
 from watchtower.core.view import Standing, View
 
@@ -92,6 +93,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     mismatch: str = ""
     drained_until_wall: float = 0.0
     """Until when this peer has stepped aside (Unix seconds); 0.0 when it has not."""
+    history: HistoryStats = field(default_factory=HistoryStats)
 
 
 class Recheck(Struct, frozen=True, kw_only=True):
@@ -270,4 +272,45 @@ class WebPort(Protocol):
 
     async def stop(self) -> None:
         """Close every connection."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """What may be asked of the samples this peer has kept. Methods raise HistoryError when they cannot."""
+
+    async def results(self, service: str, *, before: int | None, limit: int) -> SamplePage:
+        """The newest samples of a service, or those before a time that an earlier page gave."""
+        ...
+
+    async def transitions(self, service: str, *, limit: int) -> tuple[Transition, ...]:
+        """The latest transitions of a service, newest first."""
+        ...
+
+    async def uptime(self, service: str, windows_s: tuple[float, ...]) -> tuple[Figures, ...]:
+        """Figures of a service for windows that end now."""
+        ...
+
+
+class HistoryPort(HistoryReader, Protocol):
+    """Where results go to be kept."""
+
+    @property
+    def stats(self) -> HistoryStats:
+        """Counters and trouble as of now."""
+        ...
+
+    def take(self, result: Result) -> None:
+        """Keep a result. Never waits and never raises."""
+        ...
+
+    def reload(self, settings: Settings) -> None:
+        """Take new services and how long samples are kept."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to write."""
+        ...
+
+    async def stop(self) -> None:
+        """Write what is open."""
         ...

@@ -191,6 +191,13 @@ class ProbeSettings(Struct, frozen=True, kw_only=True):
     concurrency: int = 200
 
 
+class HistorySettings(Struct, frozen=True, kw_only=True):
+    """Whether this peer keeps what it saw, and for how long every single sample; rollups live longer."""
+
+    is_on: bool = True
+    samples_kept_s: float = 86_400.0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything one peer needs to know, from one file.
 
@@ -207,6 +214,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage_path: str = "data"
     alerting: Alerting = Alerting()
     probe: ProbeSettings = ProbeSettings()
+    history: HistorySettings = HistorySettings()
 
     @property
     def majority(self) -> int:

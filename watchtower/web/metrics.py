@@ -106,7 +106,7 @@ class Metrics:
         """The whole page."""
         snap = self._snapshot()
         parts = [*_service_families(snap), *_ledger_families(snap), *peer_families(snap)]
-        parts += [*raft_families(snap), *_own_families(snap), *self._web_families()]
+        parts += [*raft_families(snap), *_own_families(snap), *_history_families(snap), *self._web_families()]
         return "".join(parts).encode() + generate_latest(self._registry)
 
     def _web_families(self) -> Iterator[str]:
@@ -317,3 +317,26 @@ def _own_families(snap: Snapshot) -> Iterator[str]:
         "Version of this peer.",
         [(labels(version=snap.version, peer=snap.settings.me), 1)],
     )
+
+
+def _history_families(snap: Snapshot) -> Iterator[str]:
+    """What this peer keeps of its looks; all 0 when it keeps none."""
+    kept = snap.history
+    yield counter("watchtower_history_samples_total", "Looks kept in history.", kept.samples_total)
+    yield counter(
+        "watchtower_history_dropped_total",
+        "Looks that history had no room for, or lost to a disk that takes nothing.",
+        kept.dropped_total,
+    )
+    yield counter(
+        "watchtower_history_transitions_total",
+        "Looks that found something else than the one before.",
+        kept.transitions_total,
+    )
+    yield counter(
+        "watchtower_history_damaged_total",
+        "Times that a damaged history was set aside and begun anew.",
+        kept.damaged_total,
+    )
+    yield gauge("watchtower_history_trouble", "1 while history cannot be written.", bool(kept.trouble))
+    yield gauge("watchtower_history_file_bytes", "Size of the file that history is in.", kept.file_bytes)

@@ -15,11 +15,12 @@ from urllib.parse import quote
 import jinja2
 from aiohttp import web
 
-from watchtower.core.ports import Snapshot
+from watchtower.core.ports import HistoryReader, Snapshot
 from watchtower.web import documents, incidents
 from watchtower.web.access import Access, Denied, Scope
 from watchtower.web.answers import large_answer
 from watchtower.web.api import Picture
+from watchtower.web.history import figures_of
 from watchtower.web.overview import headline, overview
 from watchtower.web.routes import NAME, Route
 from watchtower.web.shapes import NotificationDoc
@@ -41,12 +42,18 @@ class Pages:
     """Handlers of everything that answers with HTML."""
 
     def __init__(
-        self, snapshot: Callable[[], Snapshot], picture: Picture, access: Access, base_path: str
+        self,
+        snapshot: Callable[[], Snapshot],
+        picture: Picture,
+        access: Access,
+        base_path: str,
+        history: HistoryReader | None,
     ) -> None:
         self._snapshot = snapshot
         self._picture = picture
         self._access = access
         self._base = base_path
+        self._history = history
         self._fragment: tuple[object, int, str] = (None, 0, "")
         self._static = {name: (_HERE / "static" / name).read_bytes() for name in _STATIC}
         self._templates = jinja2.Environment(
@@ -59,6 +66,8 @@ class Pages:
         )
         self._templates.globals.update(base=base_path, lasting=lasting, service_path=self._service_path)
         self._templates.filters["utc"] = _utc
+        self._templates.filters["share"] = _share
+        self._templates.filters["latency"] = _latency
         self._templates.tests["web_link"] = _is_web_link
 
     def routes(self) -> list[Route]:
@@ -84,14 +93,15 @@ class Pages:
         return _html(self._overview_fragment())
 
     async def service(self, request: web.Request) -> web.Response:
-        """One service: votes, this peer's latest look, incidents."""
+        """One service: votes, this peer's latest look, its uptime, incidents."""
         snap = self._snapshot()
         detail = documents.service_detail(snap, request.match_info["name"])
         if detail is None:
             return self._nothing(request, "No service of that name is in the config of this peer.")
         page, _ = incidents.incident_page(snap.state, service=detail.name, limit=20)
         docs = [incidents.incident_doc(snap, incident) for incident in page]
-        return self._page("service.html", request, service=detail, incidents=docs)
+        windows = await figures_of(self._history, detail.name)
+        return self._page("service.html", request, service=detail, incidents=docs, windows=windows)
 
     async def incidents(self, request: web.Request) -> web.Response:
         """All incidents that are kept, open ones first."""
@@ -208,6 +218,18 @@ def _html(text: str, status: int = 200) -> web.Response:
 def _utc(at: datetime) -> str:
     """`2026-11-01 12:00:05 UTC`."""
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _share(share: float | None) -> str:
+    """`99.98 %`, never rounded up to a whole that it is not."""
+    return "not known" if share is None else f"{int(share * 10_000) / 100:.2f} %"
+
+
+def _latency(latency_ms: float | None) -> str:
+    """`81 ms`, `0.4 ms`; a dash when there is none."""
+    if latency_ms is None:
+        return "–"  # noqa: RUF001 - a dash for people
+    return f"{latency_ms:.0f} ms" if latency_ms >= 10 else f"{latency_ms:.1f} ms"
 
 
 def _is_web_link(url: str) -> bool:

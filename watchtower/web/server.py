@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from watchtower.core.model import ClusterStatus, State
-from watchtower.core.ports import Snapshot
+from watchtower.core.ports import HistoryReader, Snapshot
 from watchtower.core.settings import Settings
 from watchtower.core.view import Standing
 from watchtower.errors import ClusterError
@@ -26,6 +26,7 @@ from watchtower.web.documents import ineligibility
 from watchtower.web.events import cluster_changes, state_changes, verdict_changes
 from watchtower.web.health import Health
 from watchtower.web.heartbeats import Heartbeats
+from watchtower.web.history import HistoryApi
 from watchtower.web.metrics import Metrics
 from watchtower.web.pages import Pages
 from watchtower.web.routes import Route, register
@@ -45,6 +46,7 @@ class WebServer:
         settings: Settings,
         snapshot: Callable[[], Snapshot],
         doors: Doors,
+        history: HistoryReader | None = None,
     ) -> None:
         self._host = settings.http.listen_host
         self._wanted_port = settings.http.listen_port
@@ -56,12 +58,13 @@ class WebServer:
         picture = Picture(snapshot)
         stream = EventStream(self._ring)
         self._metrics = Metrics(snapshot, stream, self._counters)
-        self._pages = Pages(snapshot, picture, self._access, self._base_path)
+        self._pages = Pages(snapshot, picture, self._access, self._base_path, history)
         self._health = Health(snapshot)
         self._parts = (
             self._health,
             Heartbeats(snapshot, doors.submit, self._access),
             Api(snapshot, picture, doors.reload),
+            HistoryApi(snapshot, history),
             ClusterApi(snapshot, doors),
             stream,
             self._metrics,

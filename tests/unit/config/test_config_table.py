@@ -19,7 +19,7 @@ from watchtower.config.validation import _models_in
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
 PLACEHOLDERS = {"cluster.peers": "<peer>", "http.tokens": "<token>"}
-DURATIONS = {"interval", "timeout", "recheck", "partial_after", "after", "grace", "heartbeat"}
+DURATIONS = {"interval", "timeout", "recheck", "partial_after", "after", "grace", "heartbeat", "retention"}
 
 
 def _keys(model: type[Model], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from support.config_support import SECRET, THREE_PEERS, load_text
 
 from watchtower.config.loader import load
 from watchtower.core.secret import Secret
-from watchtower.core.settings import Confirm, Recover
+from watchtower.core.settings import Confirm, HistorySettings, Recover
 from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
 from watchtower.errors import ConfigError
 
@@ -28,6 +28,7 @@ def test_an_empty_file_is_a_single_peer(tmp_path: Path) -> None:
     assert peer.http_url == "http://127.0.0.1:8080"
     assert settings.services == {}
     assert settings.storage_path == "data"
+    assert settings.history == HistorySettings(is_on=True, samples_kept_s=86_400.0)
     assert settings.probe.concurrency == 200
 
 
@@ -276,7 +277,7 @@ def test_the_http_section(tmp_path: Path) -> None:
             ops-lead: {scope: write, token: abcdefghijklmnop}
             ci: {scope: read, token: ponmlkjihgfedcba}
         alerting: {resolved: false}
-        storage: {path: /var/lib/watchtower}
+        storage: {path: /var/lib/watchtower, history: false, retention: 2d}
         probe: {concurrency: 50}
         """,
     )
@@ -290,6 +291,7 @@ def test_the_http_section(tmp_path: Path) -> None:
     ]
     assert http.alerting.resolved is False
     assert http.storage_path == "/var/lib/watchtower"
+    assert http.history == HistorySettings(is_on=False, samples_kept_s=172_800.0)
     assert http.probe.concurrency == 50
     assert http.cluster.peers[0].http_url == "https://watch.example.com"
 

@@ -10,7 +10,7 @@ from support.core_support import service, settings
 
 from watchtower.core.reloading import refusal, waits_for_start
 from watchtower.core.secret import Secret
-from watchtower.core.settings import WAN, HttpSettings, PeerSettings
+from watchtower.core.settings import WAN, HistorySettings, HttpSettings, PeerSettings
 
 OLD = settings()
 CLUSTER = OLD.cluster
@@ -37,6 +37,7 @@ def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
         ({"cluster": replace(CLUSTER, peers=moved(OLD.me))}, "the raft address of this peer"),
         ({"http": HttpSettings(listen_port=9090)}, "http.listen"),
         ({"storage_path": "elsewhere"}, "storage.path"),
+        ({"history": HistorySettings(is_on=False)}, "storage.history"),
     ],
 )
 def test_what_is_open_already_waits_for_the_next_start(change: dict[str, Any], expected: str) -> None:
