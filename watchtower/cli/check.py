@@ -95,17 +95,19 @@ def summary(settings: Settings) -> dict[str, Any]:
             {"name": channel.name, "schema": channel.schema, "fallback": channel.fallback}
             for channel in settings.channels.values()
         ],
-        "services": [
-            {
-                "name": service.name,
-                "kind": service.kind,
-                "detection_s": round(_found_s(service, settings)[0], 1),
-                "refusal_s": round(_found_s(service, settings)[1], 1),
-                "alert": list(_told(service, settings)),
-            }
-            for service in settings.services.values()
-        ],
+        "services": [_service_document(service, settings) for service in settings.services.values()],
         **load.document(settings),
+    }
+
+
+def _service_document(service: Service, settings: Settings) -> dict[str, Any]:
+    hanging_s, refusing_s = _found_s(service, settings)
+    return {
+        "name": service.name,
+        "kind": service.kind,
+        "detection_s": round(hanging_s, 1),
+        "refusal_s": round(refusing_s, 1),
+        "alert": list(_told(service, settings)),
     }
 
 

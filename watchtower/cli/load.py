@@ -6,11 +6,8 @@ they do not change the exit code.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import resource
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,33 +15,14 @@ from watchtower.cli.tables import Cell, show
 from watchtower.core.settings import Settings
 
 if TYPE_CHECKING:
-    from watchtower.config.estimate import Limits
-
-PING_GROUPS: Final = Path("/proc/sys/net/ipv4/ping_group_range")
-
-
-def limits() -> Limits:
-    """Those of this machine, for a process started as this one."""
-    from watchtower.config.estimate import Limits  # noqa: PLC0415 - comes with the file
-
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Limits(descriptors=descriptors, can_ping=_can_ping())
-
-
-def _can_ping() -> bool | None:
-    """Whether this process may open a socket for pings; None where nothing says so."""
-    if os.geteuid() == 0:
-        return True
-    with contextlib.suppress(OSError, ValueError):
-        first, last = (int(word) for word in PING_GROUPS.read_text().split())
-        return any(first <= group <= last for group in (os.getegid(), *os.getgroups()))
-    return None
+    from watchtower.config.estimate import Load
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """For programs: `load` by peer, and `warnings`."""
     from watchtower.config import estimate  # noqa: PLC0415 - comes with the file
 
+    found = estimate.loads(settings)
     return {
         "load": [
             {
@@ -56,9 +34,9 @@ def document(settings: Settings) -> dict[str, Any]:
                 "sockets_at_worst": load.sockets,
                 "children_at_worst": load.children,
             }
-            for load in estimate.loads(settings)
+            for load in found
         ],
-        "warnings": estimate.warnings(settings, limits()),
+        "warnings": _warnings(found, settings),
     }
 
 
@@ -66,6 +44,7 @@ def tell(settings: Settings) -> None:
     """For people: a table, and a sentence for each warning."""
     from watchtower.config import estimate  # noqa: PLC0415 - comes with the file
 
+    found = estimate.loads(settings)
     rows: list[list[Cell | str]] = [
         [
             load.peer,
@@ -75,12 +54,20 @@ def tell(settings: Settings) -> None:
             str(load.sockets),
             str(load.children),
         ]
-        for load in estimate.loads(settings)
+        for load in found
     ]
     heads = ("peer", "looks/s", "of which", "CPU, % of a core", "sockets at worst", "children at worst")
     show("Load, estimated", heads, rows)
-    for sentence in estimate.warnings(settings, limits()):
+    for sentence in _warnings(found, settings):
         click.echo(f"Warning: {sentence}")
+
+
+def _warnings(found: list[Load], settings: Settings) -> list[str]:
+    """Held against the limits of this machine, for a process started as this one."""
+    from watchtower.config.estimate import warnings  # noqa: PLC0415 - comes with the file
+
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return warnings(found, settings.probe.concurrency, descriptors)
 
 
 def _rate(per_s: float) -> str:

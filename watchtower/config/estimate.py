@@ -13,8 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from watchtower.core.settings import Service, Settings
-from watchtower.core.targets import HeartbeatTarget
+from watchtower.config.schema import CONCURRENCY_MAX
+from watchtower.core.settings import EXTRA_SHARE, Service, Settings
 
 COST_MS: Final = {"http": 0.65, "https": 1.84, "tcp": 0.44, "tls": 1.84, "dns": 0.73, "peer": 0.65}
 """CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
@@ -29,17 +29,6 @@ DESCRIPTORS_BESIDE: Final = 128
 """Links, journal, API, notifications: what a peer holds open besides its looks."""
 DESCRIPTORS: Final = {"exec": 3}
 """What a look of a kind holds open at a time, where that is not one."""
-CONCURRENCY_MAX: Final = 10_000
-"""The most that `probe.concurrency` takes."""
-EXTRA_SHARE: Final = 1.25
-"""Looks out of turn may exceed `probe.concurrency` by a quarter."""
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What this machine allows. `can_ping` None: not known."""
-
-    descriptors: int
-    can_ping: bool | None = None
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -70,11 +59,7 @@ def loads(settings: Settings) -> list[Load]:
 
 
 def _load(peer: str, settings: Settings, bound: int) -> Load:
-    looked = [
-        one
-        for one in settings.services.values()
-        if peer in one.voters and not isinstance(one.target, HeartbeatTarget)
-    ]
+    looked = settings.looked_at_by(peer)
     per_s: dict[str, float] = defaultdict(float)
     worst: dict[str, float] = defaultdict(float)
     for service in looked:
@@ -105,17 +90,18 @@ def cost_ms(kind: str) -> float:
     return COST_MS.get(kind, COST_MS_ELSE)
 
 
-def warnings(settings: Settings, limits: Limits) -> list[str]:
-    """What is too much, for the peers that have most to do, each with the setting to change."""
-    found = loads(settings)
+def warnings(found: list[Load], concurrency: int, descriptors: int) -> list[str]:
+    """What is too much, for the peers that have most to do, each with the setting to change.
+
+    `concurrency` is what the file allows, `descriptors` what this machine does.
+    """
     busiest = max(found, key=lambda load: load.cpu_percent)
     fullest = max(found, key=lambda load: load.hanging)
     widest = max(found, key=lambda load: load.sockets)
     return [
         *_cpu(busiest),
-        *_concurrency(fullest, settings.probe.concurrency),
-        *_descriptors(widest, limits.descriptors),
-        *ping_warnings(found, limits),
+        *_concurrency(fullest, concurrency),
+        *_descriptors(widest, descriptors),
     ]
 
 
@@ -150,17 +136,6 @@ def _descriptors(load: Load, allowed: int) -> list[str]:
     text = (
         f"{load.peer} may need {wanted} open files and sockets; a process may have {allowed} here. Set "
         f"`LimitNOFILE={wanted}` in its systemd unit (`ulimit -n {wanted}`) or a smaller `probe.concurrency`."
-    )
-    return [text]
-
-
-def ping_warnings(found: list[Load], limits: Limits) -> list[str]:
-    """What to change when something is pinged and this machine does not let us."""
-    if limits.can_ping is not False or not any("icmp" in load.per_s for load in found):
-        return []
-    text = (
-        "Pings are not allowed here: the group of this process is not in `net.ipv4.ping_group_range`. "
-        "Set `sysctl -w net.ipv4.ping_group_range='0 2147483647'`, or give the process CAP_NET_RAW."
     )
     return [text]
 

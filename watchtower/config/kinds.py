@@ -30,9 +30,6 @@ from watchtower.config.services import (
     TlsModel,
 )
 
-ProbedModel = (
-    HttpModel | TcpModel | TlsModel | DnsModel | DnsUrlModel | SmtpModel | ImapModel | SshModel | IcmpModel
-)
 SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "http": HttpModel,
     "tcp": TcpModel,

@@ -14,7 +14,7 @@ from watchtower.config.problems import Wrong, nearest
 from watchtower.config.strength import check_secret
 from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
 from watchtower.core.secret import Secret
-from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX
+from watchtower.core.settings import CLUSTER_SUBJECT, JITTER_MAX, PEER_PREFIX
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"
@@ -107,7 +107,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 def read_jitter(text: str) -> float:
     """A fraction of the interval."""
     fraction = parse_percent(text)
-    if fraction > 0.5:
+    if fraction > JITTER_MAX:
         raise Wrong("out of range", "from 0% to 50%")
     return fraction
 

@@ -22,6 +22,7 @@ from watchtower.core.settings import PROFILES
 
 PEERS_MAX: Final = 9
 SERVICES_MAX: Final = 10_000
+CONCURRENCY_MAX: Final = 10_000
 _SHAPES: Final[dict[type, str]] = {dict: "a mapping", list: "a list"}
 
 
@@ -213,7 +214,7 @@ class StorageModel(Model):
 class ProbeModel(Model):
     """Limits of the looking itself."""
 
-    concurrency: Annotated[int, read_by(readers.count_between(1, 10_000))] = 200
+    concurrency: Annotated[int, read_by(readers.count_between(1, CONCURRENCY_MAX))] = 200
 
 
 class FileModel(Model):

@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from watchtower.core.settings import Service
+from watchtower.core.settings import JITTER_MAX, Service
 from watchtower.core.targets import HeartbeatTarget
 
 OVERHEAD_S: Final = 2.0
-JITTER_MAX: Final = 0.5
 
 
 def detection_s(service: Service, peers: Sequence[str], everybody: Sequence[str] = ()) -> float:

@@ -13,11 +13,15 @@ from msgspec import Struct
 
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
-from watchtower.core.targets import Target
+from watchtower.core.targets import HeartbeatTarget, Target
 
 PEER_PREFIX: Final = "peer/"
 CLUSTER_SUBJECT: Final = "cluster"
 """Subject of incidents about the cluster itself; no service may carry this name."""
+JITTER_MAX: Final = 0.5
+"""A look comes at most half of this share of its interval early or late."""
+EXTRA_SHARE: Final = 1.25
+"""Looks out of turn may exceed `probe.concurrency` by a quarter."""
 
 
 class PeerSettings(Struct, frozen=True, kw_only=True):
@@ -215,6 +219,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     alerting: Alerting = Alerting()
     probe: ProbeSettings = ProbeSettings()
     history: HistorySettings = HistorySettings()
+
+    def looked_at_by(self, peer: str) -> list[Service]:
+        """The services `peer` looks at: those it has a vote on, except heartbeats, which call us."""
+        return [
+            service
+            for service in self.services.values()
+            if peer in service.voters and not isinstance(service.target, HeartbeatTarget)
+        ]
 
     @property
     def majority(self) -> int:

@@ -140,11 +140,6 @@ class HistoryFile:
         return [Known(*row) for row in self._db.execute("SELECT id, name, opinion FROM service")]
 
     @property
-    def used_bytes(self) -> int:
-        """What the rows take; the file itself may be larger by pages that are free again."""
-        return self._used_pages() * PAGE_BYTES
-
-    @property
     def file_bytes(self) -> int:
         """How large the file is, without what is still in its write-ahead log."""
         return (self._one("PRAGMA page_count") or 0) * PAGE_BYTES

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from watchtower.core.model import Opinion
-from watchtower.history.packing import SAMPLE_BYTES, TICKS_MAX, TICKS_PER_S, pack, ticks
+from watchtower.history.packing import TICKS_MAX, TICKS_PER_S, pack, ticks
 from watchtower.history.rollup import Rollup
 
 BUCKET_S: Final = 300
@@ -101,11 +101,6 @@ class Tally:
         self._let_go(seen)
         self._bucket_start, self._bucket, self._counted_ms = kept
         return seen
-
-    @property
-    def open_samples(self) -> int:
-        """How many samples would be lost now."""
-        return len(self._chunk) // SAMPLE_BYTES
 
     def _pack(self, at_wall: float, opinion: str, kind: str, latency_ms: float) -> list[Chunk]:
         at, closed = ticks(at_wall), []

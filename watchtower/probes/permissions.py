@@ -18,11 +18,8 @@ _NAMED_MAX: Final = 3
 
 def check_permissions(settings: Settings) -> None:
     """Raise ConfigError when services that this peer looks at need what the process may not do."""
-    names = [
-        name
-        for name, service in settings.services.items()
-        if isinstance(service.target, IcmpTarget) and settings.me in service.voters
-    ]
+    looked_at = settings.looked_at_by(settings.me)
+    names = [service.name for service in looked_at if isinstance(service.target, IcmpTarget)]
     if names and not may_ping():
         more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
         shown = ", ".join(f"services.{name}" for name in names[:_NAMED_MAX]) + more

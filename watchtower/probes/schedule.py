@@ -16,8 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.model import Instant
-from watchtower.core.settings import Service, Settings
-from watchtower.core.targets import HeartbeatTarget
+from watchtower.core.settings import JITTER_MAX, Service, Settings
 
 FIRST_LOOK_WITHIN_S: Final = 20.0
 FIRST_LOOKS_PER_S: Final = 100
@@ -54,7 +53,7 @@ class Schedule:
         """
         names = settings.cluster.peer_names
         self._me, self._share = settings.me, names.index(settings.me) / len(names)
-        old, self._services = self._services, {s.name: s for s in probed(settings)}
+        old, self._services = self._services, {s.name: s for s in settings.looked_at_by(settings.me)}
         void = {name for name, service in old.items() if self._services.get(name) != service}
         self._heap = [due for due in self._heap if due.name not in void]
         heapq.heapify(self._heap)
@@ -104,20 +103,11 @@ class Schedule:
         return at_boot
 
     def _jittered(self, service: Service, beat: int) -> float:
-        return beat + (_fraction(service.name, f"{self._me} {beat}") - 0.5) * min(service.jitter, 0.5)
+        return beat + (_fraction(service.name, f"{self._me} {beat}") - 0.5) * min(service.jitter, JITTER_MAX)
 
     def _push(self, at_boot: float, name: str, *, is_extra: bool) -> None:
         self._number += 1
         heapq.heappush(self._heap, Due(at_boot, self._number, name, is_extra))
-
-
-def probed(settings: Settings) -> list[Service]:
-    """The services this peer looks at: those it has a vote on, except heartbeats, which call us."""
-    return [
-        service
-        for service in settings.services.values()
-        if settings.me in service.voters and not isinstance(service.target, HeartbeatTarget)
-    ]
 
 
 def _fraction(name: str, salt: str) -> float:

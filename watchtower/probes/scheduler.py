@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock, Probe, ProbeStats
-from watchtower.core.settings import Service, Settings
+from watchtower.core.settings import EXTRA_SHARE, Service, Settings
 from watchtower.probes.schedule import Due, Schedule
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ WAKE_AT_LEAST_S: Final = 0.1
 """The pump is also the gauge of lateness: it must look at its watch more often than LAG_MAX_S."""
 LAG_MAX_S: Final = 0.25
 LAG_MAX_SHARE: Final = 0.1
-EXTRA_SHARE: Final = 1.25
-"""Extra looks may exceed the bound on looks in flight by a quarter."""
 
 
 class Scheduler:

@@ -27,7 +27,6 @@ from watchtower.core.ports import Recheck
 from watchtower.core.settings import Settings
 from watchtower.probes import reporting
 from watchtower.probes.opinions import Track
-from watchtower.probes.schedule import probed
 from watchtower.probes.selfdoubt import SelfDoubt
 
 REPORT_EVERY_S: Final = 5.0
@@ -64,7 +63,7 @@ class Vantage:
             service.name: old[service.name]
             if service.name in old and old[service.name].service == service
             else Track(service, now.boot)
-            for service in probed(settings)
+            for service in settings.looked_at_by(settings.me)
         }
         self._odd = {name: None for name, track in self._tracks.items() if not track.is_plain}
         self._others_votes = {}

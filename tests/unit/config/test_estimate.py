@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.core_support import settings
 
 from watchtower.config import estimate
-from watchtower.config.estimate import Limits, Load, loads, warnings
+from watchtower.config.estimate import Load, loads, warnings
 from watchtower.core.settings import ProbeSettings, Service, Settings
 from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, TcpTarget
 
@@ -19,7 +19,7 @@ HTTPS = HttpTarget(url="https://h/")
 TCP = TcpTarget(host="h", port=1)
 DNS = DnsTarget(name="h")
 BEAT = HeartbeatTarget(period_s=60, grace_s=30)
-ROOMY = Limits(descriptors=100_000, can_ping=True)
+ROOMY = 100_000
 
 
 def many(count: int, target: Any = HTTP, *, voters: str = "abc", **change: Any) -> list[Service]:
@@ -101,7 +101,7 @@ def test_what_is_under_way_at_worst(
 
 
 @pytest.mark.parametrize(
-    ("services", "concurrency", "limits", "words"),
+    ("services", "concurrency", "descriptors", "words"),
     [
         (many(100), 200, ROOMY, []),
         (many(3000, timeout_s=0.5), 200, ROOMY, []),
@@ -122,26 +122,17 @@ def test_what_is_under_way_at_worst(
         (
             many(200),
             200,
-            Limits(descriptors=256),
+            256,
             ["may need 328 open", "`LimitNOFILE=328`", "have 256 here"],
         ),
-        (many(200), 200, Limits(descriptors=328), []),
-        (many(200), 200, Limits(descriptors=1024, can_ping=False), []),
+        (many(200), 200, 328, []),
+        (many(200), 200, 1024, []),
     ],
 )
 def test_what_is_too_much_is_said_with_the_setting(
-    services: list[Service], concurrency: int, limits: Limits, words: list[str]
+    services: list[Service], concurrency: int, descriptors: int, words: list[str]
 ) -> None:
     """Each in a sentence; nothing is said of what is well."""
-    said = " ".join(warnings(watching(services, concurrency), limits))
+    said = " ".join(warnings(loads(watching(services, concurrency)), concurrency, descriptors))
     assert all(word in said for word in words), said
     assert bool(said) == bool(words), said
-
-
-def test_pings_that_are_not_allowed_are_said() -> None:
-    """Only when something is pinged, and only where it is known."""
-    load = Load(peer="a", services=1, per_s={"icmp": 0.1}, cpu_percent=2, hanging=1, sockets=1, children=0)
-    said = estimate.ping_warnings([load], Limits(descriptors=9999, can_ping=False))
-    assert "net.ipv4.ping_group_range='0 2147483647'" in said[0]
-    for known in (True, None):
-        assert estimate.ping_warnings([load], Limits(descriptors=9999, can_ping=known)) == []
