@@ -36,6 +36,7 @@ class HostActs(StageHand):
         return ""
 
     def _kill(self, host: Host, how: str, *, loses_power: bool = True) -> None:
+        host.is_without_memory = host.is_forgetful
         if host.life is not None:
             if host.life.is_paused:
                 host.life.resume()

@@ -60,8 +60,7 @@ class Host:
     @property
     def is_forgetful(self) -> bool:
         """True while what this host once acknowledged may be gone, or while its peer waits to be refilled."""
-        self.is_without_memory |= bool(self.life and self.life.raft.status.quarantine)
-        return self.is_without_memory
+        return self.is_without_memory or bool(self.life and self.life.raft.status.quarantine)
 
     def _synced(self) -> None:
         if self.slow_s and self.life is not None:

@@ -239,7 +239,9 @@ class World:
             history.peak("log bytes", life.raft.status.log_bytes)
             history.terms = max(history.terms, life.raft.status.term)
             history.peak("notifications", len(life.state.notifications))
-            if life.host.is_forgetful and life.raft.ticks > 5 and not life.raft.status.quarantine:
+            if life.raft.status.quarantine:
+                life.host.is_without_memory = True
+            elif life.host.is_without_memory and life.raft.ticks > 5:
                 life.host.is_without_memory = False
                 life.note("remembers again")
 

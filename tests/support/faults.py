@@ -13,7 +13,7 @@ from functools import partial
 
 from support.cluster_support import wait_for
 from support.judging import EVERYBODY
-from support.rig import Rig
+from support.rig import LOOK_S, Rig
 from support.slow_link import SlowLink
 
 Break = Callable[[Rig], None]
@@ -56,7 +56,9 @@ def _kill(rig: Rig, kind: str, victim: str, *, is_long: bool = True) -> None:
         if is_long:
             rig.elapse(3.0, (3.0, 8.0))
         else:
-            wait_for(lambda: rig.is_told_of(victim), PEER_TOLD_S, f"the death of peer {victim} is told", 0.5)
+            wait_for(
+                lambda: rig.is_told_of(victim), PEER_TOLD_S, f"the death of peer {victim} is told", LOOK_S
+            )
         rig.heal()
         wait_for(
             lambda: not in_flight & rig.held_by(victim), IN_FLIGHT_S, "what was in flight at the kill", 0.25
@@ -88,7 +90,7 @@ def kill_minority(rig: Rig) -> None:
     with rig.broken("kill -9 of a minority at once", *gone):
         rig.cluster.kill(*gone)
         for victim in gone:
-            wait_for(partial(rig.is_told_of, victim), PEER_TOLD_S, f"the death of peer {victim}", 0.5)
+            wait_for(partial(rig.is_told_of, victim), PEER_TOLD_S, f"the death of peer {victim}", LOOK_S)
         rig.heal()
 
 

@@ -19,15 +19,15 @@ def check(history: History, replay: Replay) -> Iterator[str]:
     """Every incident that somebody should have heard of, or heard the end of, and did not."""
     heard = {(receipt.channel, receipt.delivery_id) for receipt in history.receipts}
     told = [item for item in replay.items.values() if (item.channel, item.id) in heard]
+    dead = {one.id for one in replay.settles if one.outcome is Outcome.DEAD}
     for number, opened in replay.opened.items():
         closed = replay.closed.get(number)
         items = [item for item in replay.items.values() if item.incident == number]
         if closed is None and opened.at < history.ended_at - TELLING_S:
             yield from _untold(number, opened.service, items, heard)
         elif closed is not None and closed.at < history.ended_at - TELLING_S:
-            resolved = {item.id for item in items if item.kind is NoticeKind.RESOLVED}
-            dead = {one.id for one in replay.settles if one.id in resolved and one.outcome is Outcome.DEAD}
-            refused = {item.channel for item in items if item.id in dead}
+            ends = [item for item in items if item.kind is NoticeKind.RESOLVED]
+            refused = {item.channel for item in ends if item.id in dead}
             mine = [item for item in told if item.incident == number]
             yield from _unended(number, closed.service, mine, refused)
 
