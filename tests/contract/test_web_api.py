@@ -15,6 +15,7 @@ from support.web_support import WRITE, World, bearer, http_service, serving, set
 
 from watchtower.core.model import Level, Opinion, Stage
 from watchtower.errors import ClusterError
+from watchtower.history.off import NoHistory
 from watchtower.web.server import WebServer
 
 
@@ -260,7 +261,7 @@ def test_a_port_in_use_is_said_with_host_and_port() -> None:
         with socket.create_server(("127.0.0.1", 0)) as held:
             port = held.getsockname()[1]
             made = World(settings(listen_port=port))
-            server = WebServer(made.snap.settings, made.look, made.doors())
+            server = WebServer(made.snap.settings, made.look, made.doors(), NoHistory())
             with pytest.raises(ClusterError, match=f"127.0.0.1:{port}.*http.listen"):
                 await server.start()
             await server.stop()
@@ -273,7 +274,7 @@ def test_stop_ends_open_streams_at_once() -> None:
 
     async def main() -> None:
         made = world()
-        server = WebServer(made.snap.settings, made.look, made.doors())
+        server = WebServer(made.snap.settings, made.look, made.doors(), NoHistory())
         await server.start()
         async with (
             aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http,

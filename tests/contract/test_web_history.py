@@ -38,7 +38,7 @@ def seen(folder: Path, made: World) -> Stepped:
 
 
 @asynccontextmanager
-async def asking(made: World, history: HistoryReader | None) -> AsyncIterator[aiohttp.ClientSession]:
+async def asking(made: World, history: HistoryReader) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with the real server on loopback."""
     server = WebServer(made.snap.settings, made.look, made.doors(), history)
     await server.start()
@@ -49,7 +49,7 @@ async def asking(made: World, history: HistoryReader | None) -> AsyncIterator[ai
         await server.stop()
 
 
-def ask(made: World, history: HistoryReader | None, *paths: str) -> list[tuple[int, Any]]:
+def ask(made: World, history: HistoryReader, *paths: str) -> list[tuple[int, Any]]:
     """Status and document of each answer."""
 
     async def main() -> list[tuple[int, Any]]:

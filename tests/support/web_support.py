@@ -52,6 +52,7 @@ from watchtower.core.settings import (
 )
 from watchtower.core.targets import HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget
 from watchtower.core.view import Standing, View
+from watchtower.history.off import NoHistory
 from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer
 
@@ -391,7 +392,7 @@ def bearer(token: str) -> dict[str, str]:
 @asynccontextmanager
 async def serving(made: World) -> AsyncIterator[tuple[WebServer, aiohttp.ClientSession]]:
     """The real server on loopback, and a session whose URLs are relative to it."""
-    server = WebServer(made.snap.settings, made.look, made.doors())
+    server = WebServer(made.snap.settings, made.look, made.doors(), NoHistory())
     await server.start()
     jar = aiohttp.CookieJar(unsafe=True)
     try:

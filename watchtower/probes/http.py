@@ -24,7 +24,7 @@ from watchtower.core.text import clean
 from watchtower.probes.certificates import Certificate, shown
 from watchtower.probes.failures import ProtocolError
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds
-from watchtower.probes.tls import distrusted
+from watchtower.probes.tls import Door, distrusted
 from watchtower.probes.tools import Tools
 
 BODY_BYTES_MAX: Final = 65_536
@@ -57,7 +57,8 @@ async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
     try:
         answer = await fetch(target, tools, look)
     except aiohttp.ClientConnectorCertificateError as error:
-        return await distrusted(error.certificate_error, error.host, error.port or 443, tools, look)
+        door = Door(host=error.host, port=error.port or 443, name=error.host)
+        return await distrusted(error.certificate_error, door, tools, look)
     said = f"HTTP {answer.status}"
     chain = f" after {answer.redirects} redirect{'s'[: answer.redirects - 1]}" if answer.redirects else ""
     return Finding(

@@ -33,7 +33,7 @@ async def probe(target: SmtpTarget | ImapTarget, tools: Tools, look: Look) -> Fi
         else:
             wire, banner = Wire(await tools.connect(target.host, target.port, look), look), ""
     except ssl.SSLCertVerificationError as error:
-        return await tls.distrusted(error, door.host, door.port, tools, look, name=name, starttls=starttls)
+        return await tls.distrusted(error, door, tools, look)
     try:
         banner = banner or await _GREET[protocol](wire)
         wire.take_leave(_LEAVE[protocol])

@@ -41,7 +41,7 @@ async def probe(target: TlsTarget, tools: Tools, look: Look) -> Finding:
     try:
         wire, _ = await shake(door, tools, look, verify=target.verify)
     except ssl.SSLCertVerificationError as error:
-        return await distrusted(error, door.host, door.port, tools, look, name=name, starttls=door.starttls)
+        return await distrusted(error, door, tools, look)
     wire.hang_up()
     said, facts, kept = seen(tools, look)
     return Finding(
@@ -86,19 +86,9 @@ def seen(tools: Tools, look: Look) -> tuple[str, dict[str, float | str], dict[st
     return _validity(certificate, now_wall), facts, {"tls.version": version, **kept}
 
 
-async def distrusted(
-    error: BaseException,
-    host: str,
-    port: int,
-    tools: Tools,
-    look: Look,
-    *,
-    name: str = "",
-    starttls: str = "",
-) -> Finding:
+async def distrusted(error: BaseException, door: Door, tools: Tools, look: Look) -> Finding:
     """The Finding for a certificate that was not accepted, with what a second look saw of it."""
     look.enter("")
-    door = Door(host=host, port=port, name=name or host, starttls=starttls)
     found = await _second_look(door, tools, min(look.left_s() * 0.8, SECOND_LOOK_S))
     text = clean(distrust(error, door.name, found, tools.clock.now().wall))
     return Finding(

@@ -29,7 +29,6 @@ WINDOWS_MAX: Final = 8
 SAMPLES_MAX: Final = 1_000
 _UNITS_S: Final = {"h": 3_600, "d": 86_400}
 _LONGEST_S: Final = 731 * 86_400
-_OFF: Final = "this peer keeps no history"
 
 
 class SampleDoc(Struct, frozen=True):
@@ -74,7 +73,7 @@ class WindowDoc(Struct, frozen=True, kw_only=True):
 class HistoryApi:
     """Handlers of what history knows of a service."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], history: HistoryReader | None) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], history: HistoryReader) -> None:
         self._snapshot = snapshot
         self._history = history
 
@@ -97,8 +96,8 @@ class HistoryApi:
             snap, name = self._snapshot(), request.match_info["name"]
             if name not in snap.settings.services:
                 return problem(404, "not found", "no service of that name in the config of this peer")
-            if self._history is None or snap.history.off:
-                return problem(404, "no history", snap.history.off or _OFF)
+            if snap.history.off:
+                return problem(404, "no history", snap.history.off)
             try:
                 found = await read(self._history, name, request)
             except BadQuery as fault:
@@ -111,10 +110,8 @@ class HistoryApi:
         return asked
 
 
-async def figures_of(history: HistoryReader | None, service: str) -> list[WindowDoc]:
+async def figures_of(history: HistoryReader, service: str) -> list[WindowDoc]:
     """The usual windows of a service; none when nothing was seen or history cannot answer."""
-    if history is None:
-        return []
     try:
         found = await history.uptime(service, tuple(_window_s(window) for window in WINDOWS))
     except HistoryError:
@@ -125,11 +122,9 @@ async def figures_of(history: HistoryReader | None, service: str) -> list[Window
 
 async def _results(history: HistoryReader, name: str, request: web.Request) -> dict[str, Any]:
     """Samples, newest first."""
-    limit = incidents.whole_number(request.query.get("limit", "100"), "limit")
-    if not limit:
-        raise BadQuery("limit is a whole number from 1 on")
+    limit = incidents.limit_of(request.query.get("limit", "100"), SAMPLES_MAX)
     cursor = incidents.whole_number(request.query.get("cursor", ""), "cursor")
-    page = await history.results(name, before=cursor, limit=min(limit, SAMPLES_MAX))
+    page = await history.results(name, before=cursor, limit=limit)
     docs = [
         SampleDoc(moment(one.at_wall), one.opinion, one.kind, round(one.latency_ms, 3))
         for one in page.samples

@@ -82,12 +82,15 @@ def notification_page(
 
 def page_size(text: str) -> int:
     """The `limit` of a query, at most PAGE_MAX; 50 when there is none. Raises BadQuery."""
-    if not text:
-        return 50
+    return limit_of(text, PAGE_MAX) if text else 50
+
+
+def limit_of(text: str, most: int) -> int:
+    """A `limit` that was given, at most `most`. Raises BadQuery."""
     number = _whole(text, "limit")
     if number < 1:
         raise BadQuery("limit is a whole number from 1 on")
-    return min(number, PAGE_MAX)
+    return min(number, most)
 
 
 def whole_number(text: str, name: str) -> int | None:

@@ -47,7 +47,7 @@ class Pages:
         picture: Picture,
         access: Access,
         base_path: str,
-        history: HistoryReader | None,
+        history: HistoryReader,
     ) -> None:
         self._snapshot = snapshot
         self._picture = picture

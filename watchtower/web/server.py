@@ -46,7 +46,7 @@ class WebServer:
         settings: Settings,
         snapshot: Callable[[], Snapshot],
         doors: Doors,
-        history: HistoryReader | None = None,
+        history: HistoryReader,
     ) -> None:
         self._host = settings.http.listen_host
         self._wanted_port = settings.http.listen_port

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from support.web_support import world
 
+from watchtower.history.off import NoHistory
 from watchtower.web.access import Scope
 from watchtower.web.routes import NAME, Route
 from watchtower.web.server import WebServer
@@ -19,7 +20,7 @@ DOC = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
 
 def _routes() -> list[Route]:
     made = world()
-    return WebServer(made.snap.settings, made.look, made.doors()).routes()
+    return WebServer(made.snap.settings, made.look, made.doors(), NoHistory()).routes()
 
 
 def test_every_path_is_documented_and_every_documented_path_exists() -> None:
