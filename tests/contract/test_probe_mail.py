@@ -11,19 +11,10 @@ import pytest
 from support.chains import below_intermediate
 from support.looking import condition, look
 from support.mail_servers import imap, smtp_server
-from support.targets import Authority, Handler, Listener, closed_port, hang, hang_up, reset, say
+from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.targets import ImapTarget, SmtpTarget, Target, TlsTarget
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """An authority that every Prober of this test trusts, and no other."""
-    made = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca_file))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
-    return made
 
 
 def see_smtp(
@@ -216,35 +207,15 @@ def test_refused() -> None:
     assert (result.kind, result.text) == (Kind.REFUSED, f"connection refused by 127.0.0.1:{port}")
 
 
-async def _without_end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x" * 65_536)
-        await writer.drain()
-
-
-async def _lines_without_end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"220-x\r\n" * 1000)
-        await writer.drain()
-
-
-async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One byte now and then, for ever; the pause is the server's own slowness."""
-    while True:
-        writer.write(b"2")
-        await writer.drain()
-        await asyncio.sleep(0.02)  # noqa: TID251 - this server is slow on purpose
-
-
 def test_hostile_greetings_end_in_time() -> None:
     """Greetings without an end are left after a few kilobytes, and a dripping one at the deadline."""
-    endless = see(_without_end)
-    assert (endless.kind, endless.text[:33]) == (Kind.PROTOCOL, 'a line of more than 4096 bytes: "')
-    assert len(endless.text) <= 160
-    many = see(_lines_without_end)
+    flood = see(endless(b"x" * 65_536))
+    assert (flood.kind, flood.text[:33]) == (Kind.PROTOCOL, 'a line of more than 4096 bytes: "')
+    assert len(flood.text) <= 160
+    many = see(endless(b"220-x\r\n" * 1000))
     assert (many.kind, many.text) == (Kind.PROTOCOL, 'a reply of more than 50 lines: "220-x"')
-    assert max(endless.duration_ms, many.duration_ms) < 1500
-    slow = see(_drip, timeout_s=0.5)
+    assert max(flood.duration_ms, many.duration_ms) < 1500
+    slow = see(endless(b"2", 0.02), timeout_s=0.5)
     assert (slow.kind, slow.text) == (Kind.TIMEOUT, "timeout after 0.5 s while reading the answer")
     assert slow.duration_ms < 1500
 

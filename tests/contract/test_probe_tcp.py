@@ -14,6 +14,7 @@ from support.targets import (
     HttpServer,
     Listener,
     closed_port,
+    endless,
     full_backlog,
     hang,
     hang_up,
@@ -222,20 +223,8 @@ def test_a_banner_that_does_not_come(handler: Handler, outcome: Kind, text: str)
 
 def test_a_banner_without_end() -> None:
     """A flood is judged by its first 4 KiB, a drip by what came before the deadline."""
-
-    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            writer.write(b"x\n" * 65_536)
-            await writer.drain()
-
-    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            writer.write(b"x\n")
-            await writer.drain()
-            await asyncio.sleep(0.02)  # noqa: TID251 - slow on purpose
-
     ready = condition("banner contains ready", "banner", "contains", "ready")
-    for handler in (flood, drip):
+    for handler in (endless(b"x\n" * 65_536), endless(b"x\n", 0.02)):
         result = hear(handler, expect=(ready,), timeout_s=0.8)
         assert (result.kind, result.text[:28]) == (Kind.CONDITION, 'banner contains ready: was "')
         assert len(result.text) <= 160

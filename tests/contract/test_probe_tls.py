@@ -19,15 +19,6 @@ from watchtower.core.targets import HttpTarget, TlsTarget
 DAY_S = 86_400
 
 
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """An authority that every Prober of this test trusts, and no other."""
-    made = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca_file))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
-    return made
-
-
 def see(context: ssl.SSLContext, *, kind: str = "tls", host: str = "localhost", **fields: Any) -> Result:
     """One look at a server with this context, as `tls` or as `https`."""
 

@@ -134,6 +134,19 @@ def say(words: bytes, then: Handler = hang) -> Handler:
     return handler
 
 
+def endless(words: bytes, pause_s: float = 0.0) -> Handler:
+    """Say `words` again and again, as fast as they are taken, or with a pause: a flood or a drip."""
+
+    async def handler(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(words)
+            await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)  # noqa: TID251 - this server is slow on purpose
+
+    return handler
+
+
 def closed_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
     with socket.socket() as probe:
