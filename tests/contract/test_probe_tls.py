@@ -13,8 +13,11 @@ from support.chains import below_intermediate, weak_key
 from support.looking import condition, look
 from support.targets import Authority, HttpServer, Listener, closed_port, hang, hang_up, http, reset, say
 
+from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
+from watchtower.core.settings import Service
 from watchtower.core.targets import HttpTarget, TlsTarget
+from watchtower.probes.prober import Prober
 
 DAY_S = 86_400
 
@@ -259,3 +262,28 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
     finally:
         writer.close()
+
+
+def test_only_the_web_is_offered_http(authority: Authority) -> None:
+    """Strict mail servers refuse whoever offers HTTP (ALPN); one prober looks at both, turn by turn."""
+    offered: list[str | None] = []
+
+    async def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        offered.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        await say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", hang_up)(_reader, writer)
+
+    async def run() -> None:
+        context = authority.context("localhost")
+        context.set_alpn_protocols(["http/1.1"])
+        prober = Prober(SystemClock(), "a", lambda _: True)
+        async with Listener(note, context) as server:
+            port = server.port
+            tls, https = TlsTarget(host="localhost", port=port), HttpTarget(url=f"https://localhost:{port}/")
+            for target in (tls, https, tls):
+                service = Service(name="web", target=target, voters=("a",))
+                result = await prober.probe(service, SystemClock().now().boot + 5)
+                assert result.opinion is Opinion.UP, result.text
+        await prober.close()
+
+    asyncio.run(run())
+    assert offered == [None, "http/1.1", None]

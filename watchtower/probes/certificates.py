@@ -67,22 +67,20 @@ class Trust(ssl.SSLContext):
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         """Called by asyncio at the moment when TCP is connected and TLS begins."""
-        made = super().wrap_bio(*args, **kwargs)
         look = CURRENT.get()
+        if look is not None:
+            # OpenSSL copies what is offered when it makes the object: one context serves every protocol.
+            self.set_alpn_protocols(look.alpn)
+        made = super().wrap_bio(*args, **kwargs)
         if look is not None:
             look.enter("tls")
             look.ssl_object = made
         return made
 
 
-def trust(*, verify: bool, web: bool = True) -> Trust:
-    """A context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR count), or one without checks.
-
-    Only the one for the `web` offers a protocol: strict mail servers refuse whoever offers HTTP.
-    """
+def trust(*, verify: bool) -> Trust:
+    """A context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR count), or one without checks."""
     context = Trust(ssl.PROTOCOL_TLS_CLIENT)
-    if web:
-        context.set_alpn_protocols(["http/1.1"])
     if verify:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:

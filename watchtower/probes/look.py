@@ -63,6 +63,8 @@ class Look:
         """Set when this peer itself held the look up; then a timeout says nothing about the service."""
         self.address = ""
         self.ssl_object: ssl.SSLObject | None = None
+        self.alpn: tuple[str, ...] = ("http/1.1",)
+        """Protocols that the next handshake offers; strict mail servers refuse whoever offers HTTP."""
         self._sockets: list[socket.socket] = []
         self._since_boot = self.begun.boot
         self._spent_s: dict[str, float] = {}

@@ -66,10 +66,11 @@ async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[
         except BaseException:  # whatever ends the dialogue, the socket is ours until TLS begins
             wire.hang_up()
             raise
+    look.alpn = ()
     # asyncio owns the socket from here on and closes it on every failure.
     streams = await asyncio.open_connection(
         sock=connected,
-        ssl=tools.trust(verify=verify, web=False),
+        ssl=tools.trust(verify=verify),
         server_hostname=door.name,
         limit=LINE_BYTES_MAX,
     )

@@ -37,15 +37,14 @@ class Tools:
         self.resolver = Resolver()
         # Read now: OpenSSL passes over a bundle that it cannot open, and a context made in a moment
         # without free descriptors would distrust everybody from then on.
-        self._trusts = {
-            (verify, web): trust(verify=verify, web=web) for verify in (True, False) for web in (True, False)
-        }
+        self._verified = trust(verify=True)
+        self._unverified = trust(verify=False)
         self.echoes = Echoes(clock)
         self._session: aiohttp.ClientSession | None = None
 
-    def trust(self, *, verify: bool, web: bool = True) -> Trust:
-        """The shared context for this trust setting; `web` offers HTTP as the protocol to come."""
-        return self._trusts[verify, web]
+    def trust(self, *, verify: bool) -> Trust:
+        """The shared context for this trust setting."""
+        return self._verified if verify else self._unverified
 
     def session(self) -> aiohttp.ClientSession:
         """The HTTP session of this event loop: no cookies, no proxy, no reuse, no cache, no decoding."""
