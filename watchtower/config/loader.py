@@ -89,7 +89,8 @@ def _read(path: FilePath) -> str:
             raw = handle.read(FILE_BYTES_MAX + 1)
         if len(raw) > FILE_BYTES_MAX:
             raise ConfigError(f"{path}: larger than 4 MiB; this is no watchtower file")
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+        # A lone CR ends a line in YAML as well; from here on lines end in one way only.
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         reason = error.strerror or "not readable"
         raise ConfigError(f"{path}: {reason}; `watchtower init` writes a first file") from error

@@ -99,6 +99,8 @@ def test_any_content_is_settings_or_a_config_error(content: dict[str, object]) -
 @example("\ufeff")
 @example("%YAML 1.1\n---\nservices: {}")
 @example("--- |\n x\n...\n")
+@example("\r;")
+@example("services:\r  web: httpq://x\r")
 def test_any_text_is_settings_or_a_config_error(text: str) -> None:
     """YAML, nearly YAML and no YAML."""
     report = _load(text, {})
