@@ -22,16 +22,6 @@ from watchtower.config.schema import (
     RecoverModel,
     ServiceModel,
 )
-from watchtower.config.services import (
-    DnsModel,
-    HeartbeatModel,
-    HttpModel,
-    IcmpModel,
-    ImapModel,
-    SmtpModel,
-    TcpModel,
-    TlsModel,
-)
 from watchtower.core.conditions import Condition
 from watchtower.core.settings import (
     PEER_PREFIX,
@@ -46,7 +36,7 @@ from watchtower.core.settings import (
     Token,
     WithoutQuorum,
 )
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, Target
+from watchtower.core.targets import PeerTarget
 
 SINGLE_CLUSTER: Final = "single"
 PEER_INTERVAL_S: Final = 5.0
@@ -147,7 +137,7 @@ def service_settings(
     """A service with everything it does not say taken from `defaults:`."""
     service = Service(
         name=name,
-        target=_target(model),
+        target=model.target(),
         voters=voters,
         alert=alert if model.alert is None else model.alert,
         title=model.title,
@@ -194,43 +184,6 @@ def _recover(model: RecoverModel, defaults: RecoverModel) -> Recover:
         return model if key in model.model_fields_set else defaults
 
     return Recover(successes=said("successes").successes, recheck_s=said("recheck").recheck)
-
-
-def _target(model: ServiceModel) -> Target:
-    if isinstance(model, HttpModel):
-        return _http_target(model)
-    if isinstance(model, TlsModel):
-        return replace(model.url, server_name=model.server_name, verify=model.verify, starttls=model.starttls)
-    if isinstance(model, DnsModel):
-        return DnsTarget(name=model.dns, type=model.type, servers=model.servers)
-    if isinstance(model, HeartbeatModel):
-        return HeartbeatTarget(period_s=model.heartbeat, grace_s=model.grace)
-    if isinstance(model, TcpModel | SmtpModel | ImapModel | IcmpModel):
-        return _wire_target(model)
-    target: Target = getattr(model, "url")  # noqa: B009 - every remaining kind is nothing but its URL
-    return target
-
-
-def _http_target(model: HttpModel) -> HttpTarget:
-    return replace(
-        model.url,
-        method=model.method,
-        headers=(*model.url.headers, *sorted(model.headers.items())),
-        body=model.body,
-        follow_redirects=model.follow_redirects,
-        verify=model.verify,
-    )
-
-
-def _wire_target(model: TcpModel | SmtpModel | ImapModel | IcmpModel) -> Target:
-    match model:
-        case TcpModel():
-            return replace(model.url, send=model.send)
-        case IcmpModel():
-            return replace(model.url, size=model.size)
-        case SmtpModel() | ImapModel():
-            tls = {"starttls": model.starttls, "server_name": model.server_name, "verify": model.verify}
-            return replace(model.url, **tls)
 
 
 def as_written(service: Service, tree: Tree) -> Service:

@@ -19,6 +19,7 @@ from watchtower.config.units import parse_flag
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
 from watchtower.core.settings import PROFILES
+from watchtower.core.targets import Target
 
 PEERS_MAX: Final = 9
 SERVICES_MAX: Final = 10_000
@@ -177,6 +178,10 @@ class ServiceModel(AlertedModel):
     runbook: Link = ""
     dashboard: Link = ""
     labels: Annotated[dict[str, Line], Field(max_length=20)] = {}
+
+    def target(self) -> Target:
+        """What is looked at, and how: each kind's own answer."""
+        raise NotImplementedError
 
 
 class AlertingModel(Model):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import BeforeValidator, Field
 
 from watchtower.config import readers, targets, wire_targets
@@ -26,6 +27,7 @@ from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
 from watchtower.core.targets import (
     DnsTarget,
+    HeartbeatTarget,
     HttpTarget,
     IcmpTarget,
     ImapTarget,
@@ -55,6 +57,17 @@ class HttpModel(ServiceModel, PacedModel):
     follow_redirects: Annotated[int, read_by(readers.read_redirects)] = 5
     verify: Flag = True
 
+    def target(self) -> HttpTarget:
+        """The URL, and how it is asked for."""
+        return replace(
+            self.url,
+            method=self.method,
+            headers=(*self.url.headers, *sorted(self.headers.items())),
+            body=self.body,
+            follow_redirects=self.follow_redirects,
+            verify=self.verify,
+        )
+
 
 class TcpModel(ServiceModel, PacedModel):
     """A tcp:// service."""
@@ -63,6 +76,10 @@ class TcpModel(ServiceModel, PacedModel):
     send: Annotated[Secret, read_by(wire_targets.read_send)] | None = None
     expect: TcpLines = ()
     warn: TcpLines = ()
+
+    def target(self) -> TcpTarget:
+        """The address, and what is said there."""
+        return replace(self.url, send=self.send)
 
 
 class TlsModel(ServiceModel, PacedModel):
@@ -75,6 +92,10 @@ class TlsModel(ServiceModel, PacedModel):
     verify: Flag = True
     starttls: Annotated[str, read_by(readers.one_of(*wire_targets.STARTTLS))] = ""
 
+    def target(self) -> TlsTarget:
+        """The address, and how its certificate is judged."""
+        return replace(self.url, server_name=self.server_name, verify=self.verify, starttls=self.starttls)
+
 
 class DnsModel(ServiceModel, PacedModel):
     """A DNS question, written as `dns: name`."""
@@ -85,6 +106,10 @@ class DnsModel(ServiceModel, PacedModel):
     expect: DnsLines = ()
     warn: DnsLines = ()
 
+    def target(self) -> DnsTarget:
+        """The question and who is asked."""
+        return DnsTarget(name=self.dns, type=self.type, servers=self.servers)
+
 
 class DnsUrlModel(ServiceModel, PacedModel):
     """A DNS question, written as a dns: URL."""
@@ -93,12 +118,20 @@ class DnsUrlModel(ServiceModel, PacedModel):
     expect: DnsLines = ()
     warn: DnsLines = ()
 
+    def target(self) -> DnsTarget:
+        """The question and who is asked, as the URL says."""
+        return self.url
+
 
 class HeartbeatModel(ServiceModel):
     """A signal from a service."""
 
     heartbeat: Annotated[float, read_by(readers.read_period)]
     grace: Annotated[float, read_by(readers.duration_between(0, 366 * 86_400))] = 300.0
+
+    def target(self) -> HeartbeatTarget:
+        """When signals are expected."""
+        return HeartbeatTarget(period_s=self.heartbeat, grace_s=self.grace)
 
 
 SmtpLines = Annotated[tuple[Annotated[Condition, judging("smtp")], ...], SEVERAL, LINES_MAX]
@@ -122,6 +155,10 @@ class SmtpModel(MailModel):
     expect: SmtpLines = ()
     warn: SmtpLines = ()
 
+    def target(self) -> SmtpTarget:
+        """The address, and how TLS is spoken there."""
+        return replace(self.url, starttls=self.starttls, server_name=self.server_name, verify=self.verify)
+
 
 class ImapModel(MailModel):
     """An imap:// or imaps:// service."""
@@ -129,6 +166,10 @@ class ImapModel(MailModel):
     url: Annotated[ImapTarget, read_by(wire_targets.parse_imap_target)]
     expect: ImapLines = ()
     warn: ImapLines = ()
+
+    def target(self) -> ImapTarget:
+        """The address, and how TLS is spoken there."""
+        return replace(self.url, starttls=self.starttls, server_name=self.server_name, verify=self.verify)
 
 
 class SshModel(ServiceModel, PacedModel):
@@ -138,6 +179,10 @@ class SshModel(ServiceModel, PacedModel):
     expect: SshLines = ()
     warn: SshLines = ()
 
+    def target(self) -> SshTarget:
+        """The address."""
+        return self.url
+
 
 class IcmpModel(ServiceModel, PacedModel):
     """An icmp:// service."""
@@ -146,3 +191,7 @@ class IcmpModel(ServiceModel, PacedModel):
     size: Annotated[int, read_by(readers.count_between(16, 1400))] = 56
     expect: IcmpLines = ()
     warn: IcmpLines = ()
+
+    def target(self) -> IcmpTarget:
+        """Who is pinged, and with how much."""
+        return replace(self.url, size=self.size)

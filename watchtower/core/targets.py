@@ -95,5 +95,15 @@ class IcmpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="icmp"
     size: int = 56
 
 
-WireTarget = SmtpTarget | ImapTarget | SshTarget | IcmpTarget
-Target = HttpTarget | TcpTarget | TlsTarget | DnsTarget | HeartbeatTarget | PeerTarget | WireTarget
+Target = (
+    HttpTarget
+    | TcpTarget
+    | TlsTarget
+    | DnsTarget
+    | HeartbeatTarget
+    | PeerTarget
+    | SmtpTarget
+    | ImapTarget
+    | SshTarget
+    | IcmpTarget
+)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from watchtower.core.conditions import Condition
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.ports import Clock
 
@@ -54,8 +55,10 @@ class Finding(Struct, frozen=True, kw_only=True):
 class Look:
     """The stopwatch of one look. Phases follow one another; a phase entered twice adds up."""
 
-    def __init__(self, clock: Clock, deadline_boot: float) -> None:
+    def __init__(self, clock: Clock, deadline_boot: float, judged: tuple[Condition, ...] = ()) -> None:
         self._clock = clock
+        self.judged = judged
+        """The conditions that what is found will be judged by: who may stop early looks at them."""
         self.begun = clock.now()
         self.budget_s = max(deadline_boot - self.begun.boot, 0.0)
         self.phase = ""

@@ -7,8 +7,8 @@ reasons of the target; anything that does escape is a bug of ours, and the sched
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from watchtower.core.conditions import Condition, judge
 from watchtower.core.model import Kind, Opinion, Result
@@ -16,22 +16,34 @@ from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
 from watchtower.core.targets import (
     DnsTarget,
-    HeartbeatTarget,
     HttpTarget,
     IcmpTarget,
     ImapTarget,
     PeerTarget,
     SmtpTarget,
     SshTarget,
+    Target,
     TcpTarget,
     TlsTarget,
-    WireTarget,
 )
 from watchtower.core.text import clean
 from watchtower.probes import dns, http, icmp, mail, peer, ssh, tcp, tls
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
+
+LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]]] = {
+    HttpTarget: http.probe,
+    TcpTarget: tcp.probe,
+    TlsTarget: tls.probe,
+    DnsTarget: dns.probe,
+    PeerTarget: peer.probe,
+    SmtpTarget: mail.probe,
+    ImapTarget: mail.probe,
+    SshTarget: ssh.probe,
+    IcmpTarget: icmp.probe,
+}
+"""The table of kinds: which function looks at which target."""
 
 
 class Prober:
@@ -43,7 +55,7 @@ class Prober:
 
     async def probe(self, service: Service, deadline_boot: float) -> Result:
         """Look once and be back at `deadline_boot`. Any outcome of the target is a Result."""
-        look = Look(self._clock, deadline_boot)
+        look = Look(self._clock, deadline_boot, (*service.expect, *service.warn))
         token = CURRENT.set(look)
         try:
             async with asyncio.timeout(look.budget_s):
@@ -61,38 +73,11 @@ class Prober:
 
 
 async def find(service: Service, tools: Tools, look: Look) -> Finding:
-    """The table of kinds: which function looks at which target."""
-    match service.target:
-        case HttpTarget() as target:
-            return await http.probe(target, tools, look)
-        case TcpTarget() as target:
-            return await tcp.probe(target, tools, look, _about("banner", service))
-        case TlsTarget() as target:
-            return await tls.probe(target, tools, look)
-        case DnsTarget() as target:
-            return await dns.probe(target, tools, look)
-        case PeerTarget() as target:
-            return await peer.probe(target, tools, look)
-        case SmtpTarget() | ImapTarget() | SshTarget() | IcmpTarget() as target:
-            return await _on_the_wire(target, tools, look)
-        case HeartbeatTarget():
-            raise ValueError(f"{service.name} is a heartbeat: it calls us, it is not probed")
-
-
-async def _on_the_wire(target: WireTarget, tools: Tools, look: Look) -> Finding:
-    match target:
-        case SmtpTarget() | ImapTarget():
-            return await mail.probe(target, tools, look)
-        case SshTarget():
-            return await ssh.probe(target, tools, look)
-        case IcmpTarget():
-            return await icmp.probe(target, tools, look)
-
-
-def _about(field: str, service: Service) -> tuple[Condition, ...]:
-    """The conditions of a service that have something to say about `field`."""
-    lines = (*service.expect, *service.warn)
-    return tuple(line for line in lines if any(clause.field == field for clause in line.clauses))
+    """One look at what the service points to; ValueError for what calls us instead."""
+    look_at = LOOKS.get(type(service.target))
+    if look_at is None:
+        raise ValueError(f"{service.name} is a heartbeat: it calls us, it is not probed")
+    return await look_at(service.target, tools, look)
 
 
 def shortfall(service: Service, found: Finding) -> Shortfall | None:

@@ -23,8 +23,9 @@ SILENCE_S: Final = 0.5
 _SPARE_S: Final = 0.1
 
 
-async def probe(target: TcpTarget, tools: Tools, look: Look, awaited: Sequence[Condition] = ()) -> Finding:
-    """Connect, say and hear what is wanted, and hang up. `awaited` are the conditions on `banner`."""
+async def probe(target: TcpTarget, tools: Tools, look: Look) -> Finding:
+    """Connect, say and hear what is wanted, and hang up."""
+    awaited = [line for line in look.judged if any(clause.field == "banner" for clause in line.clauses)]
     wire = Wire(await tools.connect(target.host, target.port, look), look)
     try:
         if target.send is None and not awaited:
