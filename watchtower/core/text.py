@@ -31,16 +31,20 @@ def clean(text: str, limit: int = EVIDENCE_TEXT_MAX) -> str:
     Runs of whitespace become one space. `user:pass@` and secrets in a query become `***`. A text that
     had to be cut ends in an ellipsis, which counts towards `limit` characters.
     """
-    visible = "".join(map(_visible, text[:_READ_MAX]))
+    text = text[:_READ_MAX]
+    # What Python calls printable holds no character of class C and no whitespace but the space itself:
+    # nearly every text, and a look cleans several.
+    visible = text if text.isprintable() else "".join(map(_visible, text))
     line = redact(" ".join(visible.split()))
     return line if len(line) <= limit else line[: max(limit - 1, 0)].rstrip() + "…"
 
 
 def redact(text: str) -> str:
     """`text` with the credentials of URLs hidden."""
-    text = _URL_CREDENTIALS.sub(f"{HIDDEN}@", text)
-    text = _BARE_CREDENTIALS.sub(f"{HIDDEN}@", text)
-    return _QUERY_SECRETS.sub(rf"\g<1>{HIDDEN}", text)
+    if "@" in text:
+        text = _URL_CREDENTIALS.sub(f"{HIDDEN}@", text)
+        text = _BARE_CREDENTIALS.sub(f"{HIDDEN}@", text)
+    return _QUERY_SECRETS.sub(rf"\g<1>{HIDDEN}", text) if "=" in text else text
 
 
 def _visible(character: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
@@ -30,6 +31,8 @@ _WEAK_LEAF_KEY: Final = 66
 _WEAK: Final = {66: "key", 67: "key", 68: "signature"}
 _CHAIN_MAX: Final = 8
 _SUBJECT_MAX: Final = 60
+_REMEMBERED_MAX: Final = 1_024
+_REMEMBERED_BYTES_MAX: Final = 8_192
 
 
 class Certificate(Struct, frozen=True, kw_only=True):
@@ -66,7 +69,7 @@ class Trust(ssl.SSLContext):
     """A client's context that tells the current look when a handshake begins, and on which object."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        """Called by asyncio at the moment when TCP is connected and TLS begins."""
+        """Called at the moment when TCP is connected and TLS begins."""
         look = CURRENT.get()
         if look is not None:
             # OpenSSL copies what is offered when it makes the object: one context serves every protocol.
@@ -95,7 +98,8 @@ def shown(ssl_object: ssl.SSLObject | None, *, with_chain: bool = False) -> Cert
         der = ssl_object.getpeercert(binary_form=True) if ssl_object else None
         if ssl_object is None or der is None:
             return None
-        return structs.replace(read(der), above=_above(ssl_object) if with_chain else ())
+        leaf = read(der)
+        return structs.replace(leaf, above=_above(ssl_object)) if with_chain else leaf
     except ValueError:  # the handshake did not finish, or the DER is nonsense
         return None
 
@@ -112,7 +116,15 @@ def _above(ssl_object: ssl.SSLObject) -> tuple[Certificate, ...]:
 
 def read(der: bytes) -> Certificate:
     """The certificate in `der`. Raises ValueError for nonsense."""
+    return _remembered(der) if len(der) <= _REMEMBERED_BYTES_MAX else _read(der)
+
+
+def _read(der: bytes) -> Certificate:
     return _told(x509.load_der_x509_certificate(der))
+
+
+# A server shows the same bytes at nearly every look, and the same bytes always say the same.
+_remembered: Final = lru_cache(_REMEMBERED_MAX)(_read)
 
 
 def _told(parsed: x509.Certificate) -> Certificate:

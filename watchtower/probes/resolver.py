@@ -2,7 +2,7 @@
 
 `getaddrinfo` honours /etc/hosts, search domains and nsswitch. It blocks, so it runs in threads of
 its own, shared with nobody; when all of them hang in a dead name server, a look that waits for one
-says so instead of blaming its service. Nothing is cached: a failover in DNS is seen at once.
+says so instead of blaming its service. No name is cached: a failover in DNS is seen at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -19,6 +20,7 @@ from watchtower.probes.look import CURRENT, Look
 
 THREADS: Final = 32
 ADDRESSES_MAX: Final = 8
+REMEMBERED_MAX: Final = 4_096
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, canonical name and socket address, as getaddrinfo gives them."""
@@ -36,9 +38,10 @@ class Resolver(AbstractResolver):
         Enters the phase `resolve` of the current look. Raises socket.gaierror when there are none,
         UnicodeError for what cannot be a name.
         """
-        look = CURRENT.get()
         if is_address(host):
-            return _ask(host, port, family, socket.AI_NUMERICHOST)
+            # The number of an interface (fe80::1%eth0) may change; nothing else about an address does.
+            return (_numeric if "%" in host else _remembered)(host, port, family).copy()
+        look = CURRENT.get()
         if look is not None:
             look.enter("resolve")
         asked = self._threads.submit(_ask, host, port, family)
@@ -66,6 +69,7 @@ class Resolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+@lru_cache(REMEMBERED_MAX)
 def is_address(host: str) -> bool:
     """True for an IP address, which needs no resolving."""
     try:
@@ -73,6 +77,13 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _numeric(host: str, port: int, family: int) -> list[AddressInfo]:
+    return _ask(host, port, family, socket.AI_NUMERICHOST)
+
+
+_remembered: Final = lru_cache(REMEMBERED_MAX)(_numeric)
 
 
 def _ask(host: str, port: int, family: int, flags: int = 0) -> list[AddressInfo]:

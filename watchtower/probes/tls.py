@@ -7,6 +7,7 @@ out which certificate it was: OpenSSL drops it before anybody can read it. Used 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final
 
@@ -19,8 +20,9 @@ from watchtower.probes.certificates import Certificate, distrust, shown
 from watchtower.probes.failures import FAILURES
 from watchtower.probes.greetings import STARTTLS
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall, milliseconds
+from watchtower.probes.secured import Secured
 from watchtower.probes.tools import Tools
-from watchtower.probes.wire import LINE_BYTES_MAX, Wire
+from watchtower.probes.wire import Wire
 
 SECOND_LOOK_S: Final = 3.0
 
@@ -57,25 +59,25 @@ async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[
     Raises what FAILURES names; SSLCertVerificationError when the certificate is not accepted.
     """
     connected = await tools.connect(door.host, door.port, look)
-    greeting = ""
-    if door.starttls:
-        wire = Wire(connected, look)
-        try:
-            greeting = await STARTTLS[door.starttls](wire)
-            wire.check_silence()
-        except BaseException:  # whatever ends the dialogue, the socket is ours until TLS begins
-            wire.hang_up()
-            raise
-    look.alpn = ()
-    # asyncio owns the socket from here on and closes it on every failure.
-    streams = await asyncio.open_connection(
-        sock=connected,
-        ssl=tools.trust(verify=verify),
-        server_hostname=door.name,
-        limit=LINE_BYTES_MAX,
-    )
+    try:
+        greeting = await _said_before(door.starttls, connected, look)
+        look.alpn = ()
+        secured = Secured(connected, tools.trust(verify=verify), door.name)
+        await secured.handshake()
+    except BaseException:  # whatever ends it, nobody else knows the socket yet
+        connected.close()
+        raise
     look.enter("")
-    return Wire(connected, look, streams), greeting
+    return Wire(connected, look, secured), greeting
+
+
+async def _said_before(starttls: str, connected: socket.socket, look: Look) -> str:
+    if not starttls:
+        return ""
+    wire = Wire(connected, look)
+    greeting = await STARTTLS[starttls](wire)
+    wire.check_silence()
+    return greeting
 
 
 def seen(tools: Tools, look: Look) -> tuple[str, dict[str, float | str], dict[str, float | str]]:

@@ -17,6 +17,7 @@ import aiohttp
 from watchtower import __version__
 from watchtower.core.ports import Clock
 from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
 from watchtower.probes.look import CURRENT, Look
 from watchtower.probes.resolver import AddressInfo, Resolver
@@ -76,10 +77,13 @@ class Tools:
         found = await self.resolver.lookup(host, port)
         look.hop()
         look.enter("connect")
-        connected = await aiohappyeyeballs.start_connection(
-            found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1, socket_factory=_socket_of_look
-        )
-        look.connected()
+        if len(found) == 1:
+            connected = await dial(found[0], look)
+        else:
+            connected = await aiohappyeyeballs.start_connection(
+                found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1, socket_factory=_socket_of_look
+            )
+            look.connected()
         look.enter("")
         return connected
 

@@ -14,22 +14,20 @@ from typing import Final
 from watchtower.core.text import clean
 from watchtower.probes.failures import ProtocolError
 from watchtower.probes.look import Look
+from watchtower.probes.secured import Secured
 
 LINE_BYTES_MAX: Final = 4_096
 READ_BYTES_MAX: Final = 16_384
 SHOWN_MAX: Final = 80
 
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
 class Wire:
-    """Lines over a connected socket, or over the streams of a TLS connection on it."""
+    """Lines over a connected socket, in the clear or over the TLS that is spoken on it."""
 
-    def __init__(self, connected: socket.socket, look: Look, streams: Streams | None = None) -> None:
+    def __init__(self, connected: socket.socket, look: Look, secured: Secured | None = None) -> None:
         self._socket = connected
         self._look = look
-        self._streams = streams
+        self._secured = secured
         self._pending = b""
         self._read_bytes = 0
 
@@ -69,9 +67,8 @@ class Wire:
 
     async def send(self, words: bytes) -> None:
         """Send `words` as they are."""
-        if self._streams is not None:
-            self._streams[1].write(words)
-            await self._streams[1].drain()
+        if self._secured is not None:
+            await self._secured.send(words)
         else:
             await asyncio.get_running_loop().sock_sendall(self._socket, words)
 
@@ -79,18 +76,15 @@ class Wire:
         """Say a last line if that can be done without waiting, so that no log complains; then hang up."""
         self._look.enter("")
         with contextlib.suppress(OSError):
-            if self._streams is not None:
-                self._streams[1].write(line.encode() + b"\r\n")
+            if self._secured is not None:
+                self._secured.send_now(line.encode() + b"\r\n")
             else:
                 self._socket.send(line.encode() + b"\r\n")
         self.hang_up()
 
     def hang_up(self) -> None:
         """Close the connection, whatever state it is in."""
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-        else:
-            self._socket.close()
+        self._socket.close()
 
     def check_silence(self) -> None:
         """Raise ProtocolError when something is left unread where TLS is to begin.
@@ -101,8 +95,8 @@ class Wire:
             raise ProtocolError(f"says more in the clear where TLS begins: {quoted(self._pending)}")
 
     async def _receive(self, most: int) -> bytes:
-        if self._streams is not None:
-            return await self._streams[0].read(most)
+        if self._secured is not None:
+            return await self._secured.receive(most)
         return await asyncio.get_running_loop().sock_recv(self._socket, most)
 
 
