@@ -204,13 +204,26 @@ def fill_disk(rig: Rig) -> None:
     """The alerter's disk is full for a while: it says so and steps back, and is well when there is room."""
     alerter = rig.cluster.alerter()
     with rig.broken("full disk", alerter):
-        rig.disks[alerter].fill()
-        wait_for(lambda: not rig.cluster.is_true(alerter, "/readyz"), NOTICED_S, "a full disk is noticed")
+        _wait_while_full(rig, alerter, lambda: not rig.cluster.is_true(alerter, "/readyz"), "it is noticed")
         assert "space" in rig.cluster.get(alerter, "/api/v1/cluster")["trouble"]
-        wait_for(lambda: rig.cluster.alerter() != alerter, NOTICED_S, "another alerter")
+        _wait_while_full(rig, alerter, lambda: rig.cluster.alerter() != alerter, "another alerter")
         rig.elapse(3.0)
         rig.disks[alerter].free()
         rig.cluster.wait_ready(alerter)
+
+
+def _wait_while_full(rig: Rig, full: str, look: Callable[[], bool], what: str) -> None:
+    """Until `look` is true, while the disk of peer `full` stays full.
+
+    What the peer gives back is taken again: a snapshot that did not fit is removed, a history that cannot
+    be written is closed and its log emptied, and their bytes are room for many seconds of journal.
+    """
+
+    def filled() -> bool:
+        rig.disks[full].fill()
+        return look()
+
+    wait_for(filled, NOTICED_S, f"the disk of {full} is full: {what}")
 
 
 def wipe_disk(rig: Rig) -> None:
