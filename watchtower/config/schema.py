@@ -6,6 +6,7 @@ docs/reference/config.md is checked against both.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -179,9 +180,9 @@ class ServiceModel(AlertedModel):
     dashboard: Link = ""
     labels: Annotated[dict[str, Line], Field(max_length=20)] = {}
 
+    @abstractmethod
     def target(self) -> Target:
         """What is looked at, and how: each kind's own answer."""
-        raise NotImplementedError
 
 
 class AlertingModel(Model):
