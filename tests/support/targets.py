@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import dns.flags
 import dns.message
@@ -187,15 +187,21 @@ class Authority:
         self.ca_file = folder / "authority.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def context(
+    def context(self, *names: str, **fields: Any) -> ssl.SSLContext:
+        """A server's context with the certificate that `pem` makes."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.pem(*names, **fields))
+        return context
+
+    def pem(
         self,
         *names: str,
         begins_days: float = -1,
         ends_days: float = 30,
         self_signed: bool = False,
         common_name_only: bool = False,
-    ) -> ssl.SSLContext:
-        """A server's context with a certificate for `names`, valid between the given days from now."""
+    ) -> Path:
+        """The file of a certificate for `names` and its key, valid between the given days from now."""
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         issuer, issuer_key = (subject, key) if self_signed else (self._name, self._key)
@@ -210,9 +216,7 @@ class Authority:
         file.write_bytes(
             certificate.public_bytes(pem) + key.private_bytes(pem, private, serialization.NoEncryption())
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
 
 def begun(

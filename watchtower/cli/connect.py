@@ -20,6 +20,7 @@ from watchtower.core.commands import Answer, Command
 from watchtower.core.settings import Channel, PeerSettings, Service, Settings
 from watchtower.core.targets import (
     DnsTarget,
+    GrpcTarget,
     HttpTarget,
     IcmpTarget,
     ImapTarget,
@@ -28,6 +29,7 @@ from watchtower.core.targets import (
     SshTarget,
     TcpTarget,
     TlsTarget,
+    WsTarget,
 )
 from watchtower.core.text import clean
 from watchtower.delivery import channels
@@ -126,9 +128,9 @@ async def _resolves(host: str, services: list[str]) -> Finding:
 
 def _host(service: Service) -> str:
     match service.target:
-        case HttpTarget(url=url):
+        case HttpTarget(url=url) | WsTarget(url=url):
             return urlsplit(url).hostname or ""
-        case TcpTarget(host=host) | TlsTarget(host=host):
+        case TcpTarget(host=host) | TlsTarget(host=host) | GrpcTarget(host=host):
             return host
         case SmtpTarget(host=host) | ImapTarget(host=host) | SshTarget(host=host) | IcmpTarget(host=host):
             return host

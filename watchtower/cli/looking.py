@@ -6,6 +6,7 @@ Reaches past app.py to the prober on purpose: there is no peer here, and nothing
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -16,9 +17,11 @@ from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Result
 from watchtower.core.settings import Service
-from watchtower.core.targets import HttpTarget, ImapTarget, SmtpTarget, TlsTarget
+from watchtower.core.targets import GrpcTarget, HttpTarget, ImapTarget, SmtpTarget, TlsTarget, WsTarget
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
+
+_OVER_TLS: Final = HttpTarget | TlsTarget | SmtpTarget | ImapTarget | GrpcTarget | WsTarget
 
 
 def service_of(
@@ -37,7 +40,7 @@ def service_of(
     said = dict(option.partition("=")[::2] for option in options)
     service = service_from_url(url if ":" in url else f"https://{url}", options=said)
     target = service.target
-    if not verify and isinstance(target, HttpTarget | TlsTarget | SmtpTarget | ImapTarget):
+    if not verify and isinstance(target, _OVER_TLS):
         target = replace(target, verify=False)
     return replace(
         service,

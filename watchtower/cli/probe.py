@@ -48,7 +48,7 @@ def probe(
     no_verify: bool,
     as_json: bool,
 ) -> None:
-    """Look once at URL (http, https, tcp, tls, dns, smtp, imap, ssh, icmp), as a peer would.
+    """Look once at URL (http, https, tcp, tls, dns, smtp, imap, ssh, icmp, grpc, ws), as a peer would.
 
     Exits with 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     """

@@ -10,6 +10,8 @@ mistake is reported at its very column. What a condition means is core/condition
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +20,7 @@ from watchtower.config.patterns import check_pattern
 from watchtower.config.problems import Wrong, nearest
 from watchtower.config.units import parse_duration
 from watchtower.core.conditions import Clause, Condition, Value
+from watchtower.core.targets import GRPC_CODES, GRPC_STATUSES
 
 LENGTH_MAX: Final = 300
 
@@ -31,6 +34,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "imap": (*_TIMES, "banner", "cert.expires", "cert.issuer", "ip"),
     "ssh": ("time", "time.dns", "time.connect", "banner", "ip"),
     "icmp": ("time", "time.dns", "lost", "ip"),
+    "grpc": ("grpc.status", "grpc.code", *_TIMES, "cert.expires", "cert.issuer", "ip"),
+    "ws": ("status", *_TIMES, "message", "json.<path>", "cert.expires", "cert.issuer", "ip"),
 }
 """Fields by probe kind; heartbeats and peers have none."""
 
@@ -43,6 +48,8 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
     "text": (*_EQUAL, "in", "contains", "~", "exists"),
     "loose": (*_EQUAL, *_ORDER, "in", "contains", "~", "exists"),
     "rcode": (*_EQUAL, "in"),
+    "health": (*_EQUAL, "in"),
+    "code": (*_EQUAL, "in"),
     "answers": (*_EQUAL, "in", "contains", "~", "exists"),
 }
 _TYPE_OF: Final = {
@@ -58,6 +65,9 @@ _TYPE_OF: Final = {
     "answers": "answers",
     "banner": "text",
     "lost": "loose",
+    "grpc.status": "health",
+    "grpc.code": "code",
+    "message": "text",
 }
 _WITH_AN: Final = ("smtp", "imap", "ssh", "icmp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
@@ -190,14 +200,10 @@ def _listed(word: _Word, kind_of_value: str) -> str | float:
 
 
 def _single(word: _Word, kind_of_value: str) -> Value:
-    if kind_of_value == "status":
-        return _status(word)
     if kind_of_value in {"duration", "seconds"}:
         return _seconds(word, kind_of_value)
-    if kind_of_value == "rcode":
-        if not _RCODE.fullmatch(word.text):
-            raise word.wrong("this is no DNS response code", "write it like NOERROR or NXDOMAIN")
-        return word.text.upper()
+    if kind_of_value in _READ:
+        return _READ[kind_of_value](word)
     if kind_of_value == "loose":
         if word.text in {"true", "false"}:
             return word.text == "true"
@@ -212,6 +218,28 @@ def _status(word: _Word) -> str | float:
     if re.fullmatch(r"[1-5][0-9][0-9]", word.text):
         return float(word.text)
     raise word.wrong("this is no HTTP status", "write it like 200 or 2xx")
+
+
+def _rcode(word: _Word) -> str:
+    if not _RCODE.fullmatch(word.text):
+        raise word.wrong("this is no DNS response code", "write it like NOERROR or NXDOMAIN")
+    return word.text.upper()
+
+
+def _one_of(known: tuple[str, ...], word: _Word) -> str:
+    name = word.text.upper()
+    if name not in known:
+        raise word.wrong("gRPC does not have this word", nearest(name, known))
+    return name
+
+
+_READ: Final[dict[str, Callable[[_Word], Value]]] = {
+    "status": _status,
+    "rcode": _rcode,
+    "health": partial(_one_of, GRPC_STATUSES),
+    "code": partial(_one_of, GRPC_CODES),
+}
+"""By type of value: what reads it, where that takes more than a line."""
 
 
 def _seconds(word: _Word, kind_of_value: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
     AlertingModel,
     ClusterModel,
@@ -41,6 +42,8 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "imap": ImapModel,
     "ssh": SshModel,
     "icmp": IcmpModel,
+    "grpc": GrpcModel,
+    "ws": WsModel,
 }
 """Models by kind of service; a dns: URL has no keys for what stands in it."""
 

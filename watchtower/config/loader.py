@@ -20,6 +20,7 @@ from watchtower.config.problems import Wrong, nearest, shown_key
 from watchtower.config.readers import NAME, read_service_name
 from watchtower.config.references import check_references
 from watchtower.config.report import report
+from watchtower.config.rpc_services import WsModel
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
 from watchtower.config.services import HttpModel, MailModel
 from watchtower.config.targets import kind_of_url
@@ -207,14 +208,14 @@ class _Loading:
         model, faults = validate(SERVICE_MODELS[kind], mapping, path)
         for fault in faults:
             self._faults.add(fault)
-        if isinstance(model, HttpModel) and model.url.headers:
+        if isinstance(model, HttpModel | WsModel) and model.url.headers:
             self._check_authorization(path, model)
         if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
             what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
             self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
         return model
 
-    def _check_authorization(self, path: Path, model: HttpModel) -> None:
+    def _check_authorization(self, path: Path, model: HttpModel | WsModel) -> None:
         for name in model.headers:
             if name.lower() == "authorization":
                 what = "the user info in the URL and this header both set Authorization"

@@ -36,7 +36,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
-        "admin", "send", "banner", "lost",
+        "admin", "send", "banner", "lost", "message", "grpc.status", "grpc.code",
     }
 )
 # fmt: on

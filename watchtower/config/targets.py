@@ -27,10 +27,14 @@ SCHEMES: Final = {
     "imaps": "imap",
     "ssh": "ssh",
     "icmp": "icmp",
+    "grpc": "grpc",
+    "grpcs": "grpc",
+    "ws": "ws",
+    "wss": "ws",
 }
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
 LATER_SCHEMES: Final = frozenset(
-    {"postgres", "postgresql", "mysql", "redis", "rediss", "amqp", "amqps", "grpc", "ws", "wss"}
+    {"postgres", "postgresql", "mysql", "redis", "rediss", "amqp", "amqps"}
     | {"exec", "route53", "redundancy"}
 )
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")

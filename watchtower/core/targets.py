@@ -6,6 +6,8 @@ Defaults of the file format and limits are the loader's.
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from watchtower.core.secret import Secret
@@ -95,6 +97,38 @@ class IcmpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="icmp"
     size: int = 56
 
 
+GRPC_STATUSES: Final = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
+"""What a gRPC health service says, by number."""
+# fmt: off
+GRPC_CODES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+    "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)
+# fmt: on
+"""How a gRPC call may end, by number."""
+
+
+class GrpcTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="grpc"):
+    """A call of grpc.health.v1.Health/Check; an empty `service` asks for the server as a whole."""
+
+    host: str
+    port: int
+    service: str = ""
+    tls: bool = False
+    server_name: str = ""
+    verify: bool = True
+
+
+class WsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ws"):
+    """A WebSocket handshake on a ws:// or wss:// URL; a text message may be sent after it."""
+
+    url: str
+    headers: tuple[tuple[str, Secret], ...] = ()
+    send: Secret | None = None
+    verify: bool = True
+
+
 Target = (
     HttpTarget
     | TcpTarget
@@ -106,4 +140,6 @@ Target = (
     | ImapTarget
     | SshTarget
     | IcmpTarget
+    | GrpcTarget
+    | WsTarget
 )

@@ -16,6 +16,7 @@ from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
 from watchtower.core.targets import (
     DnsTarget,
+    GrpcTarget,
     HttpTarget,
     IcmpTarget,
     ImapTarget,
@@ -25,9 +26,10 @@ from watchtower.core.targets import (
     Target,
     TcpTarget,
     TlsTarget,
+    WsTarget,
 )
 from watchtower.core.text import clean
-from watchtower.probes import dns, http, icmp, mail, peer, ssh, tcp, tls
+from watchtower.probes import dns, grpc, http, icmp, mail, peer, ssh, tcp, tls, ws
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
@@ -42,6 +44,8 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
     ImapTarget: mail.probe,
     SshTarget: ssh.probe,
     IcmpTarget: icmp.probe,
+    GrpcTarget: grpc.probe,
+    WsTarget: ws.probe,
 }
 """The table of kinds: which function looks at which target."""
 

@@ -28,12 +28,16 @@ SECOND_LOOK_S: Final = 3.0
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """Where TLS is spoken, the name to ask for, and the protocol whose STARTTLS comes first ("" for none)."""
+    """Where TLS is spoken, the name to ask for, and the protocol whose STARTTLS comes first ("" for none).
+
+    `alpn` are the protocols that the handshake offers.
+    """
 
     host: str
     port: int
     name: str
     starttls: str = ""
+    alpn: tuple[str, ...] = ()
 
 
 async def probe(target: TlsTarget, tools: Tools, look: Look) -> Finding:
@@ -61,7 +65,7 @@ async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[
     connected = await tools.connect(door.host, door.port, look)
     try:
         greeting = await _said_before(door.starttls, connected, look)
-        look.alpn = ()
+        look.alpn = door.alpn
         secured = Secured(connected, tools.trust(verify=verify), door.name)
         await secured.handshake()
     except BaseException:  # whatever ends it, nobody else knows the socket yet

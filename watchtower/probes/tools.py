@@ -108,7 +108,19 @@ def _phases() -> aiohttp.TraceConfig:
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
     tracing.on_connection_create_end.append(_connected)
+    tracing.on_request_redirect.append(_redirected)
     return tracing
+
+
+async def _redirected(
+    _session: aiohttp.ClientSession,
+    _context: SimpleNamespace,
+    params: aiohttp.TraceRequestRedirectParams,
+) -> None:
+    """A WebSocket handshake is the only request that aiohttp would send on by itself, headers and all."""
+    answer = params.response
+    answer.close()
+    raise aiohttp.WSServerHandshakeError(answer.request_info, (), status=answer.status)
 
 
 async def _connecting(

@@ -50,16 +50,21 @@ class Wire:
 
     async def more(self) -> bytes:
         """Everything received and not yet taken as lines, after waiting for more; b"" at the end."""
+        chunk = await self.take()
+        self._pending += chunk
+        return self._pending if chunk else b""
+
+    async def take(self) -> bytes:
+        """What comes next, as it comes; b"" at the end. Raises ProtocolError beyond the limit."""
         if self._read_bytes >= READ_BYTES_MAX:
-            raise ProtocolError(f"more than {READ_BYTES_MAX} bytes where a greeting belongs")
+            raise ProtocolError(f"more than {READ_BYTES_MAX} bytes where a short answer belongs")
         if not self._read_bytes:
             self._look.enter("first_byte")
         chunk = await self._receive(LINE_BYTES_MAX)
         if chunk:
             self._look.enter("transfer")
         self._read_bytes += len(chunk)
-        self._pending += chunk
-        return self._pending if chunk else b""
+        return chunk
 
     async def say(self, line: str) -> None:
         """Send a line."""

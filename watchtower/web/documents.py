@@ -15,7 +15,15 @@ from watchtower.core.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Service
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, IcmpTarget, PeerTarget, Target
+from watchtower.core.targets import (
+    DnsTarget,
+    HeartbeatTarget,
+    HttpTarget,
+    IcmpTarget,
+    PeerTarget,
+    Target,
+    WsTarget,
+)
 from watchtower.core.view import Standing
 from watchtower.web.incidents import incident_doc, open_incidents
 from watchtower.web.shapes import (
@@ -129,7 +137,7 @@ def service_detail(snap: Snapshot, name: str) -> ServiceDetail | None:
 def instance(target: Target) -> str:
     """What is looked at, in one word: an address without credentials, query and fragment."""
     match target:
-        case HttpTarget():
+        case HttpTarget() | WsTarget():
             return _bare_url(target.url)
         case DnsTarget():
             return target.name

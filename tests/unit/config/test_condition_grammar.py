@@ -98,7 +98,13 @@ def test_mistakes_do_not_quote_the_line() -> None:
 @pytest.mark.parametrize("kind", sorted(FIELDS))
 def test_every_field_of_a_kind_can_be_used(kind: str) -> None:
     """Each field that advice offers is accepted, and refused by kinds that do not offer it."""
-    values = {"status": "200", "dns.rcode": "NOERROR", "ttl": "60"}
+    values = {
+        "status": "200",
+        "dns.rcode": "NOERROR",
+        "ttl": "60",
+        "grpc.status": "SERVING",
+        "grpc.code": "OK",
+    }
     fields = {field for offered in FIELDS.values() for field in offered}
     for field in fields:
         name = field.replace("<path>", "a.b[0]").replace("<name>", "x-a")
