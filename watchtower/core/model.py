@@ -72,7 +72,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Vote(Struct, frozen=True, kw_only=True):
-    """One peer's settled opinion with its evidence; `suspect` when a first failed look puts it in doubt."""
+    """One peer's settled opinion with its evidence; `suspect` when the latest look contradicts it."""
 
     opinion: Opinion
     kind: Kind = Kind.OK

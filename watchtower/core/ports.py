@@ -187,7 +187,7 @@ class VantagePort(Protocol):
         ...
 
     def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:
-        """Services that other peers have just begun to suspect."""
+        """Services in which other peers have just begun to see trouble, or its end."""
         ...
 
 

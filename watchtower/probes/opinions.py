@@ -1,9 +1,10 @@
 """One service as this peer sees it: results in, a settled opinion and a suspicion out.
 
-A first failed look makes a suspicion and asks for another look; `confirm.failures` of them in a row
-settle the opinion, `recover.successes` good ones take it back. Each step between up, degraded and
-down needs its own run of looks. Until anything is settled the opinion is unknown. Pure; knows nothing
-of other peers or of this peer's own health.
+A first look that contradicts the opinion makes it suspect and asks for another look; `confirm.failures`
+failed ones in a row settle the opinion, `recover.successes` good ones take it back. A look that has not
+been answered for a while makes a good opinion suspect before it has failed. Each step between up,
+degraded and down needs its own run of looks. Until anything is settled the opinion is unknown. Pure;
+knows nothing of other peers or of this peer's own health.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Track:
         self._last: Result | None = None
         self._evidence: Result | None = None
         self._obstacle = ""
+        self._unanswered = ""
         self._good, self._not_down, self._bad, self._down = Run(), Run(), Run(), Run()
 
     @property
@@ -66,7 +68,7 @@ class Track:
     @property
     def is_plain(self) -> bool:
         """True when there is nothing to tell: up, and the latest look says so too."""
-        return self.opinion is Opinion.UP and not self.is_failing
+        return self.opinion is Opinion.UP and not self.is_failing and not self._unanswered
 
     @property
     def got_worse(self) -> bool:
@@ -83,6 +85,7 @@ class Track:
 
         A look that told nothing (unknown) changes no opinion.
         """
+        self._unanswered = ""
         seen = result.opinion
         if seen is Opinion.UNKNOWN:
             self._obstacle = result.text
@@ -100,6 +103,15 @@ class Track:
             return None
         is_worse = _BADNESS[seen] > _BADNESS[self.opinion]
         return self.service.confirm.recheck_s if is_worse else self.service.recover.recheck_s
+
+    def note_unanswered(self, waited_s: float) -> None:
+        """The look under way has waited so long: no failure yet, but reason for the others to look as well.
+
+        Whoever is as slow as usual is not suspected: twice as long as the latest answer took is.
+        """
+        usual_s = self._last.duration_ms / 1000 if self._last else 0.0
+        if self.opinion is Opinion.UP and not self.is_failing and waited_s > 2 * usual_s:
+            self._unanswered = f"no answer yet after {waited_s:.1f} s"
 
     def _settle(self, result: Result) -> None:
         opinion, run = self._judged()
@@ -124,21 +136,22 @@ class Track:
         return self.opinion, self._good
 
     def vote(self, now_boot: float) -> Vote:
-        """The settled opinion with its evidence; suspect while the latest look is worse than that."""
+        """The settled opinion with its evidence; suspect while the latest look contradicts it."""
         if self.is_blind(now_boot):
             return self._blind_vote(now_boot)
         last = self._last
-        is_suspect = last is not None and _BADNESS[last.opinion] > _BADNESS[self.opinion]
-        seen = last if is_suspect else self._evidence
+        is_worse = last is not None and _BADNESS[last.opinion] > _BADNESS[self.opinion]
+        is_better = last is not None and _BADNESS[last.opinion] < _BADNESS[self.opinion]
+        seen = last if is_worse else self._evidence
         if seen is None:
             return Vote(opinion=Opinion.UNKNOWN, kind=Kind.PENDING, text=self._obstacle)
         return Vote(
             opinion=self.opinion,
             kind=seen.kind,
-            text=seen.text,
+            text=self._unanswered or seen.text,
             latency_ms=round(seen.duration_ms, 1),
-            since_wall=self._bad.began_wall if is_suspect else self._settled_wall,
-            suspect=is_suspect,
+            since_wall=self._bad.began_wall if is_worse else self._settled_wall,
+            suspect=is_worse or is_better or bool(self._unanswered),
         )
 
     def _blind_vote(self, now_boot: float) -> Vote:

@@ -47,7 +47,7 @@ class Vantage:
         self._blind_look_boot = now.boot
         self._row_mark: tuple[int, int] = (0, 0)
         self._reported_boot = 0.0
-        self._known_suspects: set[tuple[str, str]] = set()
+        self._known_suspects: set[tuple[str, str, bool]] = set()
         self._others_votes: dict[str, dict[str, Vote]] = {}
         self._looked_boot: list[float] = []
         self.note_reference = self._doubts.note_reference
@@ -113,28 +113,38 @@ class Vantage:
             members_gen=state.members_gen,
         )
 
-    def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:
-        """Services that other peers have newly begun to suspect or vote down, to be looked at at once.
+    def note_unanswered(self, name: str, waited_s: float) -> None:
+        """The look at this service that is under way has waited so long."""
+        track = self._tracks.get(name)
+        if track is not None:
+            track.note_unanswered(waited_s)
+            self._odd[name] = None
 
-        Once per peer's suspicion and at most SUSPECTS_PER_S a second; what is over the budget waits
-        for its turn in the rhythm.
+    def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:
+        """Services to look at at once: other peers have newly seen trouble where we see none, or its end.
+
+        Once per peer's word and at most SUSPECTS_PER_S a second; what is over the budget waits for its
+        turn in the rhythm.
         """
         votes_of = {peer: row.votes for peer, row in state.peers.items() if peer != self._settings.me}
         if _are_same(votes_of, self._others_votes):
             return ()
         self._others_votes = votes_of
         suspects = {
-            (service, peer)
+            (service, peer, _sees_trouble(vote))
             for peer, votes in votes_of.items()
             for service, vote in votes.items()
             if service in self._tracks and _is_trouble(vote)
         }
-        fresh = sorted({service for service, _ in suspects - self._known_suspects})
+        fresh = {(service, sees_trouble) for service, _, sees_trouble in suspects - self._known_suspects}
         self._known_suspects = suspects
+        contrary = sorted(
+            {name for name, sees_trouble in fresh if self._tracks[name].is_failing is not sees_trouble}
+        )
         self._looked_boot = [boot for boot in self._looked_boot if now.boot - boot < 1.0]
-        allowed = fresh[: max(0, SUSPECTS_PER_S - len(self._looked_boot))]
+        allowed = contrary[: max(0, SUSPECTS_PER_S - len(self._looked_boot))]
         self._looked_boot += [now.boot] * len(allowed)
-        return tuple(name for name in allowed if not self._tracks[name].is_failing)
+        return tuple(allowed)
 
     def _note_accepted(self, row: PeerRow, now: Instant) -> None:
         mark = (row.session, row.report_seq)
@@ -232,3 +242,11 @@ def _is_plainly_up(vote: Vote) -> bool:
 
 def _is_trouble(vote: Vote) -> bool:
     return vote.suspect or vote.opinion in (Opinion.DOWN, Opinion.DEGRADED)
+
+
+def _sees_trouble(vote: Vote) -> bool:
+    """What the peer's latest look saw: trouble, unless its vote is bad and that look contradicts it.
+
+    Of *degraded* that may be for the worse; whoever sees it failing then looks again, which is right too.
+    """
+    return vote.suspect is not (vote.opinion in (Opinion.DOWN, Opinion.DEGRADED))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.core_support import service
 from support.watching import DEGRADED, DOWN, UNKNOWN, UP, result
 
@@ -47,15 +48,15 @@ def track(looks: str, confirm: Confirm = CONFIRM, recover: Recover = RECOVER) ->
         ("ugdd", DOWN, False, None),
         ("uggd", DEGRADED, True, 1.0),
         ("uggdd", DOWN, False, None),
-        ("uggu", DEGRADED, False, 3.0),
+        ("uggu", DEGRADED, True, 3.0),
         ("ugguu", UP, False, None),
-        ("uddu", DOWN, False, 3.0),
+        ("uddu", DOWN, True, 3.0),
         ("udduu", UP, False, None),
         ("uddud", DOWN, False, None),
-        ("uddudu", DOWN, False, 3.0),
-        ("uddg", DOWN, False, 3.0),
+        ("uddudu", DOWN, True, 3.0),
+        ("uddg", DOWN, True, 3.0),
         ("uddgg", DEGRADED, False, None),
-        ("uddgu", DEGRADED, False, 3.0),
+        ("uddgu", DEGRADED, True, 3.0),
         ("uddguu", UP, False, None),
         ("?", UNKNOWN, False, None),
         ("u?", UP, False, None),
@@ -131,3 +132,24 @@ def test_no_opinion_without_a_run_behind_it(looks: str, failures: int, successes
         assert not set("d") & set(seen[-successes:])
     else:
         assert not set("u") & set(seen[-failures:])
+
+
+@pytest.mark.parametrize(
+    ("looks", "usual_ms", "suspect"),
+    [("u", 12.0, True), ("u", 700.0, False), ("", 12.0, False), ("udd", 12.0, False)],
+    ids=["up", "always slow", "never seen", "known to be down"],
+)
+def test_a_look_without_an_answer_is_suspect_before_it_has_failed(
+    looks: str, usual_ms: float, suspect: bool
+) -> None:
+    """Only what was up and answered sooner; the opinion stays, and the end of the look ends it."""
+    made, _ = track("")
+    for letter in looks:
+        made.take(replace(result("web", LETTERS[letter]), duration_ms=usual_ms), 0.5)
+    before = made.vote(1.0).opinion
+    made.note_unanswered(1.0)
+    vote = made.vote(1.0)
+    assert (vote.opinion, vote.suspect, made.is_plain) == (before, suspect, looks == "u" and not suspect)
+    assert ("no answer yet after 1.0 s" in vote.text) is suspect
+    made.take(result("web", UP), 1.5)
+    assert "no answer" not in made.vote(1.5).text

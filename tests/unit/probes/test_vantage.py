@@ -252,6 +252,34 @@ def test_what_others_suspect_is_looked_at_once() -> None:
     assert watch.vantage.others_suspect(watch.book.state, watch.now) == ("web",)
 
 
+def test_a_first_success_elsewhere_is_looked_into_where_it_still_fails() -> None:
+    """A recovery is found as fast as a failure: whoever sees it down looks when another has seen it well."""
+    watch = Watch("web")
+    watch.all_up()
+    watch.others_see({"web": replace(down(), suspect=True)}, "b")
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ()
+    watch.see("web", DOWN, DOWN)
+    watch.settle()
+    watch.others_see({"web": down()}, "b")
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ()
+    watch.others_see({"web": replace(down(), suspect=True)}, "b")
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ("web",)
+    assert watch.vantage.others_suspect(watch.book.state, watch.now) == ()
+
+
+def test_what_is_not_answered_in_time_is_told_before_it_has_failed() -> None:
+    """Published as a suspicion, and taken back when the answer comes after all."""
+    watch = Watch("web")
+    watch.all_up()
+    watch.vantage.note_unanswered("web", 1.0)
+    vote = watch.vote("web")
+    assert (vote.opinion, vote.suspect, vote.text) == (UP, True, "no answer yet after 1.0 s")
+    watch.vantage.note_unanswered("nobody", 1.0)
+    watch.see("web", UP)
+    watch.settle()
+    assert watch.book.state.row("a").votes == {}
+
+
 def test_a_service_that_comes_by_a_reload_may_be_suspected_already() -> None:
     """What others suspect of it is looked at once it is ours, though no vote has changed."""
     watch = Watch("web")
