@@ -31,12 +31,14 @@ HANGS_AFTER = 4
 NO_TESTS_COLLECTED = 5
 CHROMIUM = "chromium|chromium-browser|google-chrome"
 SSHD = "sshd|/usr/sbin/sshd"
+POSTGRES = "postgres|/usr/lib/postgresql/15/bin/postgres"
 PACKAGE_OF = {
     "ip": "iproute2",
     "mount": "mount",
     "setpriv": "util-linux",
     CHROMIUM: "chromium",
     SSHD: "openssh-server",
+    POSTGRES: "postgresql",
 }
 """Program -> the Debian package that brings it; `a|b` means that either name will do."""
 
@@ -79,7 +81,7 @@ STAGES = (
     ),
     Stage("unit", 180, ("unit", "property", "scenarios"), pytest_options=("-n", "2")),
     Stage("simulation", 120, ("simulation",), pytest_options=("-n", "2")),
-    Stage("contract", 240, ("contract",), programs=("ip", "setpriv", SSHD)),
+    Stage("contract", 240, ("contract",), programs=("ip", "setpriv", SSHD, POSTGRES)),
     # Its tests wait most of the time, so three at once fit on two cores.
     Stage(
         "cluster",

@@ -23,9 +23,9 @@ from watchtower.core.targets import (
     GrpcTarget,
     HttpTarget,
     IcmpTarget,
-    ImapTarget,
+    LoginTarget,
+    MailTarget,
     PeerTarget,
-    SmtpTarget,
     SshTarget,
     TcpTarget,
     TlsTarget,
@@ -132,7 +132,7 @@ def _host(service: Service) -> str:
             return urlsplit(url).hostname or ""
         case TcpTarget(host=host) | TlsTarget(host=host) | GrpcTarget(host=host):
             return host
-        case SmtpTarget(host=host) | ImapTarget(host=host) | SshTarget(host=host) | IcmpTarget(host=host):
+        case MailTarget(host=host) | LoginTarget(host=host) | SshTarget(host=host) | IcmpTarget(host=host):
             return host
         case DnsTarget() | PeerTarget():
             return ""

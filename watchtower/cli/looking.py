@@ -17,11 +17,11 @@ from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Result
 from watchtower.core.settings import Service
-from watchtower.core.targets import GrpcTarget, HttpTarget, ImapTarget, SmtpTarget, TlsTarget, WsTarget
+from watchtower.core.targets import GrpcTarget, HttpTarget, LoginTarget, MailTarget, TlsTarget, WsTarget
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
 
-_OVER_TLS: Final = HttpTarget | TlsTarget | SmtpTarget | ImapTarget | GrpcTarget | WsTarget
+_OVER_TLS: Final = HttpTarget | TlsTarget | MailTarget | GrpcTarget | WsTarget | LoginTarget
 
 
 def service_of(

@@ -48,7 +48,9 @@ def probe(
     no_verify: bool,
     as_json: bool,
 ) -> None:
-    """Look once at URL (http, https, tcp, tls, dns, smtp, imap, ssh, icmp, grpc, ws), as a peer would.
+    """Look once at URL, as a peer would.
+
+    Its scheme says how: http, https, tcp, tls, dns, smtp, imap, ssh, icmp, grpc, ws, postgres.
 
     Exits with 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     """

@@ -25,6 +25,8 @@ from watchtower.core.targets import GRPC_CODES, GRPC_STATUSES
 LENGTH_MAX: Final = 300
 
 _TIMES: Final = ("time", "time.dns", "time.connect", "time.tls")
+_LOGIN_TIMES: Final = (*_TIMES, "time.login", "time.query")
+_LOGIN: Final = ("cert.expires", "cert.issuer", "ip")
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "http": ("status", *_TIMES, "body", "json.<path>", "header.<name>", "cert.expires", "cert.issuer", "ip"),
     "tcp": ("time", "time.dns", "time.connect", "ip", "banner"),
@@ -36,6 +38,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "icmp": ("time", "time.dns", "lost", "ip"),
     "grpc": ("grpc.status", "grpc.code", *_TIMES, "cert.expires", "cert.issuer", "ip"),
     "ws": ("status", *_TIMES, "message", "json.<path>", "cert.expires", "cert.issuer", "ip"),
+    "postgres": (*_LOGIN_TIMES, "rows", "value", "role", *_LOGIN),
 }
 """Fields by probe kind; heartbeats and peers have none."""
 
@@ -54,7 +57,7 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
 }
 _TYPE_OF: Final = {
     "status": "status",
-    **dict.fromkeys((*_TIMES, "cert.expires"), "duration"),
+    **dict.fromkeys((*_LOGIN_TIMES, "cert.expires"), "duration"),
     "ttl": "seconds",
     "body": "text",
     "cert.issuer": "text",
@@ -68,6 +71,9 @@ _TYPE_OF: Final = {
     "grpc.status": "health",
     "grpc.code": "code",
     "message": "text",
+    "rows": "loose",
+    "value": "loose",
+    "role": "text",
 }
 _WITH_AN: Final = ("smtp", "imap", "ssh", "icmp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")

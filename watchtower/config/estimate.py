@@ -16,9 +16,17 @@ from msgspec import Struct
 from watchtower.config.schema import CONCURRENCY_MAX
 from watchtower.core.settings import EXTRA_SHARE, Service, Settings
 
-COST_MS: Final = {"http": 0.65, "https": 1.84, "tcp": 0.44, "tls": 1.84, "dns": 0.73, "peer": 0.65}
+COST_MS: Final = {
+    "http": 0.65,
+    "https": 1.84,
+    "tcp": 0.44,
+    "tls": 1.84,
+    "dns": 0.73,
+    "peer": 0.65,
+    "postgres": 0.69,
+}
 """CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
-have not been measured and count as the HTTPS and HTTP that they are."""
+have not been measured and count as the HTTPS and HTTP that they are; kinds that log in, without TLS."""
 COST_MS_ELSE: Final = 0.65
 """A kind that has not been measured counts as HTTP."""
 IDLE_PERCENT: Final = 1.7

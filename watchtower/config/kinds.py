@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower.config.login_services import PostgresModel
 from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
     AlertingModel,
@@ -44,6 +45,7 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "icmp": IcmpModel,
     "grpc": GrpcModel,
     "ws": WsModel,
+    "postgres": PostgresModel,
 }
 """Models by kind of service; a dns: URL has no keys for what stands in it."""
 

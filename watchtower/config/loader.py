@@ -15,6 +15,7 @@ from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fing
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
 from watchtower.config.kinds import LATER, SERVICE_MODELS
+from watchtower.config.login_services import LoginModel
 from watchtower.config.masking import Masks, mask_url
 from watchtower.config.problems import Wrong, nearest, shown_key
 from watchtower.config.readers import NAME, read_service_name
@@ -213,6 +214,10 @@ class _Loading:
         if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
             what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
             self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
+        if isinstance(model, LoginModel):
+            for key in model.said_twice(getattr(model, "url")):  # noqa: B009 - of each
+                what = f"the URL has a {key} of its own"
+                self._faults.at((*path, key), Wrong(what, "keep one of the two"), at_key=True)
         return model
 
     def _check_authorization(self, path: Path, model: HttpModel | WsModel) -> None:

@@ -26,7 +26,7 @@ _OPEN_KEYS: Final = frozenset(
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
-        "dashboard", "starttls", "size", "history", "retention",
+        "dashboard", "starttls", "size", "history", "retention", "user", "tls",
     }
 )
 _WORDS: Final = _OPEN_KEYS | frozenset(
@@ -37,6 +37,8 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
         "admin", "send", "banner", "lost", "message", "grpc.status", "grpc.code",
+        "password", "query", "rows", "value", "role", "time.login",
+        "time.query",
     }
 )
 # fmt: on

@@ -31,11 +31,12 @@ SCHEMES: Final = {
     "grpcs": "grpc",
     "ws": "ws",
     "wss": "ws",
+    "postgres": "postgres",
+    "postgresql": "postgres",
 }
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
 LATER_SCHEMES: Final = frozenset(
-    {"postgres", "postgresql", "mysql", "redis", "rediss", "amqp", "amqps"}
-    | {"exec", "route53", "redundancy"}
+    {"mysql", "redis", "rediss", "amqp", "amqps"} | {"exec", "route53", "redundancy"}
 )
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")
 CHANNEL_OPTIONS_REFUSED: Final = {

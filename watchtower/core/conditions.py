@@ -83,6 +83,8 @@ def _fact(field: str, facts: Mapping[str, object]) -> object:
         return _Absent("no such header")
     if field.startswith("cert."):
         return _Absent("no certificate", blind=True)
+    if field == "value":
+        return _Absent("no value")
     return _Absent("not known", blind=True)
 
 

@@ -129,6 +129,25 @@ class WsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ws"):
     verify: bool = True
 
 
+class LoginTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="login"):
+    """Who logs in where, and whether over TLS: what the kinds that log in have in common."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: Secret | None = None
+    tls: bool = False
+    server_name: str = ""
+    verify: bool = True
+
+
+class PostgresTarget(LoginTarget, frozen=True, kw_only=True, tag="postgres"):
+    """A login to PostgreSQL and a query there; `query` is secret because it may have been put in."""
+
+    database: str
+    query: Secret = Secret("select 1")
+
+
 Target = (
     HttpTarget
     | TcpTarget
@@ -142,4 +161,5 @@ Target = (
     | IcmpTarget
     | GrpcTarget
     | WsTarget
+    | PostgresTarget
 )

@@ -1,4 +1,4 @@
-"""How servers greet, and how each protocol goes over to TLS: SMTP, IMAP, POP3, FTP, SSH.
+"""How servers greet, and how each protocol goes over to TLS: SMTP, IMAP, POP3, FTP, SSH, databases.
 
 Decides whether what was said is that protocol, and whether the server refuses. Nobody logs in. What the
 connection allows is wire.py's business, and so is every limit on bytes.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from watchtower.probes import postgres_wire
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.wire import Wire, quoted
 
@@ -119,6 +120,7 @@ STARTTLS: Final[dict[str, Greet]] = {
     "imap": starttls_imap,
     "pop3": starttls_pop3,
     "ftp": starttls_ftp,
+    "postgres": postgres_wire.starttls,
 }
 """By protocol: all that is said before the handshake."""
 

@@ -25,6 +25,8 @@ DOING: Final = {
     "tls": "in the TLS handshake",
     "first_byte": "waiting for the answer",
     "transfer": "reading the answer",
+    "login": "logging in",
+    "query": "waiting for the result of the query",
 }
 """Every phase of a look, in order, as people read it."""
 
@@ -118,7 +120,13 @@ class Look:
 
     def times(self) -> dict[str, float]:
         """The `time` facts that conditions know, in seconds."""
-        named = {"time.dns": "resolve", "time.connect": "connect", "time.tls": "tls"}
+        named = {
+            "time.dns": "resolve",
+            "time.connect": "connect",
+            "time.tls": "tls",
+            "time.login": "login",
+            "time.query": "query",
+        }
         spent = {fact: self._spent_s[phase] for fact, phase in named.items() if phase in self._spent_s}
         return {"time": self.elapsed_s(), **spent}
 

@@ -21,6 +21,7 @@ from watchtower.core.targets import (
     IcmpTarget,
     ImapTarget,
     PeerTarget,
+    PostgresTarget,
     SmtpTarget,
     SshTarget,
     Target,
@@ -29,7 +30,7 @@ from watchtower.core.targets import (
     WsTarget,
 )
 from watchtower.core.text import clean
-from watchtower.probes import dns, grpc, http, icmp, mail, peer, ssh, tcp, tls, ws
+from watchtower.probes import dns, grpc, http, icmp, mail, peer, postgres, ssh, tcp, tls, ws
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
@@ -46,6 +47,7 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
     IcmpTarget: icmp.probe,
     GrpcTarget: grpc.probe,
     WsTarget: ws.probe,
+    PostgresTarget: postgres.probe,
 }
 """The table of kinds: which function looks at which target."""
 

@@ -1,7 +1,8 @@
 """One connection on which lines are spoken, in the clear or over TLS: bounded reading, checked dialogue.
 
-Whatever comes is hostile: no line longer than LINE_BYTES_MAX, no more than READ_BYTES_MAX in all, and the
-deadline of the look ends every wait. Knows no protocol; greetings.py does.
+Whatever comes is hostile: no line longer than LINE_BYTES_MAX, no more than READ_BYTES_MAX in all, or
+ANSWER_BYTES_MAX once a phase was named, and the deadline of the look ends every wait. Memory is taken for
+what has come, never for what was announced. Knows no protocol; greetings.py does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from watchtower.probes.secured import Secured
 
 LINE_BYTES_MAX: Final = 4_096
 READ_BYTES_MAX: Final = 16_384
+ANSWER_BYTES_MAX: Final = 262_144
+"""Where somebody logs in and asks for something: login and answer together."""
 SHOWN_MAX: Final = 80
 
 
@@ -30,6 +33,22 @@ class Wire:
         self._secured = secured
         self._pending = b""
         self._read_bytes = 0
+        self._phase = ""
+
+    def begin(self, phase: str) -> None:
+        """From here on waiting belongs to `phase`, where it was the first byte and the transfer before."""
+        self._phase = phase
+        self._look.enter(phase)
+
+    @property
+    def is_secured(self) -> bool:
+        """True over TLS."""
+        return self._secured is not None
+
+    @property
+    def unread(self) -> bytes:
+        """What has come and was not taken yet."""
+        return self._pending
 
     @property
     def local_ip(self) -> str:
@@ -48,20 +67,30 @@ class Wire:
             raise ProtocolError(f"a line of more than {LINE_BYTES_MAX} bytes: {quoted(line)}")
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
+    async def exactly(self, count: int) -> bytes:
+        """The next `count` bytes. Raises ProtocolError when they would be too many, EOFError at the end."""
+        if self._read_bytes - len(self._pending) + count > self._most():
+            raise self._too_much()
+        while len(self._pending) < count:
+            if not await self.more():
+                raise EOFError if not self._pending else _broken_off(self._pending, "message")
+        taken, self._pending = self._pending[:count], self._pending[count:]
+        return taken
+
     async def more(self) -> bytes:
-        """Everything received and not yet taken as lines, after waiting for more; b"" at the end."""
+        """Everything received and not yet taken, after waiting for more; b"" at the end."""
         chunk = await self.take()
         self._pending += chunk
         return self._pending if chunk else b""
 
     async def take(self) -> bytes:
         """What comes next, as it comes; b"" at the end. Raises ProtocolError beyond the limit."""
-        if self._read_bytes >= READ_BYTES_MAX:
-            raise ProtocolError(f"more than {READ_BYTES_MAX} bytes where a short answer belongs")
-        if not self._read_bytes:
+        if self._read_bytes >= self._most():
+            raise self._too_much()
+        if not self._phase and not self._read_bytes:
             self._look.enter("first_byte")
         chunk = await self._receive(LINE_BYTES_MAX)
-        if chunk:
+        if chunk and not self._phase:
             self._look.enter("transfer")
         self._read_bytes += len(chunk)
         return chunk
@@ -79,12 +108,16 @@ class Wire:
 
     def take_leave(self, line: str) -> None:
         """Say a last line if that can be done without waiting, so that no log complains; then hang up."""
+        self.part(line.encode() + b"\r\n")
+
+    def part(self, words: bytes) -> None:
+        """The same with `words` as they are."""
         self._look.enter("")
         with contextlib.suppress(OSError):
             if self._secured is not None:
-                self._secured.send_now(line.encode() + b"\r\n")
+                self._secured.send_now(words)
             else:
-                self._socket.send(line.encode() + b"\r\n")
+                self._socket.send(words)
         self.hang_up()
 
     def hang_up(self) -> None:
@@ -98,6 +131,14 @@ class Wire:
         """
         if self._pending:
             raise ProtocolError(f"says more in the clear where TLS begins: {quoted(self._pending)}")
+
+    def _most(self) -> int:
+        return ANSWER_BYTES_MAX if self._phase else READ_BYTES_MAX
+
+    def _too_much(self) -> ProtocolError:
+        if not self._phase:
+            return ProtocolError(f"more than {READ_BYTES_MAX} bytes where a short answer belongs")
+        return ProtocolError(f"sends or announces more than {ANSWER_BYTES_MAX // 1024} KiB: ask for less")
 
     async def _receive(self, most: int) -> bytes:
         if self._secured is not None:
@@ -114,5 +155,5 @@ def quoted(words: bytes | str) -> str:
     return f'"{clean(text, SHOWN_MAX)}"'
 
 
-def _broken_off(pending: bytes) -> ProtocolError:
-    return ProtocolError(f"closed in the middle of a line: {quoted(pending)}")
+def _broken_off(pending: bytes, what: str = "line") -> ProtocolError:
+    return ProtocolError(f"closed in the middle of a {what}: {quoted(pending)}")

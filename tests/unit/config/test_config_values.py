@@ -148,7 +148,7 @@ def test_a_url_is_a_service_for_one_look(url: str, target: object) -> None:
     [
         ("htps://shop.example.com", "did you mean `https`"),
         ("shop.example.com", "starts with its scheme"),
-        ("postgres://u:hunter2@h/db", "not part of this release"),
+        ("route53://u:hunter2@h/db", "not part of this release"),
         ("https://u:hunter2@h:99999/", "no URL"),
         ("https://h /?token=hunter2", "blanks"),
         ("dns://authoritative/example.com", "not part of this release"),

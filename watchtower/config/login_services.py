@@ -1,0 +1,69 @@
+"""The shape of services that are logged in to: a model of its own for each kind.
+
+What their addresses may say is login_targets.py; what is said to the servers is the probes' business.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from msgspec.structs import replace
+
+from watchtower.config import login_targets, targets
+from watchtower.config.schema import (
+    LINES_MAX,
+    SEVERAL,
+    Flag,
+    PacedModel,
+    ServiceModel,
+    judging,
+    read_by,
+)
+from watchtower.core.conditions import Condition
+from watchtower.core.secret import Secret
+from watchtower.core.targets import LoginTarget, PostgresTarget
+
+Query = Annotated[Secret, read_by(login_targets.read_query)]
+PostgresLines = Annotated[tuple[Annotated[Condition, judging("postgres")], ...], SEVERAL, LINES_MAX]
+
+T = TypeVar("T", bound=LoginTarget)
+
+
+class LoginModel(ServiceModel, PacedModel):
+    """What all services that are logged in to have in common."""
+
+    user: Annotated[str, read_by(login_targets.read_name)] = ""
+    password: Annotated[Secret, read_by(login_targets.read_password)] | None = None
+    server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
+    verify: Flag = True
+
+    def said_twice(self, url: LoginTarget) -> tuple[str, ...]:
+        """Keys whose value stands in the URL as well."""
+        both = {"user": self.user and url.user, "password": self.password and url.password}
+        return tuple(key for key, is_twice in both.items() if is_twice)
+
+    def logged_in(self, url: T, *, user: str = "") -> T:
+        """The target of the URL with what the keys say; `user` when nothing names one."""
+        return replace(
+            url,
+            user=self.user or url.user or user,
+            password=self.password or url.password,
+            server_name=self.server_name,
+            verify=self.verify,
+        )
+
+
+class PostgresModel(LoginModel):
+    """A postgres:// service."""
+
+    url: Annotated[PostgresTarget, read_by(login_targets.parse_postgres_target)]
+    tls: Flag = False
+    query: Query | None = None
+    expect: PostgresLines = ()
+    warn: PostgresLines = ()
+
+    def target(self) -> PostgresTarget:
+        """The login, and what is asked."""
+        login = self.logged_in(self.url, user="postgres")
+        database = login.database or login.user
+        return replace(login, database=database, tls=self.tls, query=self.query or login.query)
