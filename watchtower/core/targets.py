@@ -13,8 +13,21 @@ from msgspec import Struct
 from watchtower.core.secret import Secret
 
 
+class OAuth2(Struct, frozen=True, kw_only=True):
+    """Client credentials (RFC 6749, 4.4): who asks `token_url` for a token, and for what."""
+
+    token_url: str
+    client_id: str
+    client_secret: Secret
+    scope: str = ""
+
+
 class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"):
-    """GET (or another method) on an http:// or https:// URL."""
+    """GET (or another method) on an http:// or https:// URL.
+
+    `address` is connected to instead of the URL's host, at the URL's port when its own is 0; `ip` is `4`,
+    `6` or "" for either; `resolver` a DNS server `host[:port]`; `ca`, `cert` and `key` paths of PEM files.
+    """
 
     url: str
     method: str = "GET"
@@ -22,6 +35,16 @@ class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"
     body: str = ""
     follow_redirects: int = 5
     verify: bool = True
+    connection: str = "fresh"
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    oauth2: OAuth2 | None = None
+    proxy: Secret | None = None
+    address: tuple[str, int] = ("", 0)
+    ip: str = ""
+    resolver: str = ""
+    http_version: str = "1.1"
 
 
 class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):

@@ -29,7 +29,7 @@ _UNKNOWN_ISSUER: Final = (2, 19, 20, 21, 27)
 _WRONG_NAME: Final = (62, 64)
 _WEAK_LEAF_KEY: Final = 66
 _WEAK: Final = {66: "key", 67: "key", 68: "signature"}
-_CHAIN_MAX: Final = 8
+CHAIN_MAX: Final = 8
 _SUBJECT_MAX: Final = 60
 _REMEMBERED_MAX: Final = 1_024
 _REMEMBERED_BYTES_MAX: Final = 8_192
@@ -109,8 +109,8 @@ def _above(ssl_object: ssl.SSLObject) -> tuple[Certificate, ...]:
     unverified = getattr(getattr(ssl_object, "_sslobj", None), "get_unverified_chain", None)
     sent = unverified() if unverified is not None else None
     return tuple(
-        _told(x509.load_pem_x509_certificate(one.public_bytes().encode()))
-        for one in (sent or ())[1 : _CHAIN_MAX + 1]
+        told(x509.load_pem_x509_certificate(one.public_bytes().encode()))
+        for one in (sent or ())[1 : CHAIN_MAX + 1]
     )
 
 
@@ -120,14 +120,15 @@ def read(der: bytes) -> Certificate:
 
 
 def _read(der: bytes) -> Certificate:
-    return _told(x509.load_der_x509_certificate(der))
+    return told(x509.load_der_x509_certificate(der))
 
 
 # A server shows the same bytes at nearly every look, and the same bytes always say the same.
 _remembered: Final = lru_cache(_REMEMBERED_MAX)(_read)
 
 
-def _told(parsed: x509.Certificate) -> Certificate:
+def told(parsed: x509.Certificate) -> Certificate:
+    """What `parsed` says. Raises ValueError for nonsense."""
     try:
         return _as_told(parsed)
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion) as error:

@@ -40,7 +40,23 @@ class RefusalError(ProtocolError):
     """The service speaks its protocol, and says that it will not serve. The text is for people."""
 
 
-FAILURES: Final = (OSError, ssl.SSLError, aiohttp.ClientError, ProtocolError, UnicodeError, EOFError)
+class BrokenOffError(ProtocolError):
+    """The service began to answer and hung up. The text is for people."""
+
+
+class OwnFaultError(Exception):
+    """This peer itself could not look. The text is for people."""
+
+
+FAILURES: Final = (
+    OSError,
+    ssl.SSLError,
+    aiohttp.ClientError,
+    ProtocolError,
+    OwnFaultError,
+    UnicodeError,
+    EOFError,
+)
 """Everything a look may raise for reasons of its target; TimeoutError is an OSError."""
 
 _OWN_FAULTS: Final = {
@@ -79,6 +95,10 @@ def failure(error: BaseException, look: Look) -> Shortfall:
             found = _down(Kind.TLS, _tls(cause))
         case OSError():
             found = _from_errno(cause, look)
+        case OwnFaultError():
+            found = Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, clean(str(cause)))
+        case BrokenOffError():
+            found = _down(Kind.RESET, str(cause))
         case RefusalError():
             found = _down(Kind.STATUS, str(cause))
         case ProtocolError():

@@ -1,66 +1,67 @@
 """HTTP and HTTPS: one fresh connection per look, redirects followed within limits, a bounded body.
 
-Redirects are followed here and not by aiohttp, so that configured headers and bodies, which may be
-secrets, never reach another origin. Bodies are read and decoded up to BODY_BYTES_MAX, whatever is sent.
+What is asked is requests.py, how bytes move curl.py, what an end means curl_errors.py. Here a look goes
+from one request to the next, and what came at the end becomes facts. Only facts that are judged are made.
 """
 
 from __future__ import annotations
 
-import codecs
-import zlib
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-import aiohttp
 import msgspec
-from aiohttp import hdrs
+import pycurl
 from msgspec import Struct
-from msgspec.structs import replace
-from yarl import URL
 
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import HttpTarget
 from watchtower.core.text import clean
-from watchtower.probes.certificates import Certificate, shown
-from watchtower.probes.failures import ProtocolError
+from watchtower.probes.addresses import addresses
+from watchtower.probes.certificates import Certificate, distrust
+from watchtower.probes.curl import Easy
+from watchtower.probes.curl_errors import DistrustError, error_of
+from watchtower.probes.failures import FAILURES, ProtocolError
+from watchtower.probes.intake import BODY_BYTES_MAX, charset, unpacked
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds
-from watchtower.probes.tls import Door, distrusted
+from watchtower.probes.pems import sent_certificate
+from watchtower.probes.requests import Request, first_request, onward
 from watchtower.probes.tools import Tools
 
-BODY_BYTES_MAX: Final = 65_536
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
-# zlib's wbits: 47 reads gzip and zlib headers alike, -15 the headless deflate that some servers send.
-_WINDOWS: Final = {"gzip": (47,), "x-gzip": (47,), "deflate": (47, -15)}
+SECOND_LOOK_S: Final = 3.0
+_VERSIONS: Final = {
+    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
+    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
+    pycurl.CURL_HTTP_VERSION_2_0: "2",
+    pycurl.CURL_HTTP_VERSION_3: "3",
+}
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The last answer of a chain. `body` is decoded and holds at most BODY_BYTES_MAX bytes."""
+    """The last answer of a chain. `body` is unpacked and holds at most BODY_BYTES_MAX bytes.
+
+    `headers` have their names in small letters; `hops` are the URLs that redirects led to, cleaned.
+    """
 
     status: int
     version: str
     headers: Mapping[str, str]
     body: bytes
-    charset: str
-    redirects: int
+    hops: tuple[str, ...]
     certificate: Certificate | None
-
-
-class _Request(Struct, frozen=True, kw_only=True):
-    url: URL
-    method: str
-    headers: dict[str, str]
-    body: bytes | None
+    is_reused: bool
 
 
 async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
     """Ask the URL. Without `expect` a status of 2xx or 3xx is good."""
     try:
         answer = await fetch(target, tools, look)
-    except aiohttp.ClientConnectorCertificateError as error:
-        door = Door(host=error.host, port=error.port or 443, name=error.host)
-        return await distrusted(error.certificate_error, door, tools, look)
+    except DistrustError as error:
+        return await _distrusted(error, tools, look)
     said = f"HTTP {answer.status}"
-    chain = f" after {answer.redirects} redirect{'s'[: answer.redirects - 1]}" if answer.redirects else ""
+    count = len(answer.hops)
+    chain = f" after {count} redirect{'s'[: count - 1]}" if count else ""
     return Finding(
         text=f"{said} in {milliseconds(look.elapsed_s())}{chain}",
         facts=_facts(answer, look, tools.clock.now().wall),
@@ -71,108 +72,135 @@ async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
 
 async def fetch(target: HttpTarget, tools: Tools, look: Look) -> Answer:
     """The answer at the end of the redirects. Raises what FAILURES names."""
-    request = _first_request(target, tools)
-    for redirects in range(target.follow_redirects + 1):
-        response = await tools.session().request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-            ssl=tools.trust(verify=target.verify),
-        )
+    request = first_request(target, tools.roots, tools.user_agent)
+    hops: list[str] = []
+    for _ in range(target.follow_redirects + 1):
+        easy = tools.engine().take(request.next_options())
         try:
-            onward = _onward(request, response) if target.follow_redirects else None
-            if onward is None:
-                return await _read(response, redirects, look)
+            await _transfer(request, easy, tools, look)
+            status = easy.getinfo(pycurl.RESPONSE_CODE)
+            headers = easy.intake.headers()
+            step = onward(request, status, headers.get("location", "")) if target.follow_redirects else None
+            if step is None:
+                return _answer(request, easy, status, headers, tuple(hops))
         finally:
-            response.close()
-        request = onward
-    raise ProtocolError(
-        f"more than {target.follow_redirects} redirects, the last one to {request.url.human_repr()}"
-    )
+            tools.engine().give_back(easy)
+        request = step
+        hops.append(clean(str(request.url)))
+    raise ProtocolError(f"more than {target.follow_redirects} redirects, the last one to {hops[-1]}")
 
 
-def _first_request(target: HttpTarget, tools: Tools) -> _Request:
-    headers: dict[str, str] = {hdrs.USER_AGENT: tools.user_agent, hdrs.ACCEPT_ENCODING: "identity"}
-    configured = {name.title(): value.reveal() for name, value in target.headers}
-    return _Request(
-        url=URL(target.url),
-        method=target.method,
-        headers={**headers, **configured},
-        body=target.body.encode() or None,
-    )
-
-
-def _onward(request: _Request, response: aiohttp.ClientResponse) -> _Request | None:
-    """The request that a redirect asks for (RFC 9110, 15.4); None when this answer is the last."""
-    location = response.headers.get(hdrs.LOCATION, "")
-    if response.status not in _REDIRECTS or not location:
-        return None
+async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> None:
+    """One request, answered. Raises what FAILURES names."""
+    host, port = request.door
+    found = [host]
+    look.hop()
+    if not request.has_address:
+        target = request.target
+        found = await addresses(host, port, tools, look, ip=target.ip, server=target.resolver)
+        listed = ",".join(f"[{one}]" if ":" in one else one for one in found)
+        easy.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{listed}"])
+    look.note_address(found[0], port)
+    look.enter("connect")
+    began_boot = tools.clock.now().boot
     try:
-        url = request.url.join(URL(location))
-    except ValueError as error:
-        raise ProtocolError(f"redirects to what is no address: {location}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ProtocolError(f"redirects to {location}")
-    rewritten = response.status == 303 or (response.status in (301, 302) and request.method == "POST")
-    onward = replace(request, url=url, method="GET", body=None) if rewritten else replace(request, url=url)
-    if url.origin() == request.url.origin():
-        return onward
-    own = (hdrs.USER_AGENT, hdrs.ACCEPT_ENCODING)
-    return replace(onward, headers={name: onward.headers[name] for name in own}, body=None)
-
-
-async def _read(response: aiohttp.ClientResponse, redirects: int, look: Look) -> Answer:
-    look.enter("transfer")
-    raw = bytearray()
-    while len(raw) < BODY_BYTES_MAX:
-        chunk = await response.content.read(BODY_BYTES_MAX - len(raw))
-        if not chunk:
-            break
-        raw += chunk
+        code, words = await tools.engine().run(easy, request.ca_file)
+    except asyncio.CancelledError:
+        _time(request, easy, look, began_boot)
+        raise
+    _time(request, easy, look, began_boot)
+    error = error_of(code, words, easy)
+    if isinstance(error, DistrustError):
+        error.request = request
+    if error is not None:
+        raise error
     look.enter("")
-    version = response.version
+
+
+def _time(request: Request, easy: Easy, look: Look, began_boot: float) -> None:
+    """Tell the look what libcurl's clock says of the phases, and in which of them it stands."""
+    info = easy.getinfo
+    at = info(pycurl.PRIMARY_IP)
+    if at:
+        look.note_address(at, info(pycurl.PRIMARY_PORT))
+    spent: dict[str, float] = {}
+    since_us = info(pycurl.NAMELOOKUP_TIME_T)
+    marks = [("connect", info(pycurl.CONNECT_TIME_T))]
+    if request.is_tls:
+        marks.append(("tls", info(pycurl.APPCONNECT_TIME_T)))
+    marks.append(("first_byte", info(pycurl.STARTTRANSFER_TIME_T) if easy.intake.has_head else 0))
+    if info(pycurl.NUM_CONNECTS) == 0 and marks[-1][1]:
+        marks = marks[-1:]
+    for phase, until_us in marks:
+        if not until_us:
+            look.stood(phase, began_boot, spent)
+            return
+        spent[phase] = max(until_us - since_us, 0) / 1e6
+        since_us = max(until_us, since_us)
+    look.stood("transfer", began_boot, spent)
+
+
+def _answer(
+    request: Request, easy: Easy, status: int, headers: dict[str, str], hops: tuple[str, ...]
+) -> Answer:
+    version = _VERSIONS.get(easy.getinfo(pycurl.INFO_HTTP_VERSION), "")
+    wanted = request.target.http_version
+    if wanted not in ("1.1", version):
+        raise ProtocolError(f"speaks HTTP/{version or '?'}, not HTTP/{wanted}")
     return Answer(
-        status=response.status,
-        version=f"{version.major}.{version.minor}" if version else "",
-        headers=response.headers,
-        body=_decoded(bytes(raw), response.headers.get(hdrs.CONTENT_ENCODING, "identity").lower()),
-        charset=_charset(response),
-        redirects=redirects,
-        certificate=shown(look.ssl_object),
+        status=status,
+        version=version,
+        headers=headers,
+        body=unpacked(easy.intake.body(), headers.get("content-encoding", "")),
+        hops=hops,
+        certificate=sent_certificate(easy) if request.is_tls else None,
+        is_reused=easy.getinfo(pycurl.NUM_CONNECTS) == 0,
     )
 
 
-def _decoded(raw: bytes, encoding: str) -> bytes:
-    """`raw` unpacked up to the limit; as it came when the encoding is none of ours or a lie."""
-    for window in _WINDOWS.get(encoding, ()):
-        try:
-            return zlib.decompressobj(window).decompress(raw, BODY_BYTES_MAX)
-        except zlib.error:
-            continue
-    return raw
+async def _distrusted(error: DistrustError, tools: Tools, look: Look) -> Finding:
+    """The Finding for a certificate that was not accepted, with what a second look saw of it."""
+    look.enter("")
+    seen = await _second_look(error.request, tools, min(look.left_s() * 0.8, SECOND_LOOK_S))
+    text = clean(distrust(error, error.request.host, seen, tools.clock.now().wall))
+    return Finding(
+        text=text,
+        kept={"ip": look.ip, **(seen.told() if seen else {})},
+        failure=Shortfall(Opinion.DOWN, Kind.TLS, text),
+    )
 
 
-def _charset(response: aiohttp.ClientResponse) -> str:
-    named = response.charset or "utf-8"
+async def _second_look(request: Request, tools: Tools, budget_s: float) -> Certificate | None:
+    """The certificate and its chain as they are sent, accepted unseen: nothing is asked for."""
+    easy = tools.engine().take(request.options)
+    aside = Look(tools.clock, tools.clock.now().boot + budget_s)
+    easy.setopt(pycurl.SSL_VERIFYPEER, 0)
+    easy.setopt(pycurl.SSL_VERIFYHOST, 0)
+    easy.setopt(pycurl.CONNECT_ONLY, 1)
     try:
-        known = codecs.lookup(named)
-    except LookupError:
-        return "utf-8"
-    return named if known._is_text_encoding else "utf-8"  # noqa: SLF001 - else `rot13` of a hostile header
+        with contextlib.suppress(*FAILURES):
+            async with asyncio.timeout(budget_s):
+                await _transfer(request, easy, tools, aside)
+        return sent_certificate(easy)
+    finally:
+        tools.engine().give_back(easy)
 
 
 def _facts(answer: Answer, look: Look, now_wall: float) -> dict[str, Any]:
-    return {
-        "status": answer.status,
-        "ip": look.ip,
-        "body": answer.body.decode(answer.charset, errors="replace"),
-        **look.times(),
-        **_json(answer.body),
-        **{f"header.{name.lower()}": value for name, value in answer.headers.items()},
-        **(answer.certificate.facts(now_wall) if answer.certificate else {}),
+    judged = {
+        clause.field.partition(".")[0].partition("[")[0] for line in look.judged for clause in line.clauses
     }
+    facts: dict[str, Any] = {"status": answer.status, "ip": look.ip, **look.times()}
+    if "body" in judged:
+        read_as = charset(answer.headers.get("content-type", ""))
+        facts["body"] = answer.body.decode(read_as, errors="replace")
+    if "json" in judged:
+        facts |= _json(answer.body)
+    if "header" in judged:
+        facts |= {f"header.{name}": value for name, value in answer.headers.items()}
+    if answer.certificate is not None:
+        facts |= answer.certificate.facts(now_wall)
+    return facts
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -189,7 +217,13 @@ def _kept(answer: Answer, look: Look) -> dict[str, float | str]:
         "status": float(answer.status),
         "ip": look.ip,
         "http.version": answer.version,
-        "redirects": float(answer.redirects),
+        "redirects": float(len(answer.hops)),
         "body.bytes": float(len(answer.body)),
+        **({"redirected.to": _shortened(answer.hops)} if answer.hops else {}),
         **(answer.certificate.kept() if answer.certificate else {}),
     }
+
+
+def _shortened(hops: tuple[str, ...]) -> str:
+    """The way that redirects led, as much of it as fits."""
+    return clean(" > ".join(hops), 160)

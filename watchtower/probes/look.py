@@ -81,9 +81,19 @@ class Look:
             self._spent_s[self.phase] = self._spent_s.get(self.phase, 0.0) + now_boot - self._since_boot
         self.phase, self._since_boot = phase, now_boot
 
+    def stood(self, phase: str, began_boot: float, spent_s: Mapping[str, float]) -> None:
+        """What another clock has measured since `began_boot`; the look has been in `phase` ever since."""
+        for name, spent in spent_s.items():
+            self._spent_s[name] = self._spent_s.get(name, 0.0) + spent
+        self.phase, self._since_boot = phase, began_boot + sum(spent_s.values())
+
     def hop(self) -> None:
         """A new connection begins; what was noticed of the one before is forgotten."""
         self.address, self.ssl_object, self._sockets = "", None, []
+
+    def note_address(self, host: str, port: int) -> None:
+        """The address that is looked at."""
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def open_socket(self, family: int, kind: int, proto: int, address: tuple[Any, ...]) -> socket.socket:
         """A socket that is about to connect to `address`."""

@@ -17,10 +17,12 @@ import aiohttp
 from watchtower import __version__
 from watchtower.core.ports import Clock
 from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.curl import Engine
 from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
 from watchtower.probes.look import CURRENT, Look
 from watchtower.probes.resolver import AddressInfo, Resolver
+from watchtower.probes.roots import roots
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
@@ -41,11 +43,19 @@ class Tools:
         self._verified = trust(verify=True)
         self._unverified = trust(verify=False)
         self.echoes = Echoes(clock)
+        self.roots = roots()
+        self._engine: Engine | None = None
         self._session: aiohttp.ClientSession | None = None
 
     def trust(self, *, verify: bool) -> Trust:
         """The shared context for this trust setting."""
         return self._verified if verify else self._unverified
+
+    def engine(self) -> Engine:
+        """What every HTTP request goes through, in this event loop."""
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
 
     def session(self) -> aiohttp.ClientSession:
         """The HTTP session of this event loop: no cookies, no proxy, no reuse, no cache, no decoding."""
@@ -91,6 +101,8 @@ class Tools:
         """Close the session, the resolver, and what pings."""
         if self._session is not None:
             await self._session.close()
+        if self._engine is not None:
+            self._engine.close()
         self.echoes.close()
         await self.resolver.close()
 
