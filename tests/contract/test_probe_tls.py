@@ -267,9 +267,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def test_only_the_web_is_offered_http(authority: Authority) -> None:
     """Strict mail servers refuse whoever offers HTTP (ALPN); one prober looks at both, turn by turn."""
     offered: list[str | None] = []
+    all_noted = asyncio.Event()
 
     async def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         offered.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        if len(offered) == 3:
+            all_noted.set()
         await say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", hang_up)(_reader, writer)
 
     async def run() -> None:
@@ -283,6 +286,7 @@ def test_only_the_web_is_offered_http(authority: Authority) -> None:
                 service = Service(name="web", target=target, voters=("a",))
                 result = await prober.probe(service, SystemClock().now().boot + 5)
                 assert result.opinion is Opinion.UP, result.text
+            await asyncio.wait_for(all_noted.wait(), 5)
         await prober.close()
 
     asyncio.run(run())
