@@ -31,6 +31,9 @@ HANGS_AFTER = 4
 NO_TESTS_COLLECTED = 5
 CHROMIUM = "chromium|chromium-browser|google-chrome"
 SSHD = "sshd|/usr/sbin/sshd"
+NGINX = "nginx|/usr/sbin/nginx"
+KNOTD = "knotd|/usr/sbin/knotd"
+DOVECOT = "dovecot|/usr/sbin/dovecot"
 POSTGRES = "postgres|/usr/lib/postgresql/15/bin/postgres"
 PACKAGE_OF = {
     "ip": "iproute2",
@@ -38,6 +41,9 @@ PACKAGE_OF = {
     "setpriv": "util-linux",
     CHROMIUM: "chromium",
     SSHD: "openssh-server",
+    NGINX: "nginx-light",
+    KNOTD: "knot",
+    DOVECOT: "dovecot-imapd",
     POSTGRES: "postgresql",
 }
 """Program -> the Debian package that brings it; `a|b` means that either name will do."""
@@ -81,7 +87,20 @@ STAGES = (
     ),
     Stage("unit", 180, ("unit", "property", "scenarios"), pytest_options=("-n", "2")),
     Stage("simulation", 120, ("simulation",), pytest_options=("-n", "2")),
-    Stage("contract", 240, ("contract",), programs=("ip", "setpriv", SSHD, POSTGRES)),
+    Stage(
+        "contract",
+        240,
+        ("contract",),
+        programs=(
+            "ip",
+            "setpriv",
+            SSHD,
+            NGINX,
+            KNOTD,
+            DOVECOT,
+            POSTGRES,
+        ),
+    ),
     # Its tests wait most of the time, so three at once fit on two cores.
     Stage(
         "cluster",

@@ -7,6 +7,7 @@ to unknown, never to down. Errors that are not listed in FAILURES are bugs and p
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from typing import Final
@@ -27,9 +28,14 @@ _TLS: Final = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the server refuses, as it does without a common cipher",
     "TLSV1_UNRECOGNIZED_NAME": "the server does not know the name",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of ours",
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "the server speaks none of the protocols that we offer",
     "DH_KEY_TOO_SMALL": "the server's key exchange is too weak",
 }
 """OpenSSL's reasons as people read them; OpenSSL's own word follows in parentheses."""
+
+
+_UNNAMED: Final = re.compile(r"\[SSL\] (.+?)(?: \(|$)")
+"""Reasons that Python's ssl has no name for are only in the text."""
 
 
 class ProtocolError(Exception):
@@ -111,7 +117,8 @@ def failure(error: BaseException, look: Look) -> Shortfall:
 
 
 def _tls(error: ssl.SSLError) -> str:
-    reason = getattr(error, "reason", "") or ""
+    unnamed = _UNNAMED.match(error.strerror or "")
+    reason = getattr(error, "reason", "") or (unnamed[1].upper().replace(" ", "_") if unnamed else "")
     known = _TLS.get(reason)
     return f"TLS failed: {known} ({reason})" if known else f"TLS failed: {reason or error.strerror or error}"
 
