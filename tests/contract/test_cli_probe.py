@@ -129,6 +129,18 @@ def test_a_ping_is_shown_with_its_round_trip() -> None:
     assert "\n  lost " in done.stdout
 
 
+def test_a_program_is_run_and_its_metrics_are_shown() -> None:
+    """Words after `exec:` are the program's; `--set` and conditions work as in a file."""
+    said = watchtower(
+        "probe", "exec:/bin/sh -c 'echo \"LOAD OK | load1=0.5;1;2\"'", "--warn", "perf.load1 < 0.1"
+    )
+    assert said.returncode == 1
+    assert said.stdout.startswith("EXEC WARNING - perf.load1 < 0.1: was 0.5 | time=")
+    assert "  perf.load1        0.5\n" in said.stdout
+    missing = watchtower("probe", "exec:/nowhere/check_load")
+    assert (missing.returncode, missing.stdout[:36]) == (3, "EXEC UNKNOWN - /nowhere/check_load: ")
+
+
 def test_a_wrong_key_is_told_like_in_a_file() -> None:
     """`--set` knows the keys of the kind."""
     done = watchtower("probe", "ssh://127.0.0.1", "--set", "starttls=true")

@@ -39,6 +39,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "grpc": ("grpc.status", "grpc.code", *_TIMES, "cert.expires", "cert.issuer", "ip"),
     "ws": ("status", *_TIMES, "message", "json.<path>", "cert.expires", "cert.issuer", "ip"),
     "postgres": (*_LOGIN_TIMES, "rows", "value", "role", *_LOGIN),
+    "exec": ("exit", "time", "body", "perf.<label>"),
 }
 """Fields by probe kind; heartbeats and peers have none."""
 
@@ -54,6 +55,7 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
     "health": (*_EQUAL, "in"),
     "code": (*_EQUAL, "in"),
     "answers": (*_EQUAL, "in", "contains", "~", "exists"),
+    "number": (*_EQUAL, *_ORDER, "in", "exists"),
 }
 _TYPE_OF: Final = {
     "status": "status",
@@ -74,8 +76,10 @@ _TYPE_OF: Final = {
     "rows": "loose",
     "value": "loose",
     "role": "text",
+    "exit": "number",
+    "perf.<label>": "number",
 }
-_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp")
+_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp", "exec")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
 _OP: Final = re.compile(r"==|!=|<=|>=|<|>|~(?!=)|(?:in|contains|exists)(?=\s|$)")
 _QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
@@ -146,11 +150,15 @@ def _field(word: _Word, kind: str) -> tuple[str, str]:
         if not _HEADER.fullmatch(word.text):
             raise word.wrong("this is no header", "write it like header.content-type")
         return word.text.lower(), _TYPE_OF["header.<name>"]
+    if word.text.startswith("perf") and "perf.<label>" in allowed:
+        if not word.text.startswith("perf.") or word.text == "perf.":
+            raise word.wrong("this is no label of performance data", "write it like perf.load1 or perf./var")
+        return word.text, _TYPE_OF["perf.<label>"]
     if word.text in allowed:
         return word.text, _TYPE_OF[word.text]
     plain = word.text.strip("[]").lower()
     stem = plain.partition(".")[0]
-    if word.text in _TYPE_OF or f"{stem}.<path>" in _TYPE_OF or f"{stem}.<name>" in _TYPE_OF:
+    if word.text in _TYPE_OF or any(name.startswith(f"{stem}.<") for name in _TYPE_OF):
         article = "an" if kind in _WITH_AN else "a"
         raise word.wrong(
             f"{article} {kind} probe does not have this field", f"known here: {', '.join(allowed)}"
@@ -218,6 +226,12 @@ def _single(word: _Word, kind_of_value: str) -> Value:
     return _unquoted(word)
 
 
+def _number(word: _Word) -> float:
+    if not _JSON_NUMBER.fullmatch(word.text):
+        raise word.wrong("this needs a number", "write it like 5 or 2.5, without a unit")
+    return float(word.text)
+
+
 def _status(word: _Word) -> str | float:
     if re.fullmatch(r"[1-5]xx", word.text, re.IGNORECASE):
         return word.text.lower()
@@ -241,6 +255,7 @@ def _one_of(known: tuple[str, ...], word: _Word) -> str:
 
 _READ: Final[dict[str, Callable[[_Word], Value]]] = {
     "status": _status,
+    "number": _number,
     "rcode": _rcode,
     "health": partial(_one_of, GRPC_STATUSES),
     "code": partial(_one_of, GRPC_CODES),

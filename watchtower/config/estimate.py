@@ -24,6 +24,7 @@ COST_MS: Final = {
     "dns": 0.73,
     "peer": 0.65,
     "postgres": 0.69,
+    "exec": 1.2,
 }
 """CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
 have not been measured and count as the HTTPS and HTTP that they are; kinds that log in, without TLS."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower.config.exec_services import ExecModel, ExecUrlModel
 from watchtower.config.login_services import PostgresModel
 from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
@@ -46,8 +47,10 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "grpc": GrpcModel,
     "ws": WsModel,
     "postgres": PostgresModel,
+    "exec": ExecModel,
+    "exec url": ExecUrlModel,
 }
-"""Models by kind of service; a dns: URL has no keys for what stands in it."""
+"""Models by kind of service; dns: and exec: URLs have no keys for what stands in them."""
 
 LATER: Final[dict[type[Model], frozenset[str]]] = {
     FileModel: frozenset(
@@ -56,7 +59,7 @@ LATER: Final[dict[type[Model], frozenset[str]]] = {
     ),
     ServiceModel: frozenset(
         {"needs", "severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
-        | {"redundancy", "route53", "exec"}
+        | {"redundancy", "route53"}
     ),
     ClusterModel: frozenset({"tls"}),
     AlertingModel: frozenset({"repeat", "hold", "flap"}),
@@ -80,6 +83,15 @@ MEANT: Final = {
     "retries": "confirm",
     "auth": "tokens",
     "port": "listen",
+    "command": "exec",
+    "cmd": "exec",
+    "script": "exec",
+    "plugin": "exec",
+    "args": "exec",
+    "environment": "env",
+    "cron": "heartbeat",
+    "schedule": "heartbeat",
+    "push": "heartbeat",
     "name": "title",
     "every": "interval",
     "description": "title",

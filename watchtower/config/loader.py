@@ -14,7 +14,7 @@ from watchtower.config import build
 from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fingerprint, parse, problem_at
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
-from watchtower.config.kinds import LATER, SERVICE_MODELS
+from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
 from watchtower.config.login_services import LoginModel
 from watchtower.config.masking import Masks, mask_url
 from watchtower.config.problems import Wrong, nearest, shown_key
@@ -39,6 +39,8 @@ from watchtower.errors import ConfigError
 FILE_BYTES_MAX: Final = 4_194_304
 PEER_VARIABLE: Final = "WATCHTOWER_PEER"
 DEFAULT_PEER: Final = "a"
+PICKS: Final = ("url", "dns", "exec", "heartbeat")
+"""Keys of a service that say what it is; a service has one of them."""
 _MAY_BE_EMPTY: Final = frozenset({"notify", "services", "defaults"})
 
 
@@ -103,23 +105,26 @@ def _read(path: FilePath) -> str:
 
 def _kind_of(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Which model of service the keys of `content` ask for. Raises Wrong."""
-    given = [key for key in ("url", "dns", "heartbeat") if key in content]
+    given = [key for key in PICKS if key in content]
     if not given:
-        close = [key for key in content if nearest(key, ["url", "dns", "heartbeat"]).startswith("did")]
+        close = [key for key in content if nearest(key, PICKS).startswith("did")]
         if close:
             # The schema says it better: an unknown key, with the one that was meant.
             return "http", dict(content)
-        later = [key for key in content if key in LATER[ServiceModel] & {"route53", "exec", "redundancy"}]
+        meant = next((key for key in content if MEANT.get(key) in PICKS), None)
+        if meant:
+            raise Wrong(f"`{meant}` is called `{MEANT[meant]}` here", f"write `{MEANT[meant]}:`")
+        later = [key for key in content if key in LATER[ServiceModel] & {"route53", "redundancy"}]
         if later:
             raise Wrong(f"`{later[0]}` services are not part of this release", "remove it")
-        fix = "add `url: https://...`, `dns: www.example.com` or `heartbeat: 1d`"
+        fix = "add `url: https://...`, `dns: www.example.com`, `exec: [/path/to/plugin]` or `heartbeat: 1d`"
         raise Wrong("nothing says what to look at", fix)
     if len(given) > 1:
         raise Wrong(f"`{'` and `'.join(given)}` exclude each other", "keep one, and make the other a service")
     if given[0] != "url" or not isinstance(content["url"], str):
         return {"url": "http"}.get(given[0], given[0]), dict(content)
     kind = kind_of_url(content["url"])
-    return ("dns url" if kind == "dns" else kind), dict(content)
+    return (f"{kind} url" if kind in PICKS else kind), dict(content)
 
 
 class _Loading:

@@ -36,7 +36,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
-        "admin", "send", "banner", "lost", "message", "grpc.status", "grpc.code",
+        "admin", "send", "banner", "lost", "exec", "env", "exit", "message", "grpc.status", "grpc.code",
         "password", "query", "rows", "value", "role", "time.login",
         "time.query",
     }
@@ -46,6 +46,7 @@ _HARMLESS: Final = re.compile(r"[\d.]{1,6}(?:ms|s|m|h|d|w|%)?|true|false|on|off|
 _REFERENCE: Final = re.compile(r"\$\{(?:file:[^{}]*|[A-Za-z0-9_]*)\}")
 _URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*://)(?P<user>.*@)?[^?#]*(?P<query>[?#].*)?", re.DOTALL)
 """Greedy on purpose: whatever stands before the last @ may be a password with odd characters in it."""
+_PROGRAM: Final = re.compile(r"(?P<quote>['\"]?)exec:\S+\s+")
 _LEXEME: Final = re.compile(r"\$\{[^{}]*\}|[\s{}\[\],\"'$|>&*!%@`#]+|[^\s{}\[\],\"'$]+")
 _WORD: Final = re.compile(r"[^\s{}\[\],:?'\"-][^\s{}\[\],'\"]*")
 _LINE_KEY: Final = re.compile(r"\s*[A-Za-z0-9_][A-Za-z0-9._-]{0,62}:(?=\s|$)")
@@ -114,7 +115,7 @@ class Masks:
             # An unquoted password that starts with & or ! is an anchor or a tag without a value.
             self._hide(span)
         is_open = _is_open(path)
-        if not text or _HARMLESS.fullmatch(text) or (is_open and "://" not in text and "@" not in text):
+        if not text or _HARMLESS.fullmatch(text) or (is_open and not _may_hold_secrets(text)):
             return
         if span.line != span.end_line:
             self._hide(span)
@@ -177,8 +178,16 @@ def _scheme(text: str) -> str:
     return match[0] if match else ""
 
 
+def _may_hold_secrets(text: str) -> bool:
+    """True for URLs, addresses and programs; other values of open keys are shown as they are."""
+    return "://" in text or "@" in text or text.startswith("exec:")
+
+
 def _credentials(text: str) -> list[tuple[int, int]]:
-    """Where user info and query values stand in text with URLs in it."""
+    """Where user info and query values stand in text with URLs in it, and arguments of a program."""
+    program = _PROGRAM.match(text)
+    if program:
+        return [(program.end(), len(text) - text.endswith(program["quote"] or " "))]
     ranges = []
     for url in _URL.finditer(text):
         ranges += [url.span(part) for part in ("user", "query") if url[part] is not None]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from watchtower.config.document import Path
+from watchtower.config.exec_services import read_variable_name
 from watchtower.config.faults import Faults
 from watchtower.config.problems import Wrong, nearest, shown_key
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
@@ -39,7 +40,7 @@ def _check_names(content: Mapping[str, Any], faults: Faults) -> None:
         (("http", "tokens"), read_name),
         (("services",), read_service_name),
     )
-    inner = (("labels", read_label_name), ("headers", read_header_name))
+    inner = (("labels", read_label_name), ("headers", read_header_name), ("env", read_variable_name))
     services = _mapping(content, "services")
     for path, read in (
         *readers,

@@ -27,6 +27,7 @@ SCHEMES: Final = {
     "imaps": "imap",
     "ssh": "ssh",
     "icmp": "icmp",
+    "exec": "exec",
     "grpc": "grpc",
     "grpcs": "grpc",
     "ws": "ws",
@@ -35,9 +36,7 @@ SCHEMES: Final = {
     "postgresql": "postgres",
 }
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
-LATER_SCHEMES: Final = frozenset(
-    {"mysql", "redis", "rediss", "amqp", "amqps"} | {"exec", "route53", "redundancy"}
-)
+LATER_SCHEMES: Final = frozenset({"mysql", "redis", "rediss", "amqp", "amqps"} | {"route53", "redundancy"})
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")
 CHANNEL_OPTIONS_REFUSED: Final = {
     "retry": "watchtower repeats failed sends itself, and knows when not to",

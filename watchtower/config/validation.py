@@ -69,10 +69,10 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
     if issubclass(model, ServiceModel):
         here = next(kind for kind, one in SERVICE_MODELS.items() if one is model)
         kinds = [kind for kind, one in SERVICE_MODELS.items() if key in one.model_fields and " " not in kind]
-        if kinds == ["dns"] and here == "dns url":
-            return Wrong(
-                f"`{shown}` does not go with a dns: URL", f"write {{dns: name, {shown}: ...}} instead"
-            )
+        if here.endswith(" url") and kinds == [here.removesuffix(" url")]:
+            kind = kinds[0]
+            what = f"`{shown}` does not go with a{'n' * (kind == 'exec')} {kind}: URL"
+            return Wrong(what, f"write {{{kind}: ..., {shown}: ...}} instead")
         if kinds:
             what = f"`{shown}` belongs to {', '.join(kinds)} services, this one is {here}"
             return Wrong(what, "remove it")

@@ -171,6 +171,14 @@ class PostgresTarget(LoginTarget, frozen=True, kw_only=True, tag="postgres"):
     query: Secret = Secret("select 1")
 
 
+class ExecTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="exec"):
+    """A program of this machine by its whole path, without a shell; `env` joins a bare environment."""
+
+    program: str
+    arguments: tuple[Secret, ...] = ()
+    env: tuple[tuple[str, Secret], ...] = ()
+
+
 Target = (
     HttpTarget
     | TcpTarget
@@ -185,4 +193,5 @@ Target = (
     | GrpcTarget
     | WsTarget
     | PostgresTarget
+    | ExecTarget
 )

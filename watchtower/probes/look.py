@@ -27,6 +27,7 @@ DOING: Final = {
     "transfer": "reading the answer",
     "login": "logging in",
     "query": "waiting for the result of the query",
+    "run": "running the program",
 }
 """Every phase of a look, in order, as people read it."""
 

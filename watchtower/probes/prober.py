@@ -16,6 +16,7 @@ from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
 from watchtower.core.targets import (
     DnsTarget,
+    ExecTarget,
     GrpcTarget,
     HttpTarget,
     IcmpTarget,
@@ -30,7 +31,7 @@ from watchtower.core.targets import (
     WsTarget,
 )
 from watchtower.core.text import clean
-from watchtower.probes import dns, grpc, http, icmp, mail, peer, postgres, ssh, tcp, tls, ws
+from watchtower.probes import dns, grpc, http, icmp, mail, peer, plugin, postgres, ssh, tcp, tls, ws
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
@@ -48,6 +49,7 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
     GrpcTarget: grpc.probe,
     WsTarget: ws.probe,
     PostgresTarget: postgres.probe,
+    ExecTarget: plugin.probe,
 }
 """The table of kinds: which function looks at which target."""
 

@@ -17,6 +17,7 @@ import aiohttp
 from watchtower import __version__
 from watchtower.core.ports import Clock
 from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.children import Children
 from watchtower.probes.curl import Engine
 from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
@@ -45,6 +46,7 @@ class Tools:
         self.echoes = Echoes(clock)
         self.roots = roots()
         self._engine: Engine | None = None
+        self.children = Children()
         self._session: aiohttp.ClientSession | None = None
 
     def trust(self, *, verify: bool) -> Trust:
@@ -98,12 +100,13 @@ class Tools:
         return connected
 
     async def close(self) -> None:
-        """Close the session, the resolver, and what pings."""
+        """Close the session, the resolver, what pings, and what runs."""
         if self._session is not None:
             await self._session.close()
         if self._engine is not None:
             self._engine.close()
         self.echoes.close()
+        await self.children.close()
         await self.resolver.close()
 
 

@@ -17,6 +17,7 @@ from watchtower.core.ports import Snapshot
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Service
 from watchtower.core.targets import (
     DnsTarget,
+    ExecTarget,
     HeartbeatTarget,
     HttpTarget,
     IcmpTarget,
@@ -137,16 +138,16 @@ def service_detail(snap: Snapshot, name: str) -> ServiceDetail | None:
 def instance(target: Target) -> str:
     """What is looked at, in one word: an address without credentials, query and fragment."""
     match target:
-        case HttpTarget() | WsTarget():
+        case HttpTarget() | WsTarget() | PeerTarget():
             return _bare_url(target.url)
         case DnsTarget():
             return target.name
         case HeartbeatTarget():
             return "heartbeat"
-        case PeerTarget():
-            return _bare_url(target.url)
         case IcmpTarget():
             return target.host
+        case ExecTarget():
+            return target.program
         case _:
             host = f"[{target.host}]" if ":" in target.host else target.host
             return f"{host}:{target.port}"

@@ -102,12 +102,14 @@ def test_every_field_of_a_kind_can_be_used(kind: str) -> None:
         "status": "200",
         "dns.rcode": "NOERROR",
         "ttl": "60",
+        "exit": "2",
+        "perf.<label>": "-2.5",
         "grpc.status": "SERVING",
         "grpc.code": "OK",
     }
     fields = {field for offered in FIELDS.values() for field in offered}
     for field in fields:
-        name = field.replace("<path>", "a.b[0]").replace("<name>", "x-a")
+        name = field.replace("<path>", "a.b[0]").replace("<name>", "x-a").replace("<label>", "/var:x%")
         value = "5s" if field.startswith("time") or field == "cert.expires" else values.get(field, "x")
         line = f"{name} == {value}"
         if field in FIELDS[kind]:

@@ -77,7 +77,7 @@ def test_the_table_has_the_true_defaults() -> None:
     for path, field in _schema():
         documented = table[path]
         if field.is_required():
-            assert documented in {"required", "one of url, dns, heartbeat"}, path
+            assert documented in {"required", "one of url, dns, exec, heartbeat"}, path
         elif documented.startswith("`"):
             if path == "services.<service>.starttls":
                 assert field.default in (False, ""), path
