@@ -141,7 +141,8 @@ class Peer:
             self._parts.scheduler.probe_now((recheck.service,), recheck.in_s)
         if result.opinion in (Opinion.DOWN, Opinion.DEGRADED) and result.kind is not Kind.CONDITION:
             self._parts.reference.check_soon()
-        self._wake_report.set()
+        if self._parts.vantage.may_tell(result.service):
+            self._wake_report.set()
 
     def on_fatal(self, reason: str) -> None:
         """Something that must not be survived: stop loudly, so that whoever supervises restarts us."""

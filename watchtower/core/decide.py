@@ -128,7 +128,11 @@ def _gate(scene: Scene) -> Iterator[Command]:
 
 def _transitions(scene: Scene) -> Iterator[Command]:
     """Incidents that should open, change or end by the verdicts of this pass."""
+    rows, up = scene.state.services, Level.UP
     for subject, standing in scene.view.standings.items():
+        row = rows.get(subject)
+        if standing.level is up and (row is None or not row.open):
+            continue  # nearly all of them, four times a second
         incident = scene.state.open_incident(subject)
         move = incidents.move(incident.level if incident else None, standing.level)
         if move is None or not _stands(subject, standing, scene.now):

@@ -174,6 +174,10 @@ class VantagePort(Protocol):
         """Weigh a result; what to look at again."""
         ...
 
+    def may_tell(self, service: str) -> bool:
+        """False when nothing about this service can be news for a report."""
+        ...
+
     def note_loop_lag(self, lag_s: float, now: Instant) -> None:
         """How late this process itself is."""
         ...

@@ -78,6 +78,10 @@ class Vantage:
             self._odd[result.service] = None
         return None if in_s is None else Recheck(service=result.service, in_s=in_s)
 
+    def may_tell(self, service: str) -> bool:
+        """False when nothing about this service can be news: it is up, and so it is known."""
+        return service in self._odd
+
     def doubt(self, now: Instant) -> str:
         """Why this peer doubts itself; "" when it does not."""
         return self._doubts.reason(now)

@@ -39,21 +39,31 @@ def state_changes(before: State, after: State) -> list[Event]:
 
 def verdict_changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[Event]:
     """Services whose verdict, or the votes behind it, are not what they were."""
-    return [
-        Event(
-            "verdict",
-            {
-                "service": service,
-                "verdict": new.level,
-                "previous": old.level if old else None,
-                "undecided": new.verdict.level is None,
-                "reason": new.verdict.reason,
-                "votes": new.verdict.counts,
-            },
-        )
-        for service, new in after.items()
-        if (old := before.get(service)) is not new and _shown(old) != _shown(new)
-    ]
+    # Calm services share their standings (core/verdicts.py): each pair of objects is compared once.
+    alike: dict[tuple[int, int], bool] = {}
+    events = []
+    for service, new in after.items():
+        old = before.get(service)
+        is_alike = alike.get((id(old), id(new)))
+        if is_alike is None:
+            is_alike = alike[id(old), id(new)] = old is new or _shown(old) == _shown(new)
+        if not is_alike:
+            events.append(_verdict(service, old, new))
+    return events
+
+
+def _verdict(service: str, old: Standing | None, new: Standing) -> Event:
+    return Event(
+        "verdict",
+        {
+            "service": service,
+            "verdict": new.level,
+            "previous": old.level if old else None,
+            "undecided": new.verdict.level is None,
+            "reason": new.verdict.reason,
+            "votes": new.verdict.counts,
+        },
+    )
 
 
 def cluster_changes(

@@ -5,6 +5,7 @@ The quorum rules have their own table; here stands who is counted, what is remem
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from support.core_support import WALL, Book, down, instant, peer_services, service, settings, view
 
 from watchtower.core import commands as c
@@ -207,3 +208,32 @@ def test_only_members_have_a_vote() -> None:
     standing = verdicts.observe(book.state, config, view(), instant(100.0))["web"]
     assert (standing.level, standing.verdict.reason) == (Level.DOWN, "2 of 3 peers see it down")
     assert [seen.peer for seen in verdicts.evidence(web, book.state, view(), instant(100.0))] == list("abc")
+
+
+def test_calm_services_share_their_standings() -> None:
+    """A thousand services in which nothing happens cost a handful of standings a pass, whatever their past.
+
+    What is equal becomes one object; a service of which something is reported keeps one of its own.
+    """
+    names = [f"s{number:03}" for number in range(1000)]
+    config = settings(*map(service, names), *peer_services())
+    book = Book()
+    book.fails("s000")
+    first = look(book, config=config)
+    apart = {name: replace(one, since_boot=90.0 + len(name)) for name, one in first.items()}
+    assert len({id(one) for one in apart.values()}) == len(apart)
+    later = look(book, boot=101.0, old=apart, config=config)
+    assert len({id(later[name]) for name in names}) == 2
+    assert later["s999"] == replace(apart["s999"], held_boot=101.0)
+    assert (later["s000"].level, later["s999"].level) == (Level.DOWN, Level.UP)
+
+
+def test_a_calm_service_keeps_its_own_past() -> None:
+    """Sharing mixes up neither voters nor pasts: each service goes on from what it was itself."""
+    config = settings(service("web"), service("api"), service("one", voters=("c",)), *peer_services())
+    before = look(Book(), config=config)
+    before["web"] = replace(before["web"], level=Level.DOWN, since_boot=50.0)
+    before["api"] = replace(before["api"], since_boot=60.0)
+    after = look(Book(), boot=101.0, old=before, config=config)
+    assert [after[name].since_boot for name in ("web", "api", "one")] == [101.0, 60.0, 100.0]
+    assert after["one"].verdict.counts != after["web"].verdict.counts

@@ -351,3 +351,22 @@ def test_quiet_passes_do_not_look_at_every_service() -> None:
         track.__class__ = Counted
     watch.report()
     assert asked == ["s7"]
+
+
+def test_what_is_up_as_before_is_no_news() -> None:
+    """A good look at what is known to be up wakes nobody; a failing one does, and so does the way back."""
+    watch = Watch("web", "db")
+    assert watch.vantage.may_tell("web"), "nothing is known yet"
+    watch.all_up()
+    watch.settle()
+    watch.see("web", UP)
+    assert not watch.vantage.may_tell("web")
+    watch.see("web", DOWN, DOWN)
+    watch.checked()
+    watch.settle()
+    for _ in range(2):
+        watch.see("web", UP)
+        assert watch.vantage.may_tell("web"), "until the way back is reported"
+    watch.settle()
+    assert not watch.vantage.may_tell("web")
+    assert not watch.vantage.may_tell("stranger")
