@@ -8,7 +8,6 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from watchtower.core import checkpoints, eligibility, heartbeats, membership, peers, quorum
@@ -28,14 +27,19 @@ def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[
     eligible = [name for name in names if eligibility.ineligible(state, name, view, now) is None]
     troubled = {service for peer in eligible for service in state.row(peer).votes}
     before, standings = view.standings, dict[str, Standing]()
-    calm = _Calm(lambda service: _verdict(service, eligible, state, view, now), now)
+    calm: dict[tuple[object, ...], Standing] = {}
     for name, service in settings.services.items():
         old = before.get(name)
         if name in troubled or type(service.target) in _JUDGED_APART:
             standings[name] = _remember(old, _verdict(service, eligible, state, view, now), now)
-        else:
-            known = calm.known.get((id(old), id(service.voters)))
-            standings[name] = known or calm.standing(old, service)
+            continue
+        # Nobody reports anything special of it. All such with the same voters and the same past share
+        # one standing: thousands in which nothing happens cost a handful of them a pass.
+        past = (service.voters, old.level, old.since_boot, old.held_boot) if old else (service.voters,)
+        known = calm.get(past)
+        if known is None:
+            known = calm[past] = _remember(old, _verdict(service, eligible, state, view, now), now)
+        standings[name] = known
     verdict = _cluster_verdict(state, settings, standings, now)
     standings[CLUSTER_SUBJECT] = _remember(view.standings.get(CLUSTER_SUBJECT), verdict, now)
     return standings
@@ -69,32 +73,6 @@ def _verdict(service: Service, eligible: list[str], state: State, view: View, no
     if isinstance(target, PeerTarget):
         return peers.judge(target.peer, verdict, state, view, now)
     return verdict
-
-
-class _Calm:
-    """Services of which nobody reports anything special, in one pass: equal standings are one object.
-
-    All such services with the same voters share a verdict, and what follows from it and the same past is
-    worked out once: thousands of services in which nothing happens cost a handful of standings. `known` is
-    by the ids of what came before and of the voters, both of which outlive the pass.
-    """
-
-    def __init__(self, judge: Callable[[Service], Verdict], now: Instant) -> None:
-        self._judge = judge
-        self._now = now
-        self._verdicts: dict[tuple[str, ...], Verdict] = {}
-        self._standings: dict[tuple[tuple[str, ...], Level, float, float], Standing] = {}
-        self.known: dict[tuple[int, int], Standing] = {}
-
-    def standing(self, old: Standing | None, service: Service) -> Standing:
-        """The standing of one that is not known yet."""
-        voters = service.voters
-        if voters not in self._verdicts:
-            self._verdicts[voters] = self._judge(service)
-        made = _remember(old, self._verdicts[voters], self._now)
-        shared = self._standings.setdefault((voters, made.level, made.since_boot, made.held_boot), made)
-        self.known[id(old), id(voters)] = shared
-        return shared
 
 
 def _remember(old: Standing | None, verdict: Verdict, now: Instant) -> Standing:
