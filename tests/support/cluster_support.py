@@ -57,12 +57,14 @@ def wait_for(look: Callable[[], T], timeout_s: float, what: str, every_s: float 
 
 
 class Target:
-    """An HTTP target on loopback: answers `status`, or refuses connections while `closed`."""
+    """An HTTP target on loopback: answers `status`, hangs after `hang`, or refuses after `close`."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.host = host
         self.status = 200
         self.hits = 0
+        self._answers = threading.Event()
+        self._answers.set()
         self.port = free_ports(1)[0]
         self._server: http.server.ThreadingHTTPServer | None = None
         self.open()
@@ -72,13 +74,19 @@ class Target:
         """Where it listens."""
         return f"http://{self.host}:{self.port}/healthz"
 
+    def hang(self) -> None:
+        """Take connections and requests, and answer none until opened again."""
+        self._answers.clear()
+
     def open(self) -> None:
-        """Listen (again)."""
+        """Listen and answer (again)."""
         target = self
+        self._answers.set()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 target.hits += 1
+                target._answers.wait()
                 body = json.dumps({"db": "up" if target.status == 200 else "down"}).encode()
                 self.send_response(target.status)
                 self.send_header("Content-Length", str(len(body)))
@@ -98,6 +106,7 @@ class Target:
 
     def close(self) -> None:
         """Refuse connections from now on."""
+        self._answers.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
