@@ -87,10 +87,12 @@ STAGES = (
     ),
     Stage("unit", 180, ("unit", "property", "scenarios"), pytest_options=("-n", "2")),
     Stage("simulation", 120, ("simulation",), pytest_options=("-n", "2")),
+    # They wait more than they work. A file stays in one process: its tests share servers and namespaces.
     Stage(
         "contract",
         240,
         ("contract",),
+        pytest_options=("-n", "2", "--dist", "loadfile"),
         programs=(
             "ip",
             "setpriv",
