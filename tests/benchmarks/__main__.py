@@ -1,4 +1,4 @@
-"""Measures what is promised: `python -m tests.benchmarks idle | commits | flood | probes [--help]`.
+"""Measures what is promised: `python -m tests.benchmarks idle | commits | flood | probes | many [--help]`.
 
 Each prints a table for docs/measured.md; README.md says what each measures. No stage runs them.
 """
@@ -10,9 +10,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import commits, flood, idle, probes
+from benchmarks import commits, flood, idle, many, probes
 
-PROGRAMS = {"idle": idle.main, "commits": commits.main, "flood": flood.main, "probes": probes.main}
+PROGRAMS = {
+    "idle": idle.main,
+    "commits": commits.main,
+    "flood": flood.main,
+    "probes": probes.main,
+    "many": many.main,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:

@@ -79,16 +79,11 @@ class Ours:
 
     def counts(self) -> dict[str, int]:
         """Its own counters of looks: started, skipped, stale."""
-        url = f"http://127.0.0.1:{self._cluster.http[PEER]}/metrics"
-        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
-            text = answer.read().decode()
-        return {name: int(float(value)) for name, value in COUNTER.findall(text)}
+        return counts(self._cluster, PEER)
 
     def summary(self) -> dict[str, int]:
         """How many services have which verdict; empty when there is no answer."""
-        status = self._cluster.get(PEER, "/api/v1/status", timeout_s=ANSWER_S)
-        found: dict[str, int] = status["summary"] if isinstance(status, dict) else {}
-        return found
+        return summary(self._cluster, PEER)
 
     def told(self) -> int:
         """Messages that went out."""
@@ -96,10 +91,10 @@ class Ours:
 
     def about(self) -> dict[str, Any]:
         """What it says of itself after the window."""
-        summary = self.summary()
+        found = self.summary()
         return {
-            "up": summary.get("up", 0),
-            "down": summary.get("down", 0) + summary.get("partial", 0) + summary.get("degraded", 0),
+            "up": found.get("up", 0),
+            "down": found.get("down", 0) + found.get("partial", 0) + found.get("degraded", 0),
             "told": self.told(),
             **{key: self.counts()[key] for key in ("skipped", "stale")},
         }
@@ -111,7 +106,7 @@ class Ours:
         while time.monotonic() < until:
             began = time.perf_counter()
             health = self._cluster.get(PEER, "/livez", timeout_s=ANSWER_S)
-            lags_ms.append(1000 * _lag_s(health))
+            lags_ms.append(1000 * lag_s(health))
             self._cluster.get(PEER, "/api/v1/services/s00000", timeout_s=ANSWER_S)
             answers_ms.append(500 * (time.perf_counter() - began))
             rest(LAG_EVERY_S)
@@ -223,7 +218,22 @@ def rest(seconds: float) -> None:
     wait_for(lambda: time.monotonic() >= until, seconds + 60, "time to pass", every_s=min(0.5, seconds))
 
 
-def _lag_s(health: Any) -> float:
+def counts(cluster: Cluster, peer: str) -> dict[str, int]:
+    """The peer's own counters of looks: started, skipped, stale."""
+    url = f"http://127.0.0.1:{cluster.http[peer]}/metrics"
+    with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
+        text = answer.read().decode()
+    return {name: int(float(value)) for name, value in COUNTER.findall(text)}
+
+
+def summary(cluster: Cluster, peer: str) -> dict[str, int]:
+    """How many services have which verdict there; empty when there is no answer."""
+    status = cluster.get(peer, "/api/v1/status", timeout_s=ANSWER_S)
+    found: dict[str, int] = status["summary"] if isinstance(status, dict) else {}
+    return found
+
+
+def lag_s(health: Any) -> float:
     """The lateness in an answer of /livez; json is RFC-shaped, one check of that name."""
     if not isinstance(health, dict) or "checks" not in health:
         raise AssertionError(f"/livez says {json.dumps(health)[:200]}")
