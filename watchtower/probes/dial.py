@@ -51,6 +51,18 @@ async def writable(waiting: socket.socket) -> None:
         loop.remove_writer(number)
 
 
+async def readable(waiting: socket.socket) -> None:
+    """Until the kernel says that `waiting` may be read from, or has failed."""
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+    number = waiting.fileno()
+    loop.add_reader(number, _wake, woken)
+    try:
+        await woken
+    finally:
+        loop.remove_reader(number)
+
+
 def _wake(woken: asyncio.Future[None]) -> None:
     if not woken.done():
         woken.set_result(None)

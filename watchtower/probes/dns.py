@@ -7,52 +7,45 @@ ICMP errors arrive. A server that fails is asked no more than the next one; the 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
 
-import dns.asyncbackend
-import dns.asyncquery
 import dns.exception
-import dns.inet
-import dns.message
-import dns.rcode
-import dns.rdata
 import dns.resolver
 from msgspec import Struct
 
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import DnsTarget
 from watchtower.core.text import clean
-from watchtower.probes.failures import FAILURES, ProtocolError, failure
+from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds, shown_address
+from watchtower.probes.questions import Answer, Question, ask, question
+from watchtower.probes.resolver import AddressInfo, is_address
 from watchtower.probes.tools import Tools
 
-PAYLOAD_BYTES: Final = 1_232
-"""The EDNS buffer size that passes everywhere without fragments (DNS flag day 2020)."""
 ROUNDS: Final = 2
 """How often each server is asked before the deadline: one lost datagram is no outage."""
-ANSWERS_MAX: Final = 64
+_RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What a server said. `ttl` is the smallest of the chain's, 0 without an answer."""
+    """What a server said."""
 
     server: str
-    rcode: str
-    answers: tuple[str, ...] = ()
-    ttl: float = 0.0
+    answer: Answer
 
 
 async def probe(target: DnsTarget, tools: Tools, look: Look) -> Finding:
     """Ask. Without `expect` NOERROR with at least one answer is good."""
     try:
-        question = dns.message.make_query(target.name, target.type, use_edns=0, payload=PAYLOAD_BYTES)
+        asked = question(target.name, target.type)
     except (dns.exception.DNSException, UnicodeError) as error:
         unfit = Shortfall(Opinion.DOWN, Kind.DNS, clean(f"cannot ask DNS for {target.name}: {error}"))
         return Finding(text=unfit.text, failure=unfit)
     servers = [host_and_port(server) for server in target.servers] or _system_servers()
-    reply = await _ask(question, servers, tools, look)
+    reply = await _ask(asked, servers, tools, look)
     look.enter("")
     if isinstance(reply, Shortfall):
         return Finding(text=reply.text, failure=reply)
@@ -60,16 +53,14 @@ async def probe(target: DnsTarget, tools: Tools, look: Look) -> Finding:
 
 
 def _finding(reply: Reply, rdtype: str, look: Look) -> Finding:
-    answers = reply.answers
+    rcode, answers = reply.answer.rcode, reply.answer.records
     found = f"{len(answers)} answer{'' if len(answers) == 1 else 's'}: {', '.join(answers)}"
-    facts: dict[str, float | str] = {
-        "dns.rcode": reply.rcode,
-        "ip": reply.server,
-        **({"ttl": reply.ttl} if answers else {}),
-    }
-    good = reply.rcode == "NOERROR" and bool(answers)
+    facts: dict[str, float | str] = {"dns.rcode": rcode, "ip": reply.server}
+    if answers:
+        facts["ttl"] = reply.answer.ttl
+    good = rcode == "NOERROR" and bool(answers)
     return Finding(
-        text=f"{found if good else reply.rcode} in {milliseconds(look.elapsed_s())}",
+        text=f"{found if good else rcode} in {milliseconds(look.elapsed_s())}",
         facts={**facts, "answers": answers, **look.times()},
         kept={**facts, "answers": float(len(answers))},
         default=None if good else _shortfall(reply, rdtype),
@@ -81,50 +72,44 @@ def _shortfall(reply: Reply, rdtype: str) -> Shortfall:
         "NOERROR": f"the name exists, but has no {rdtype} record",
         "NXDOMAIN": "name does not exist (NXDOMAIN)",
     }
-    text = texts.get(reply.rcode, f"{reply.rcode} from {reply.server}")
+    text = texts.get(reply.answer.rcode, f"{reply.answer.rcode} from {reply.server}")
     return Shortfall(Opinion.DOWN, Kind.DNS, text)
 
 
 async def _ask(
-    question: dns.message.QueryMessage, servers: Sequence[tuple[str, int]], tools: Tools, look: Look
+    asked: Question, servers: Sequence[tuple[str, int]], tools: Tools, look: Look
 ) -> Reply | Shortfall:
     """The first sound reply, else the last unsound one, else why there was none."""
     share_s = 0.95 * look.left_s() / (ROUNDS * max(len(servers), 1))
     outcome: Reply | Shortfall = Shortfall(
         Opinion.DOWN, Kind.DNS, "this machine has no DNS server configured"
     )
-    for host, port in list(servers) * ROUNDS:
+    for server in (*servers,) * ROUNDS:
         try:
-            async with asyncio.timeout(share_s):
-                outcome = await _exchange(question, host, port, tools, look)
+            outcome = await _exchange(asked, server, share_s, tools, look)
         except (*FAILURES, dns.exception.DNSException) as error:
-            outcome = outcome if isinstance(outcome, Reply) else _silence(error, host, look)
-        if isinstance(outcome, Reply) and outcome.rcode in ("NOERROR", "NXDOMAIN"):
+            outcome = outcome if isinstance(outcome, Reply) else _silence(error, server[0], look)
+        if isinstance(outcome, Reply) and outcome.answer.rcode in ("NOERROR", "NXDOMAIN"):
             break
     return outcome
 
 
 async def _exchange(
-    question: dns.message.QueryMessage, host: str, port: int, tools: Tools, look: Look
+    asked: Question, server: tuple[str, int], within_s: float, tools: Tools, look: Look
 ) -> Reply:
     """One question to one server. Raises FAILURES and DNSException."""
-    address = (await tools.resolver.lookup(host, port))[0][4]
-    look.address = shown_address(address)
+    until_s = look.elapsed_s() + within_s
+    found = await _address(server, within_s, tools)
+    look.address = shown_address(found[4])
     look.enter("first_byte")
-    where, family = str(address[0]), dns.inet.af_for_address(str(address[0]))
-    backend: Any = dns.asyncbackend.get_default_backend()
-    async with await backend.make_socket(family, socket.SOCK_DGRAM, 0, None, (where, port)) as connected:
-        response, _ = await dns.asyncquery.udp_with_fallback(
-            question, where, look.left_s(), port, udp_sock=connected
-        )
-    rcode = dns.rcode.to_text(response.rcode())
-    if not isinstance(response, dns.message.QueryMessage):
-        raise ProtocolError("the answer is to another kind of question")
-    chain = response.resolve_chaining() if rcode == "NOERROR" else None
-    if chain is None or chain.answer is None:
-        return Reply(server=look.ip, rcode=rcode)
-    answers = tuple(_shown(rdata) for rdata in list(chain.answer)[:ANSWERS_MAX])
-    return Reply(server=look.ip, rcode=rcode, answers=answers, ttl=float(chain.minimum_ttl))
+    return Reply(server=look.ip, answer=await ask(asked, found, until_s - look.elapsed_s()))
+
+
+async def _address(server: tuple[str, int], within_s: float, tools: Tools) -> AddressInfo:
+    if is_address(server[0]):
+        return (await tools.resolver.lookup(*server))[0]
+    async with asyncio.timeout(within_s):
+        return (await tools.resolver.lookup(*server))[0]
 
 
 def _silence(error: BaseException, host: str, look: Look) -> Shortfall:
@@ -139,13 +124,6 @@ def _silence(error: BaseException, host: str, look: Look) -> Shortfall:
     return failure(error, look)
 
 
-def _shown(rdata: dns.rdata.Rdata) -> str:
-    """An answer as people write it: no quotes around text, no dot at the end of a name."""
-    strings = getattr(rdata, "strings", None)
-    text = b"".join(strings).decode(errors="replace") if strings else rdata.to_text().rstrip(".")
-    return clean(text)
-
-
 def host_and_port(server: str) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` or a bare v6 address; the port is 53 when none is named."""
     host, colon, port = server.rpartition(":")
@@ -154,9 +132,19 @@ def host_and_port(server: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _system_servers() -> list[tuple[str, int]]:
+def _system_servers() -> Sequence[tuple[str, int]]:
+    """What this machine asks; read again when its file has changed."""
+    try:
+        found = _RESOLV_CONF.stat()
+    except OSError:
+        return _configured(0, 0, 0)
+    return _configured(found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(1)
+def _configured(*_stamp: int) -> tuple[tuple[str, int], ...]:
     try:
         configured = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration:
-        return []
-    return [(server, configured.port) for server in configured.nameservers if isinstance(server, str)]
+        return ()
+    return tuple((server, configured.port) for server in configured.nameservers if isinstance(server, str))
