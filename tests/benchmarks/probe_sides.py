@@ -180,6 +180,7 @@ class Window:
         self._looks, self._connections = targets.count(load.kind), targets.connections()
         self._machine = busy_s()
         self._cpu_s = {name: tree_cpu_s(pid) for name, pid in roots.items()}
+        self._rss_mb = self._all_rss_mb()
 
     def close(self) -> dict[str, Any]:
         """What happened since."""
@@ -196,9 +197,13 @@ class Window:
             "cpu_ms_per_look": 1000 * total_s / max(looks, 1),
             "cpu_percent": 100 * total_s / took_s,
             "cpu_percent_of": {name: 100 * one / took_s for name, one in cpu_s.items()},
-            "rss_mb": sum(tree_rss_mb(pid) for pid in self._roots.values()),
+            "rss_before_mb": self._rss_mb,
+            "rss_mb": self._all_rss_mb(),
             "others_percent": 100 * (busy_s() - self._machine - total_s) / took_s,
         }
+
+    def _all_rss_mb(self) -> float:
+        return sum(tree_rss_mb(pid) for pid in self._roots.values())
 
 
 def warm_up(targets: Targets, load: Load, begun: int) -> None:

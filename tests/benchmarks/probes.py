@@ -26,7 +26,7 @@ from benchmarks.probe_targets import KINDS, Targets, is_known
 from benchmarks.prometheus import BLACKBOX, PROMETHEUS, require
 
 COLUMNS = (
-    "kind, looks/s", "side", "came, /s", "CPU ms per look", "CPU, % of a core", "RSS, MB", "up",
+    "kind, looks/s", "side", "came, /s", "CPU ms per look", "CPU, % of a core", "RSS before and after, MB", "up",
     "lag p99, ms", "API p99, ms",
 )  # fmt: skip
 HEAD = ("| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS))
@@ -76,7 +76,7 @@ def row(one: dict[str, Any]) -> str:
         f"{one['looks_per_s']:.1f}",
         f"{one['cpu_ms_per_look']:.2f}",
         f"{one['cpu_percent']:.1f}",
-        f"{one['rss_mb']:.0f}",
+        f"{one['rss_before_mb']:.0f}, {one['rss_mb']:.0f}",
         f"{one['up']} of {one['services']}",
         *lags,
     )
