@@ -34,6 +34,8 @@ SSHD = "sshd|/usr/sbin/sshd"
 NGINX = "nginx|/usr/sbin/nginx"
 KNOTD = "knotd|/usr/sbin/knotd"
 DOVECOT = "dovecot|/usr/sbin/dovecot"
+MARIADB = "mariadbd|/usr/sbin/mariadbd"
+RABBITMQ = "rabbitmq-server|/usr/lib/rabbitmq/bin/rabbitmq-server"
 POSTGRES = "postgres|/usr/lib/postgresql/15/bin/postgres"
 PACKAGE_OF = {
     "ip": "iproute2",
@@ -45,6 +47,9 @@ PACKAGE_OF = {
     KNOTD: "knot",
     DOVECOT: "dovecot-imapd",
     POSTGRES: "postgresql",
+    "redis-server": "redis-server",
+    MARIADB: "mariadb-server",
+    RABBITMQ: "rabbitmq-server",
 }
 """Program -> the Debian package that brings it; `a|b` means that either name will do."""
 
@@ -101,6 +106,9 @@ STAGES = (
             KNOTD,
             DOVECOT,
             POSTGRES,
+            "redis-server",
+            MARIADB,
+            RABBITMQ,
         ),
     ),
     # Its tests wait most of the time, so three at once fit on two cores.

@@ -50,7 +50,8 @@ def probe(
 ) -> None:
     """Look once at URL, as a peer would.
 
-    Its scheme says how: http, https, tcp, tls, dns, smtp, imap, ssh, icmp, exec, grpc, ws, postgres.
+    Its scheme says how: http, https, tcp, tls, dns, smtp, imap, ssh, icmp, exec, grpc, ws,
+    postgres, mysql, redis, amqp.
 
     Exits with 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     """

@@ -40,6 +40,9 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "ws": ("status", *_TIMES, "message", "json.<path>", "cert.expires", "cert.issuer", "ip"),
     "postgres": (*_LOGIN_TIMES, "rows", "value", "role", *_LOGIN),
     "exec": ("exit", "time", "body", "perf.<label>"),
+    "mysql": (*_LOGIN_TIMES, "rows", "value", *_LOGIN),
+    "redis": (*_LOGIN_TIMES, "rows", "value", "role", *_LOGIN),
+    "amqp": (*_LOGIN_TIMES, "messages", "consumers", *_LOGIN),
 }
 """Fields by probe kind; heartbeats and peers have none."""
 
@@ -78,8 +81,10 @@ _TYPE_OF: Final = {
     "role": "text",
     "exit": "number",
     "perf.<label>": "number",
+    "messages": "loose",
+    "consumers": "loose",
 }
-_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp", "exec")
+_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp", "exec", "amqp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
 _OP: Final = re.compile(r"==|!=|<=|>=|<|>|~(?!=)|(?:in|contains|exists)(?=\s|$)")
 _QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"

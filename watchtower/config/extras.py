@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from watchtower.config.problems import Wrong
 
-EXTRAS: Final = {"grpc": "h2"}
+EXTRAS: Final = {"amqp": "pamqp", "grpc": "h2"}
 """Extra of this project -> the module that it brings."""
 T = TypeVar("T")
 

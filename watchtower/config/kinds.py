@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from watchtower.config.exec_services import ExecModel, ExecUrlModel
-from watchtower.config.login_services import PostgresModel
+from watchtower.config.login_services import AmqpModel, MysqlModel, PostgresModel, RedisModel
 from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
     AlertingModel,
@@ -49,6 +49,9 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
     "postgres": PostgresModel,
     "exec": ExecModel,
     "exec url": ExecUrlModel,
+    "mysql": MysqlModel,
+    "redis": RedisModel,
+    "amqp": AmqpModel,
 }
 """Models by kind of service; dns: and exec: URLs have no keys for what stands in them."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from msgspec.structs import replace
 
 from watchtower.config import login_targets, targets
+from watchtower.config.extras import needing
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
@@ -21,9 +22,13 @@ from watchtower.config.schema import (
 )
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
-from watchtower.core.targets import LoginTarget, PostgresTarget
+from watchtower.core.targets import AmqpTarget, LoginTarget, MysqlTarget, PostgresTarget, RedisTarget
 
 Query = Annotated[Secret, read_by(login_targets.read_query)]
+Command = Annotated[Secret, read_by(login_targets.read_command)]
+AmqpLines = Annotated[tuple[Annotated[Condition, judging("amqp")], ...], SEVERAL, LINES_MAX]
+MysqlLines = Annotated[tuple[Annotated[Condition, judging("mysql")], ...], SEVERAL, LINES_MAX]
+RedisLines = Annotated[tuple[Annotated[Condition, judging("redis")], ...], SEVERAL, LINES_MAX]
 PostgresLines = Annotated[tuple[Annotated[Condition, judging("postgres")], ...], SEVERAL, LINES_MAX]
 
 T = TypeVar("T", bound=LoginTarget)
@@ -67,3 +72,50 @@ class PostgresModel(LoginModel):
         login = self.logged_in(self.url, user="postgres")
         database = login.database or login.user
         return replace(login, database=database, tls=self.tls, query=self.query or login.query)
+
+
+class MysqlModel(LoginModel):
+    """A mysql:// or mariadb:// service."""
+
+    url: Annotated[MysqlTarget, read_by(login_targets.parse_mysql_target)]
+    tls: Flag = False
+    query: Query | None = None
+    expect: MysqlLines = ()
+    warn: MysqlLines = ()
+
+    def target(self) -> MysqlTarget:
+        """The login, and what is asked."""
+        login = self.logged_in(self.url, user="root")
+        return replace(login, tls=self.tls, query=self.query or login.query)
+
+
+class RedisModel(LoginModel):
+    """A redis:// or rediss:// service."""
+
+    url: Annotated[RedisTarget, read_by(login_targets.parse_redis_target)]
+    query: Command | None = None
+    expect: RedisLines = ()
+    warn: RedisLines = ()
+
+    def target(self) -> RedisTarget:
+        """The login, and what is asked."""
+        login = self.logged_in(self.url)
+        return replace(login, query=self.query or login.query)
+
+
+class AmqpModel(LoginModel):
+    """An amqp:// or amqps:// service."""
+
+    url: Annotated[AmqpTarget, read_by(needing("amqp", login_targets.parse_amqp_target))]
+    queue: Annotated[str, read_by(login_targets.read_name)] = ""
+    publish: Flag = False
+    expect: AmqpLines = ()
+    warn: AmqpLines = ()
+
+    def target(self) -> AmqpTarget:
+        """The login, and what is looked at."""
+        login = self.logged_in(self.url, user="guest")
+        # A broker that is new has this user with this password, for connections from its own host.
+        is_guest = login.user == "guest" and login.password is None
+        password = Secret("guest") if is_guest else login.password
+        return replace(login, password=password, queue=self.queue, publish=self.publish)

@@ -5,6 +5,7 @@ A password may stand in the URL, where `${VAR}` puts it; wherever it stands it b
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 from urllib.parse import SplitResult, unquote
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 from watchtower.config.problems import Wrong
 from watchtower.config.targets import checked_host, split_url
 from watchtower.core.secret import Secret
-from watchtower.core.targets import PostgresTarget
+from watchtower.core.targets import AmqpTarget, MysqlTarget, PostgresTarget, RedisTarget
 
 QUERY_BYTES_MAX: Final = 16_384
 _NAME_MAX: Final = 128
@@ -40,6 +41,56 @@ def parse_postgres_target(text: str) -> PostgresTarget:
         password=login.password,
         database=read_name(login.path) if login.path else "",
     )
+
+
+def parse_mysql_target(text: str) -> MysqlTarget:
+    """Target of `mysql://[user[:password]@]host[:3306][/database]`, or mariadb://. Raises Wrong."""
+    login = _login(text, 3306, "mysql://user@host/database")
+    return MysqlTarget(
+        host=login.host,
+        port=login.port,
+        user=login.user,
+        password=login.password,
+        database=read_name(login.path) if login.path else "",
+    )
+
+
+def parse_redis_target(text: str) -> RedisTarget:
+    """Target of `redis://[[user]:password@]host[:6379][/number]`, rediss:// over TLS. Raises Wrong."""
+    login = _login(text, 6379, "redis://host:6379/0")
+    return RedisTarget(
+        host=login.host,
+        port=login.port,
+        user=login.user,
+        password=login.password,
+        tls=text.lower().startswith("rediss:"),
+        database=_number(login.path) if login.path else 0,
+    )
+
+
+def parse_amqp_target(text: str) -> AmqpTarget:
+    """Target of `amqp://[user[:password]@]host[:5672][/vhost]`, amqps:// over TLS. Raises Wrong."""
+    over_tls = text.lower().startswith("amqps:")
+    login = _login(text, 5671 if over_tls else 5672, "amqp://user@host/vhost, with / in it as %2F")
+    return AmqpTarget(
+        host=login.host,
+        port=login.port,
+        user=login.user,
+        password=login.password,
+        tls=over_tls,
+        vhost=read_name(login.path) if login.path else "/",
+    )
+
+
+def read_command(text: str) -> Secret:
+    """A command to Redis with its words, of which those with blanks stand in quotes. Raises Wrong."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise Wrong("a quote in this command is not closed", "write it like GET 'my key'") from None
+    if not words or not words[0] or len(text.encode()) > QUERY_BYTES_MAX:
+        raise Wrong("this is no command", "write one of at most 16 KiB, like PING or LLEN jobs")
+    return Secret(text)
 
 
 def read_name(text: str) -> str:
@@ -85,6 +136,12 @@ def _path(parts: SplitResult, example: str) -> str:
     if "/" in path:
         raise Wrong("one name belongs behind the host", f"write it like {example}")
     return _unquoted(path)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 5:
+        raise Wrong("databases of Redis are numbers", "write it like redis://host:6379/0")
+    return int(text)
 
 
 def _unquoted(text: str) -> str:

@@ -26,7 +26,7 @@ _OPEN_KEYS: Final = frozenset(
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
-        "dashboard", "starttls", "size", "history", "retention", "user", "tls",
+        "dashboard", "starttls", "size", "history", "retention", "user", "tls", "queue", "publish",
     }
 )
 _WORDS: Final = _OPEN_KEYS | frozenset(
@@ -38,7 +38,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
         "admin", "send", "banner", "lost", "exec", "env", "exit", "message", "grpc.status", "grpc.code",
         "password", "query", "rows", "value", "role", "time.login",
-        "time.query",
+        "time.query", "messages", "consumers",
     }
 )
 # fmt: on

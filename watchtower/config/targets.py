@@ -34,9 +34,15 @@ SCHEMES: Final = {
     "wss": "ws",
     "postgres": "postgres",
     "postgresql": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "redis": "redis",
+    "rediss": "redis",
+    "amqp": "amqp",
+    "amqps": "amqp",
 }
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
-LATER_SCHEMES: Final = frozenset({"mysql", "redis", "rediss", "amqp", "amqps"} | {"route53", "redundancy"})
+LATER_SCHEMES: Final = frozenset({"route53", "redundancy"})
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")
 CHANNEL_OPTIONS_REFUSED: Final = {
     "retry": "watchtower repeats failed sends itself, and knows when not to",

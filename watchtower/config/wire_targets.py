@@ -13,7 +13,7 @@ from watchtower.config.targets import checked_host, host_and_port, split_url
 from watchtower.core.secret import Secret
 from watchtower.core.targets import IcmpTarget, ImapTarget, SmtpTarget, SshTarget
 
-STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "postgres")
+STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "postgres", "mysql")
 """Protocols that a tls service may speak before its handshake."""
 SEND_BYTES_MAX: Final = 4_096
 _ESCAPES: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}

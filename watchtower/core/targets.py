@@ -179,6 +179,28 @@ class ExecTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="exec"
     env: tuple[tuple[str, Secret], ...] = ()
 
 
+class MysqlTarget(LoginTarget, frozen=True, kw_only=True, tag="mysql"):
+    """A login to MySQL or MariaDB and a query there."""
+
+    database: str = ""
+    query: Secret = Secret("select 1")
+
+
+class RedisTarget(LoginTarget, frozen=True, kw_only=True, tag="redis"):
+    """A command to Redis, after a login where there is a password."""
+
+    database: int = 0
+    query: Secret = Secret("PING")
+
+
+class AmqpTarget(LoginTarget, frozen=True, kw_only=True, tag="amqp"):
+    """A login to a virtual host of an AMQP 0-9-1 broker, and a look at a queue when one is named."""
+
+    vhost: str = "/"
+    queue: str = ""
+    publish: bool = False
+
+
 Target = (
     HttpTarget
     | TcpTarget
@@ -194,4 +216,7 @@ Target = (
     | WsTarget
     | PostgresTarget
     | ExecTarget
+    | MysqlTarget
+    | RedisTarget
+    | AmqpTarget
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from watchtower.probes import postgres_wire
+from watchtower.probes import mysql_wire, postgres_wire
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.wire import Wire, quoted
 
@@ -121,6 +121,7 @@ STARTTLS: Final[dict[str, Greet]] = {
     "pop3": starttls_pop3,
     "ftp": starttls_ftp,
     "postgres": postgres_wire.starttls,
+    "mysql": mysql_wire.starttls,
 }
 """By protocol: all that is said before the handshake."""
 

@@ -15,12 +15,12 @@ from msgspec import Struct
 from watchtower.core.targets import LoginTarget
 from watchtower.core.text import HIDDEN, clean
 from watchtower.probes import tls
-from watchtower.probes.failures import ProtocolError
+from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
 from watchtower.probes.wire import SHOWN_MAX, Wire
 
-_KEPT: Final = ("rows", "role")
+_KEPT: Final = ("rows", "role", "messages", "consumers")
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -35,8 +35,10 @@ Talk = Callable[[Wire, str], Awaitable[Answer]]
 """Logs in and asks over a connection; is given what was greeted with before TLS began ("" when nothing)."""
 
 
-async def inside(target: LoginTarget, tools: Tools, look: Look, talk: Talk, starttls: str = "") -> Finding:
-    """Connect, shake hands where TLS is asked for, and tell what `talk` heard.
+async def inside(
+    target: LoginTarget, tools: Tools, look: Look, talk: Talk, *, goodbye: bytes = b"", starttls: str = ""
+) -> Finding:
+    """Connect, shake hands where TLS is asked for, tell what `talk` heard, and say goodbye.
 
     `starttls` names what the protocol says before TLS begins, "" when TLS begins at once.
     """
@@ -51,8 +53,13 @@ async def inside(target: LoginTarget, tools: Tools, look: Look, talk: Talk, star
         return await tls.distrusted(error, door, tools, look)
     try:
         answer = await talk(wire, greeting)
+        wire.part(goodbye)
+    except RefusalError as error:
+        # Whoever refused us still gets a goodbye: servers log those who leave without.
+        wire.part(goodbye)
+        raise RefusalError(_without_password(str(error), target)) from None
     except ProtocolError as error:
-        raise type(error)(_without_password(str(error), target)) from None
+        raise ProtocolError(_without_password(str(error), target)) from None
     finally:
         wire.hang_up()
     return _finding(answer, target, tools, look)

@@ -23,18 +23,10 @@ async def probe(target: PostgresTarget, tools: Tools, look: Look) -> Finding:
         version = await postgres_wire.log_in(wire, target.user, target.password, target.database)
         wire.begin("query")
         rows = await postgres_wire.ask(wire, target.query.reveal())
-        facts: dict[str, Any] = {"rows": rows.count}
-        if rows.value is not None:
-            facts["value"] = rows.value
+        facts: dict[str, Any] = {**rows.facts()}
         if is_judged(look, "role"):
             recovery = await postgres_wire.ask(wire, "select pg_is_in_recovery()")
             facts["role"] = "standby" if recovery.value == "t" else "primary"
-        wire.part(postgres_wire.GOODBYE)
-        return Answer(text=counted(rows.count), server=f"PostgreSQL {version}".rstrip(), facts=facts)
+        return Answer(text=str(rows), server=f"PostgreSQL {version}".rstrip(), facts=facts)
 
-    return await inside(target, tools, look, talk, starttls="postgres")
-
-
-def counted(rows: int) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{rows} row" if rows == 1 else f"{rows} rows"
+    return await inside(target, tools, look, talk, goodbye=postgres_wire.GOODBYE, starttls="postgres")

@@ -10,10 +10,9 @@ import hashlib
 import secrets
 from typing import Final
 
-from msgspec import Struct
-
 from watchtower.core.secret import Secret
 from watchtower.probes.failures import ProtocolError, RefusalError
+from watchtower.probes.rows import Rows
 from watchtower.probes.scram import MECHANISM, Exchange
 from watchtower.probes.wire import SHOWN_MAX, Wire, quoted
 
@@ -36,13 +35,6 @@ _MEANINGS: Final = {
 }
 """SQLSTATE of an error -> what it means for whoever looks; the server's own words follow."""
 _OTHER_WAYS: Final = {2: "Kerberos", 6: "SCM credentials", 7: "GSSAPI", 9: "SSPI"}
-
-
-class Rows(Struct, frozen=True, kw_only=True):
-    """What a query gave: how many rows, and the first value of the first row (None when there is none)."""
-
-    count: int
-    value: str | None = None
 
 
 async def starttls(wire: Wire) -> str:

@@ -15,14 +15,17 @@ from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
 from watchtower.core.targets import (
+    AmqpTarget,
     DnsTarget,
     ExecTarget,
     GrpcTarget,
     HttpTarget,
     IcmpTarget,
     ImapTarget,
+    MysqlTarget,
     PeerTarget,
     PostgresTarget,
+    RedisTarget,
     SmtpTarget,
     SshTarget,
     Target,
@@ -31,7 +34,23 @@ from watchtower.core.targets import (
     WsTarget,
 )
 from watchtower.core.text import clean
-from watchtower.probes import dns, grpc, http, icmp, mail, peer, plugin, postgres, ssh, tcp, tls, ws
+from watchtower.probes import (
+    amqp,
+    dns,
+    grpc,
+    http,
+    icmp,
+    mail,
+    mysql,
+    peer,
+    plugin,
+    postgres,
+    redis,
+    ssh,
+    tcp,
+    tls,
+    ws,
+)
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
 from watchtower.probes.tools import Tools
@@ -50,6 +69,9 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
     WsTarget: ws.probe,
     PostgresTarget: postgres.probe,
     ExecTarget: plugin.probe,
+    MysqlTarget: mysql.probe,
+    RedisTarget: redis.probe,
+    AmqpTarget: amqp.probe,
 }
 """The table of kinds: which function looks at which target."""
 

@@ -13,7 +13,7 @@ from watchtower.config.loader import load, service_from_url
 from watchtower.config.masking import mask_url
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Settings
-from watchtower.core.targets import LoginTarget, PostgresTarget, Target
+from watchtower.core.targets import AmqpTarget, LoginTarget, MysqlTarget, PostgresTarget, RedisTarget, Target
 from watchtower.errors import ConfigError
 from watchtower.web.documents import instance, service_detail
 
@@ -34,6 +34,22 @@ PASSWORD = "hunter2-№"
             ),
         ),
         ("postgres://probe@db", PostgresTarget(host="db", port=5432, user="probe", database="probe")),
+        ("mysql://db", MysqlTarget(host="db", port=3306, user="root")),
+        (
+            "mariadb://probe:p:q@db:3307/shop",
+            MysqlTarget(host="db", port=3307, user="probe", password=Secret("p:q"), database="shop"),
+        ),
+        ("redis://cache", RedisTarget(host="cache", port=6379)),
+        (
+            "rediss://:pw@cache/3",
+            RedisTarget(host="cache", port=6379, password=Secret("pw"), database=3, tls=True),
+        ),
+        ("amqp://mq", AmqpTarget(host="mq", port=5672, user="guest", password=Secret("guest"))),
+        (
+            "AMQPS://probe:pw@mq/%2Fshop",
+            AmqpTarget(host="mq", port=5671, user="probe", password=Secret("pw"), vhost="/shop", tls=True),
+        ),
+        ("amqp://probe@mq", AmqpTarget(host="mq", port=5672, user="probe")),
     ],
 )
 def test_a_url_becomes_a_target(url: str, target: Target) -> None:
@@ -54,6 +70,9 @@ FILE = """
 services:
   orders: {url: "postgres://db/orders", user: probe, password: "${PW}", tls: true, query: "select '${PW}'"}
   ledger: postgres://probe:${PW}@db/ledger
+  shop: {url: "mysql://probe:${PW}@db/shop", query: "select '${PW}'", tls: true, verify: false}
+  cache: {url: redis://db, password: "${PW}", query: "GET '${PW}'", server_name: cache.example.com}
+  mails: {url: "amqp://probe:${PW}@db", queue: mails, publish: true}
 """
 
 
@@ -66,6 +85,26 @@ def test_keys_of_a_file_arrive_in_the_targets(tmp_path: Path) -> None:
     )
     assert orders == replace(login, query=Secret(f"select '{PASSWORD}'"))
     assert ledger == replace(login, database="ledger", tls=False)
+    assert services["shop"].target == MysqlTarget(
+        host="db",
+        port=3306,
+        user="probe",
+        password=Secret(PASSWORD),
+        database="shop",
+        tls=True,
+        verify=False,
+        query=Secret(f"select '{PASSWORD}'"),
+    )
+    assert services["cache"].target == RedisTarget(
+        host="db",
+        port=6379,
+        password=Secret(PASSWORD),
+        server_name="cache.example.com",
+        query=Secret(f"GET '{PASSWORD}'"),
+    )
+    assert services["mails"].target == AmqpTarget(
+        host="db", port=5672, user="probe", password=Secret(PASSWORD), queue="mails", publish=True
+    )
 
 
 def test_nobody_sees_a_password(tmp_path: Path) -> None:
@@ -94,6 +133,9 @@ def test_nobody_sees_a_password(tmp_path: Path) -> None:
         "{url: postgres://u:hunter2@db, password: hunter2}",
         "{url: postgres://u@db, query: select 'hunter2', rows: 1}",
         "{url: tcp://db:5432, password: hunter2}",
+        "redis://:hunter2@db/main",
+        "{url: redis://db, query: AUTH 'hunter2}",
+        "{url: amqp://u:hunter2@mq/a/b, password: hunter2}",
     ],
 )
 def test_no_mistake_shows_a_password(tmp_path: Path, service: str) -> None:
@@ -110,3 +152,12 @@ def test_a_url_that_is_none_says_why() -> None:
     with pytest.raises(ConfigError, match="ends with its path") as caught:
         service_from_url("postgres://u:hunter2@db/x?sslmode=require")
     assert "hunter2" not in str(caught.value)
+
+
+def test_amqp_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is refused with the command that helps; the other kinds need nothing."""
+    monkeypatch.setattr("watchtower.config.extras.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'watchtower-ha\[amqp\]'"):
+        service_from_url("amqp://mq")
+    for url in ("postgres://db", "mysql://db", "redis://db"):
+        assert service_from_url(url)
