@@ -26,8 +26,8 @@ from benchmarks.probe_targets import KINDS, Targets, is_known
 from benchmarks.prometheus import BLACKBOX, PROMETHEUS, require
 
 COLUMNS = (
-    "kind, looks/s", "side", "came, /s", "CPU ms per look", "CPU, % of a core", "RSS before and after, MB", "up",
-    "lag p99, ms", "API p99, ms",
+    "kind, looks/s", "side", "came, /s", "CPU ms per look", "CPU, % of a core", "RSS before and after, MB",
+    "up", "lag p99, ms", "API p99, ms",
 )  # fmt: skip
 HEAD = ("| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS))
 REFUSED = "| {kind} | | not measured: this watchtower's configuration refuses the kind | | | | | | |"
