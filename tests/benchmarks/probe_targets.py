@@ -136,7 +136,7 @@ class Targets:
             what = f"dns: bench.test, servers: ['{url}']"
         else:
             what = f"url: '{url if '://' in url else f'{kind}://{url}'}'"
-        return f"s{number:05}: {{{what}, interval: {interval_s:g}s, timeout: {TIMEOUT_S}s}}"
+        return f"s{number:05}: {{{what}, interval: {interval_s:g}s, timeout: {min(TIMEOUT_S, interval_s):g}s}}"
 
 
 def address(number: int) -> str:
