@@ -136,7 +136,8 @@ class Targets:
             what = f"dns: bench.test, servers: ['{url}']"
         else:
             what = f"url: '{url if '://' in url else f'{kind}://{url}'}'"
-        return f"s{number:05}: {{{what}, interval: {interval_s:g}s, timeout: {min(TIMEOUT_S, interval_s):g}s}}"
+        timeout_s = min(TIMEOUT_S, interval_s)
+        return f"s{number:05}: {{{what}, interval: {interval_s:g}s, timeout: {timeout_s:g}s}}"
 
 
 def address(number: int) -> str:
