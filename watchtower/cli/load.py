@@ -65,10 +65,14 @@ def tell(settings: Settings) -> None:
 def _warnings(found: list[Load], settings: Settings) -> list[str]:
     """Held against the limits of this machine, for a process started as this one."""
     from watchtower.config.estimate import warnings  # noqa: PLC0415 - comes with the file
-    from watchtower.probes.permissions import missing_programs  # noqa: PLC0415 - as above
+    from watchtower.probes.permissions import missing_programs, unreadable_files  # noqa: PLC0415 - as above
 
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return [*warnings(found, settings.probe.concurrency, descriptors), *missing_programs(settings)]
+    return [
+        *warnings(found, settings.probe.concurrency, descriptors),
+        *missing_programs(settings),
+        *unreadable_files(settings),
+    ]
 
 
 def _rate(per_s: float) -> str:

@@ -6,7 +6,7 @@ Reaches past app.py to the prober on purpose: there is no peer here, and nothing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -35,9 +35,17 @@ def service_of(
 ) -> Service:
     """The service that the command line describes; a URL without scheme is https. Raises ConfigError.
 
-    `options` are keys of the service as the file has them, each as `key=value`.
+    `options` are keys of the service as the file has them, each as `key=value`, `key.inner=value`.
     """
-    said = dict(option.partition("=")[::2] for option in options)
+    said: dict[str, Any] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        *outer, last = key.split(".")
+        below = said
+        for name in outer:
+            deeper = below.setdefault(name, {})
+            below = deeper if isinstance(deeper, dict) else {}
+        below[last] = value
     service = service_from_url(url if ":" in url else f"https://{url}", options=said)
     target = service.target
     if not verify and isinstance(target, _OVER_TLS):

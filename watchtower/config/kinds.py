@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from watchtower.config.exec_services import ExecModel, ExecUrlModel
+from watchtower.config.http_services import HttpModel
 from watchtower.config.login_services import AmqpModel, MysqlModel, PostgresModel, RedisModel
 from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
@@ -24,7 +25,6 @@ from watchtower.config.services import (
     DnsModel,
     DnsUrlModel,
     HeartbeatModel,
-    HttpModel,
     IcmpModel,
     ImapModel,
     SmtpModel,

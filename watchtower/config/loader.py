@@ -14,6 +14,7 @@ from watchtower.config import build
 from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fingerprint, parse, problem_at
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
+from watchtower.config.http_services import HttpModel
 from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
 from watchtower.config.login_services import LoginModel
 from watchtower.config.masking import Masks, mask_url
@@ -23,7 +24,7 @@ from watchtower.config.references import check_references
 from watchtower.config.report import report
 from watchtower.config.rpc_services import WsModel
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
-from watchtower.config.services import HttpModel, MailModel
+from watchtower.config.services import MailModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
 from watchtower.core.settings import (
@@ -70,7 +71,7 @@ def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) 
     return settings
 
 
-def service_from_url(url: str, name: str = "probe", options: Mapping[str, str] | None = None) -> Service:
+def service_from_url(url: str, name: str = "probe", options: Mapping[str, Any] | None = None) -> Service:
     """A service with defaults and what `options` say by their keys, for one look without a file.
 
     Takes every scheme that a file takes, and `dns://server/name?type=AAAA`. Raises ConfigError.
@@ -81,6 +82,8 @@ def service_from_url(url: str, name: str = "probe", options: Mapping[str, str] |
         model, faults = validate(SERVICE_MODELS[kind], content)
         if model is None:
             raise faults[0].wrong
+        for _, clash in model.clashes() if isinstance(model, HttpModel) else ():
+            raise clash
     except Wrong as wrong:
         shown = "".join(char for char in mask_url(url[:200]) if char.isprintable())
         raise ConfigError(f"{shown}: {wrong.what}" + (f" ({wrong.fix})" if wrong.fix else "")) from None
@@ -214,7 +217,10 @@ class _Loading:
         model, faults = validate(SERVICE_MODELS[kind], mapping, path)
         for fault in faults:
             self._faults.add(fault)
-        if isinstance(model, HttpModel | WsModel) and model.url.headers:
+        if isinstance(model, HttpModel):
+            for below, clash in model.clashes():
+                self._faults.at((*path, *below), clash, at_key=True)
+        if isinstance(model, WsModel) and model.url.headers:
             self._check_authorization(path, model)
         if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
             what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
@@ -225,7 +231,7 @@ class _Loading:
                 self._faults.at((*path, key), Wrong(what, "keep one of the two"), at_key=True)
         return model
 
-    def _check_authorization(self, path: Path, model: HttpModel | WsModel) -> None:
+    def _check_authorization(self, path: Path, model: WsModel) -> None:
         for name in model.headers:
             if name.lower() == "authorization":
                 what = "the user info in the URL and this header both set Authorization"

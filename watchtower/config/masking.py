@@ -26,9 +26,11 @@ _OPEN_KEYS: Final = frozenset(
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
-        "dashboard", "starttls", "size", "history", "retention", "user", "tls", "queue", "publish",
+        "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
+        "size", "history", "retention", "user", "tls", "queue", "publish",
     }
 )
+_OPEN_IN_AUTH: Final = frozenset({"token_url", "scope"})
 _WORDS: Final = _OPEN_KEYS | frozenset(
     {
         "cluster", "secret", "without_quorum", "notify", "services", "defaults", "alerting",
@@ -36,7 +38,8 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",
         "==", "!=", "<", "<=", ">", ">=", "~", "true", "false", "hold", "lan", "wan", "read", "write",
-        "admin", "send", "banner", "lost", "exec", "env", "exit", "message", "grpc.status", "grpc.code",
+        "admin", "send", "banner", "lost", "exec", "env", "exit", "auth", "basic", "bearer", "oauth2",
+        "proxy", "fresh", "reuse", "message", "grpc.status", "grpc.code",
         "password", "query", "rows", "value", "role", "time.login",
         "time.query", "messages", "consumers",
     }
@@ -169,7 +172,7 @@ def _is_open(path: Path) -> bool:
         return True
     if names == ["cluster", "without_quorum", "notify"]:
         return True
-    return len(names) > 1 and names[-1] in _OPEN_KEYS
+    return len(names) > 1 and names[-1] in (_OPEN_IN_AUTH if "auth" in names else _OPEN_KEYS)
 
 
 def _scheme(text: str) -> str:

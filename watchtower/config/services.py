@@ -15,7 +15,6 @@ from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
     Flag,
-    HeaderValue,
     PacedModel,
     Server,
     ServiceModel,
@@ -28,7 +27,6 @@ from watchtower.core.secret import Secret
 from watchtower.core.targets import (
     DnsTarget,
     HeartbeatTarget,
-    HttpTarget,
     IcmpTarget,
     ImapTarget,
     SmtpTarget,
@@ -37,36 +35,9 @@ from watchtower.core.targets import (
     TlsTarget,
 )
 
-HttpLines = Annotated[tuple[Annotated[Condition, judging("http")], ...], SEVERAL, LINES_MAX]
 TcpLines = Annotated[tuple[Annotated[Condition, judging("tcp")], ...], SEVERAL, LINES_MAX]
 TlsLines = Annotated[tuple[Annotated[Condition, judging("tls")], ...], SEVERAL, LINES_MAX]
 DnsLines = Annotated[tuple[Annotated[Condition, judging("dns")], ...], SEVERAL, LINES_MAX]
-
-
-class HttpModel(ServiceModel, PacedModel):
-    """An http:// or https:// service."""
-
-    url: Annotated[HttpTarget, read_by(targets.parse_http_target)]
-    expect: HttpLines = ()
-    warn: HttpLines = ()
-    method: Annotated[
-        str, read_by(readers.one_of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-    ] = "GET"
-    headers: Annotated[dict[str, HeaderValue], Field(max_length=50)] = {}
-    body: Annotated[str, read_by(readers.read_body)] = ""
-    follow_redirects: Annotated[int, read_by(readers.read_redirects)] = 5
-    verify: Flag = True
-
-    def target(self) -> HttpTarget:
-        """The URL, and how it is asked for."""
-        return replace(
-            self.url,
-            method=self.method,
-            headers=(*self.url.headers, *sorted(self.headers.items())),
-            body=self.body,
-            follow_redirects=self.follow_redirects,
-            verify=self.verify,
-        )
 
 
 class TcpModel(ServiceModel, PacedModel):

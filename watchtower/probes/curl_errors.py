@@ -15,6 +15,7 @@ from typing import Final
 
 import pycurl
 
+from watchtower.probes.certificates import Certificate
 from watchtower.probes.curl import Easy
 from watchtower.probes.failures import BrokenOffError, OwnFaultError, ProtocolError
 from watchtower.probes.requests import Request
@@ -37,13 +38,18 @@ _E_TOO_LARGE: Final = 100
 _SOCKETS: Final = (pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR)
 _HANDSHAKES: Final = (pycurl.E_SSL_CONNECT_ERROR, *_SOCKETS)
 _TOO_LONG: Final = "not a valid HTTP answer: its head is too long"
+_NO_TUNNEL: Final = "CONNECT tunnel failed"
 _NO_CONNECTION: Final = "Failed to connect"
 
 
 class DistrustError(ssl.SSLCertVerificationError):
-    """The certificate of `request` was not accepted; its fields are those that Python's ssl fills in."""
+    """The certificate of `request` was not accepted; its fields are those that Python's ssl fills in.
+
+    `seen` is that certificate, if libcurl has kept it: some versions verify after the handshake.
+    """
 
     request: Request
+    seen: Certificate | None
 
 
 def error_of(code: int, words: str, easy: Easy) -> Exception | None:
@@ -93,6 +99,8 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
     found = _OPENSSL.search(words)
     if found is not None or code == pycurl.E_SSL_CONNECT_ERROR:
         return _broken_handshake(found["reason"] if found else words, words)
+    if words.startswith(_NO_TUNNEL):
+        return ProtocolError(f"the proxy refuses: {words.removeprefix(_NO_TUNNEL).strip(' ,')}")
     if words.startswith(_NO_CONNECTION):  # QUIC: a port that nobody listens at
         return ConnectionRefusedError()
     return _broken_answer(code, words)

@@ -24,12 +24,13 @@ from watchtower.probes.curl import Easy
 from watchtower.probes.curl_errors import DistrustError, error_of
 from watchtower.probes.failures import FAILURES, ProtocolError
 from watchtower.probes.intake import BODY_BYTES_MAX, charset, unpacked
-from watchtower.probes.look import Finding, Look, Shortfall, milliseconds
+from watchtower.probes.look import Finding, Look, Shortfall, aside, milliseconds
 from watchtower.probes.pems import sent_certificate
 from watchtower.probes.requests import Request, first_request, onward
 from watchtower.probes.tools import Tools
 
 SECOND_LOOK_S: Final = 3.0
+EARLY_MS: Final = 5
 _VERSIONS: Final = {
     pycurl.CURL_HTTP_VERSION_1_0: "1.0",
     pycurl.CURL_HTTP_VERSION_1_1: "1.1",
@@ -59,6 +60,8 @@ async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
         answer = await fetch(target, tools, look)
     except DistrustError as error:
         return await _distrusted(error, tools, look)
+    if answer.status == 401 and target.oauth2 is not None:
+        tools.tokens.forget(target.oauth2)
     said = f"HTTP {answer.status}"
     count = len(answer.hops)
     chain = f" after {count} redirect{'s'[: count - 1]}" if count else ""
@@ -72,7 +75,7 @@ async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
 
 async def fetch(target: HttpTarget, tools: Tools, look: Look) -> Answer:
     """The answer at the end of the redirects. Raises what FAILURES names."""
-    request = first_request(target, tools.roots, tools.user_agent)
+    request = await _authorized(first_request(target, tools.roots, tools.user_agent), tools, look)
     hops: list[str] = []
     for _ in range(target.follow_redirects + 1):
         easy = tools.engine().take(request.next_options())
@@ -90,6 +93,19 @@ async def fetch(target: HttpTarget, tools: Tools, look: Look) -> Answer:
     raise ProtocolError(f"more than {target.follow_redirects} redirects, the last one to {hops[-1]}")
 
 
+async def _authorized(request: Request, tools: Tools, look: Look) -> Request:
+    """The request with the token that it needs, if any. Raises OwnFaultError without it."""
+    oauth2 = request.target.oauth2
+    if oauth2 is None:
+        return request
+
+    async def ask(target: HttpTarget, beside: Look) -> tuple[int, bytes]:
+        answer = await fetch(target, tools, beside)
+        return answer.status, answer.body
+
+    return request.as_bearer(await tools.tokens.token(oauth2, look, ask))
+
+
 async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> None:
     """One request, answered. Raises what FAILURES names."""
     host, port = request.door
@@ -100,6 +116,8 @@ async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> N
         found = await addresses(host, port, tools, look, ip=target.ip, server=target.resolver)
         listed = ",".join(f"[{one}]" if ":" in one else one for one in found)
         easy.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{listed}"])
+    # Told by libcurl, a timeout comes with its phases; only what it overlooks is cut off from outside.
+    easy.setopt(pycurl.TIMEOUT_MS, max(1, int(look.left_s() * 1000) - EARLY_MS))
     look.note_address(found[0], port)
     look.enter("connect")
     began_boot = tools.clock.now().boot
@@ -111,7 +129,7 @@ async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> N
     _time(request, easy, look, began_boot)
     error = error_of(code, words, easy)
     if isinstance(error, DistrustError):
-        error.request = request
+        error.request, error.seen = request, sent_certificate(easy)
     if error is not None:
         raise error
     look.enter("")
@@ -125,7 +143,9 @@ def _time(request: Request, easy: Easy, look: Look, began_boot: float) -> None:
         look.note_address(at, info(pycurl.PRIMARY_PORT))
     spent: dict[str, float] = {}
     since_us = info(pycurl.NAMELOOKUP_TIME_T)
-    marks = [("connect", info(pycurl.CONNECT_TIME_T))]
+    # Until a proxy has made its tunnel, it is still the connection that is waited for.
+    is_tunnelling = request.is_tls and request.target.proxy is not None and not info(pycurl.HTTP_CONNECTCODE)
+    marks = [("connect", 0 if is_tunnelling else info(pycurl.CONNECT_TIME_T))]
     if request.is_tls:
         marks.append(("tls", info(pycurl.APPCONNECT_TIME_T)))
     marks.append(("first_byte", info(pycurl.STARTTRANSFER_TIME_T) if easy.intake.has_head else 0))
@@ -161,7 +181,8 @@ def _answer(
 async def _distrusted(error: DistrustError, tools: Tools, look: Look) -> Finding:
     """The Finding for a certificate that was not accepted, with what a second look saw of it."""
     look.enter("")
-    seen = await _second_look(error.request, tools, min(look.left_s() * 0.8, SECOND_LOOK_S))
+    budget_s = min(look.left_s() * 0.8, SECOND_LOOK_S)
+    seen = error.seen or await _second_look(error.request, tools, budget_s)
     text = clean(distrust(error, error.request.host, seen, tools.clock.now().wall))
     return Finding(
         text=text,
@@ -173,14 +194,13 @@ async def _distrusted(error: DistrustError, tools: Tools, look: Look) -> Finding
 async def _second_look(request: Request, tools: Tools, budget_s: float) -> Certificate | None:
     """The certificate and its chain as they are sent, accepted unseen: nothing is asked for."""
     easy = tools.engine().take(request.options)
-    aside = Look(tools.clock, tools.clock.now().boot + budget_s)
     easy.setopt(pycurl.SSL_VERIFYPEER, 0)
     easy.setopt(pycurl.SSL_VERIFYHOST, 0)
     easy.setopt(pycurl.CONNECT_ONLY, 1)
     try:
-        with contextlib.suppress(*FAILURES):
+        with aside(tools.clock, budget_s) as beside, contextlib.suppress(*FAILURES):
             async with asyncio.timeout(budget_s):
-                await _transfer(request, easy, tools, aside)
+                await _transfer(request, easy, tools, beside)
         return sent_certificate(easy)
     finally:
         tools.engine().give_back(easy)

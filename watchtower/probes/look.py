@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -67,6 +68,8 @@ class Look:
         self.phase = ""
         self.own_fault = ""
         """Set when this peer itself held the look up; then a timeout says nothing about the service."""
+        self.aside_s = 0.0
+        """Time that did not go to the service: it counts for the deadline, and not as its answer's."""
         self.address = ""
         self.ssl_object: ssl.SSLObject | None = None
         self.alpn: tuple[str, ...] = ("http/1.1",)
@@ -118,12 +121,12 @@ class Look:
         return self.address.rpartition(":")[0].strip("[]")
 
     def elapsed_s(self) -> float:
-        """Seconds since the look began."""
-        return self._clock.now().boot - self.begun.boot
+        """Seconds since the look began, without those that did not go to the service."""
+        return self._clock.now().boot - self.begun.boot - self.aside_s
 
     def left_s(self) -> float:
         """Seconds until the deadline, 0.0 when it has passed."""
-        return max(self.budget_s - self.elapsed_s(), 0.0)
+        return max(self.budget_s - self.aside_s - self.elapsed_s(), 0.0)
 
     def phases_ms(self) -> dict[str, float]:
         """Milliseconds of every phase that has ended."""
@@ -143,6 +146,17 @@ class Look:
 
 
 CURRENT: Final[ContextVar[Look | None]] = ContextVar("watchtower_look", default=None)
+
+
+@contextmanager
+def aside(clock: Clock, budget_s: float) -> Iterator[Look]:
+    """A look beside the one of the running task, with a stopwatch and a deadline of its own."""
+    look = Look(clock, clock.now().boot + budget_s)
+    token = CURRENT.set(look)
+    try:
+        yield look
+    finally:
+        CURRENT.reset(token)
 
 
 def shown_address(address: tuple[Any, ...]) -> str:

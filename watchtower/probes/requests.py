@@ -13,6 +13,7 @@ from typing import Final
 import pycurl
 from yarl import URL
 
+from watchtower.core.secret import Secret
 from watchtower.core.targets import HttpTarget
 from watchtower.probes.curl import Option
 from watchtower.probes.failures import ProtocolError
@@ -89,6 +90,22 @@ class Request:
         self.looks += 1
         is_turn = self.target.connection == "reuse" and self.looks % FRESH_EVERY == 1
         return (*self.options, _NEW_CONNECTION) if is_turn else self.options
+
+    def as_bearer(self, token: Secret) -> Request:
+        """The same with a token, for one look."""
+        headers = (*self.headers, ("Authorization", f"Bearer {token.reveal()}"))
+        same = Request(
+            self.target,
+            self.roots,
+            url=self.url,
+            method=self.method,
+            headers=headers,
+            body=self.body,
+            is_own=True,
+        )
+        same.looks = self.looks
+        self.looks += 1
+        return same
 
     @property
     def host(self) -> str:

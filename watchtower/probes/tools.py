@@ -24,6 +24,7 @@ from watchtower.probes.echoes import Echoes
 from watchtower.probes.look import CURRENT, Look
 from watchtower.probes.resolver import AddressInfo, Resolver
 from watchtower.probes.roots import roots
+from watchtower.probes.tokens import Tokens
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
@@ -45,6 +46,7 @@ class Tools:
         self._unverified = trust(verify=False)
         self.echoes = Echoes(clock)
         self.roots = roots()
+        self.tokens = Tokens(clock)
         self._engine: Engine | None = None
         self.children = Children()
         self._session: aiohttp.ClientSession | None = None

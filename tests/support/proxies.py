@@ -1,0 +1,48 @@
+"""A proxy on loopback for HTTP looks: it tunnels (CONNECT) or passes on, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from support.targets import Listener
+
+
+class Proxy(Listener):
+    """Sends all to 127.0.0.1 at the port asked for, whatever host is named; or refuses with `status`."""
+
+    def __init__(self, status: int = 200) -> None:
+        super().__init__(self._pass_on)
+        self._status = status
+        self.heads: list[str] = []
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head.decode())
+        method, where, _ = head.decode().split(" ", 2)
+        if self._status != 200:
+            writer.write(f"HTTP/1.1 {self._status} No\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+            return
+        authority = where if method == "CONNECT" else where.split("/")[2]
+        onward_reader, onward_writer = await asyncio.open_connection(
+            "127.0.0.1", int(authority.split(":")[1])
+        )
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connected\r\nX-Of-The-Proxy: yes\r\n\r\n")
+        else:
+            lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Proxy-")]
+            lines[0] = lines[0].replace(b"http://" + authority.encode(), b"", 1)
+            onward_writer.write(b"\r\n".join(lines))
+        try:
+            await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer))
+        finally:
+            onward_writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65_536):
+        writer.write(piece)
+        await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()
