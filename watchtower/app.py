@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from watchtower.cluster.raft import Cluster
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.thread import RaftThread
 from watchtower.config.loader import load
+from watchtower.core.ports import Clock, SchedulerPort
 from watchtower.core.settings import HistorySettings, Settings
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
@@ -28,12 +30,15 @@ from watchtower.history.keeper import History
 from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
 from watchtower.probes.permissions import check_permissions
-from watchtower.probes.prober import Prober
 from watchtower.probes.reference import Reference
 from watchtower.probes.scheduler import Scheduler
 from watchtower.probes.vantage import Vantage
+from watchtower.probes.workers import Workers
 from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer
+
+if TYPE_CHECKING:
+    from watchtower.probes.prober import Prober
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ async def run_peer(
         return read_anew if keep_history else replace(read_anew, history=HistorySettings(is_on=False))
 
     settings = read()
-    running, prober = build(settings, read)
+    running, looking = build(settings, read)
     reloads: set[asyncio.Task[str]] = set()
 
     def on_hangup() -> None:
@@ -74,11 +79,42 @@ async def run_peer(
     try:
         return await running.run()
     finally:
-        await prober.close()
+        await looking.close()
 
 
-def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer, Prober]:
-    """A peer wired from `settings`, not yet started, and the prober to close after it.
+class Looking:
+    """Who looks: workers, or the peer itself with a prober that is to be closed after it."""
+
+    def __init__(self, settings: Settings, clock: Clock, peer: Peer, cluster: Cluster) -> None:
+        def links() -> tuple[str, ...]:
+            return tuple(sorted(name for name, is_up in cluster.status().links.items() if is_up))
+
+        self._prober: Prober | None = None
+        self.scheduler: SchedulerPort
+        if settings.probe.workers:
+            self.scheduler = Workers(settings, clock, peer.on_result, first=peer.failing, links=links)
+            return
+        from watchtower.probes.prober import Prober  # noqa: PLC0415 - its libraries cost memory twice with workers
+
+        self._prober = prober = Prober(clock, settings.me, lambda name: name in links())
+        self.scheduler = Scheduler(
+            settings,
+            prober.probe,
+            clock,
+            peer.on_result,
+            find=prober.find,
+            means=prober.means,
+            first=peer.failing,
+        )
+
+    async def close(self) -> None:
+        """Close what the peer itself looked with."""
+        if self._prober is not None:
+            await self._prober.close()
+
+
+def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer, Looking]:
+    """A peer wired from `settings`, not yet started, and who looks for it, to be closed after it.
 
     `load_again` reads the configuration file anew for a reload.
     """
@@ -88,7 +124,7 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     replica = Replica()
     raft = RaftThread(settings, clock, replica, _new_id)
     cluster = Cluster(settings, boot_id, raft, replica, on_applied=peer.on_applied, on_fatal=peer.on_fatal)
-    prober = Prober(clock, settings.me, lambda name: cluster.status().links.get(name, False))
+    looking = Looking(settings, clock, peer, cluster)
     vantage = Vantage(settings, clock.now())
     history = History(settings, clock) if settings.history.is_on else NoHistory()
     lease = Lease(settings.me, settings.cluster.timing)
@@ -113,14 +149,14 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             cluster=cluster,
             lease=lease,
             vantage=vantage,
-            scheduler=Scheduler(settings, prober.probe, clock, peer.on_result),
+            scheduler=looking.scheduler,
             reference=Reference(settings, clock, vantage.note_reference),
             history=history,
             courier=courier,
             web=WebServer(settings, peer.snapshot, _doors(peer, cluster), history),
         )
     )
-    return peer, prober
+    return peer, looking
 
 
 def _doors(peer: Peer, cluster: Cluster) -> Doors:

@@ -144,6 +144,12 @@ class Peer:
         if self._parts.vantage.may_tell(result.service):
             self._wake_report.set()
 
+    def failing(self) -> tuple[str, ...]:
+        """What a look should be taken at first: services that failed here, or have an open incident."""
+        parts = self._parts
+        incidents = (one.service for one in parts.cluster.state.incidents.values() if one.is_open)
+        return tuple(dict.fromkeys((*parts.vantage.failing(), *incidents)))
+
     def on_fatal(self, reason: str) -> None:
         """Something that must not be survived: stop loudly, so that whoever supervises restarts us."""
         self._fatal = self._fatal or reason
@@ -341,6 +347,7 @@ class Peer:
             await asyncio.sleep(LAG_LOOK_EVERY_S)  # noqa: TID251 - the sleep is what is measured
             self._loop_lag_s = max(0.0, loop.time() - due)
             self._parts.vantage.note_loop_lag(self._loop_lag_s, self._clock.now())
+            self._parts.vantage.note_trouble(self._parts.scheduler.trouble())
 
     # ---- small questions
 

@@ -35,7 +35,7 @@ class Rig:
 
     def settings(self, *services: Service) -> Any:
         """Settings with these services and this rig's bound."""
-        return settings(*services, probe=ProbeSettings(concurrency=self._concurrency))
+        return settings(*services, probe=ProbeSettings(concurrency=self._concurrency, per_host=1000))
 
     async def probe(self, service: Service, deadline_boot: float) -> Result:
         """A look in the shape of the Probe port."""

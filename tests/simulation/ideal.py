@@ -29,7 +29,7 @@ from watchtower.core import ledger
 from watchtower.core.commands import Answer, decode
 from watchtower.core.model import ClusterStatus, State
 from watchtower.core.settings import PeerSettings
-from watchtower.probes import scheduler
+from watchtower.probes import schedule, scheduler
 
 PACE: Final = (
     (peer, "PASS_EVERY_S", 1.5),
@@ -38,7 +38,8 @@ PACE: Final = (
     (peer, "BLIND_LOOK_EVERY_S", 3.0),
     (peer, "LAG_LOOK_EVERY_S", 3.0),
     (scheduler, "WAKE_AT_LEAST_S", 3.0),
-    (scheduler, "SLOT_S", 0.2),
+    (schedule, "SLOT_S_MIN", 0.2),
+    (schedule, "SLOT_S_MAX", 0.2),
 )
 """Whose pace is slower here, and what it is."""
 

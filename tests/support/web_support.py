@@ -39,7 +39,7 @@ from watchtower.core.model import (
     Verdict,
     Vote,
 )
-from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot
+from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot, WorkerStats
 from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     Channel,
@@ -190,7 +190,9 @@ class World:
             results={},
             doubt="",
             loop_lag_s=0.002,
-            probes=ProbeStats(started_total=120, skipped_total=1, lag_s=0.01),
+            probes=ProbeStats(
+                started_total=120, skipped_total=1, lag_s=0.01, workers=(WorkerStats(number=0, pid=4711),)
+            ),
             delivery=DeliveryStats(outcomes_total={("chat", "accepted"): 2, ("gone", "dead"): 1}),
         )
         self.submitted: list[Command] = []

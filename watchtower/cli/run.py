@@ -48,7 +48,7 @@ def run(
 
     from watchtower.app import run_peer  # noqa: PLC0415 - every shell comes with it, most of a second
     from watchtower.cli.logs import log_to_stderr  # noqa: PLC0415 - only a peer logs
-    from watchtower.cli.parent import end_with  # noqa: PLC0415 - only the demo's peers need it
+    from watchtower.parent import end_with  # noqa: PLC0415 - only the demo's peers need it
 
     log_to_stderr(log_level, log_format)
     if end_with_parent:

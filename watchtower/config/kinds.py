@@ -18,7 +18,6 @@ from watchtower.config.schema import (
     FileModel,
     HttpServerModel,
     Model,
-    ProbeModel,
     ServiceModel,
 )
 from watchtower.config.services import (
@@ -67,7 +66,6 @@ LATER: Final[dict[type[Model], frozenset[str]]] = {
     ClusterModel: frozenset({"tls"}),
     AlertingModel: frozenset({"repeat", "hold", "flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
-    ProbeModel: frozenset({"workers"}),
     ConfirmModel: frozenset({"quorum"}),
 }
 """Keys of the format that are not built yet: they get a plain answer instead of a guess."""

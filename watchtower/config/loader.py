@@ -168,7 +168,11 @@ class _Loading:
             services=self._built(services, file, cluster, build.default_alert(file, first)),
             storage_path=file.storage.path,
             alerting=Alerting(resolved=file.alerting.resolved),
-            probe=ProbeSettings(concurrency=file.probe.concurrency),
+            probe=ProbeSettings(
+                concurrency=file.probe.concurrency,
+                per_host=file.probe.per_host,
+                workers=file.probe.workers,
+            ),
             history=HistorySettings(is_on=file.storage.history, samples_kept_s=file.storage.retention),
         )
 

@@ -21,7 +21,7 @@ SHOWN_MAX: Final = 110
 _OPEN_KEYS: Final = frozenset(
     {
         "name", "after", "policy", "profile", "zone", "provider", "witness", "raft", "interval",
-        "timeout", "jitter",
+        "timeout", "jitter", "per_host", "workers",
         "failures", "recheck", "partial_after", "peers", "successes", "alert", "expect", "warn",
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
         "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",

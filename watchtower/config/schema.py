@@ -25,6 +25,7 @@ from watchtower.core.targets import Target
 PEERS_MAX: Final = 9
 SERVICES_MAX: Final = 10_000
 CONCURRENCY_MAX: Final = 10_000
+WORKERS_MAX: Final = 64
 _SHAPES: Final[dict[type, str]] = {dict: "a mapping", list: "a list"}
 
 
@@ -221,6 +222,8 @@ class ProbeModel(Model):
     """Limits of the looking itself."""
 
     concurrency: Annotated[int, read_by(readers.count_between(1, CONCURRENCY_MAX))] = 200
+    per_host: Annotated[int, read_by(readers.count_between(1, CONCURRENCY_MAX))] = 4
+    workers: Annotated[int, read_by(readers.count_between(0, WORKERS_MAX))] = 1
 
 
 class FileModel(Model):

@@ -18,7 +18,7 @@ Value = str | float | bool | tuple[str | float, ...]
 SHOWN_MAX: Final = 60
 """Most characters of a found value that a failure text repeats."""
 SEARCHED_MAX: Final = 8_192
-"""Most characters that a regular expression looks at: it runs on the loop that does everything else."""
+"""Most characters that a regular expression looks at; whoever judges limits its time as well."""
 PATTERN_MAX: Final = 200
 """Longest regular expression."""
 

@@ -46,14 +46,45 @@ class Probe(Protocol):
         ...
 
 
+class WorkerStats(Struct, frozen=True, kw_only=True):
+    """How one probe worker, a process of its own, is doing. `pid` is 0 while there is none.
+
+    `trouble` is "" or why its results are not to be trusted just now; `lag_s` how late its loop was.
+    """
+
+    number: int
+    pid: int = 0
+    trouble: str = ""
+    restarts_total: int = 0
+    dropped_total: int = 0
+    lag_s: float = 0.0
+    rss_bytes: int = 0
+    open_files: int = 0
+
+
 class ProbeStats(Struct, kw_only=True):
-    """Counters of the looking itself, kept by the scheduler, read by the metrics page."""
+    """Counters of the looking itself, kept by the scheduler, read by the metrics page.
+
+    `lag_s` is how late the latest look was started; `workers` is empty when the peer itself looks.
+    """
 
     started_total: int = 0
     skipped_total: int = 0
     stale_total: int = 0
     in_flight: int = 0
+    waiting: int = 0
     lag_s: float = 0.0
+    workers: tuple[WorkerStats, ...] = ()
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """Why the looking itself is not to be trusted now; `reason` is "" when it is.
+
+    `is_blind`: no results come at all, so that even good ones are old.
+    """
+
+    reason: str = ""
+    is_blind: bool = False
 
 
 class DeliveryStats(Struct, kw_only=True):
@@ -182,6 +213,14 @@ class VantagePort(Protocol):
         """How late this process itself is."""
         ...
 
+    def note_trouble(self, trouble: Trouble) -> None:
+        """How the looking itself is doing."""
+        ...
+
+    def failing(self) -> tuple[str, ...]:
+        """Services whose latest look failed."""
+        ...
+
     def doubt(self, now: Instant) -> str:
         """Why this peer doubts itself; "" when it does not."""
         ...
@@ -196,9 +235,16 @@ class VantagePort(Protocol):
 
 
 class SchedulerPort(Protocol):
-    """What is due when."""
+    """What is due when, and the looking itself, here or in processes of its own."""
 
-    stats: ProbeStats
+    @property
+    def stats(self) -> ProbeStats:
+        """Counters as of now."""
+        ...
+
+    def trouble(self) -> Trouble:
+        """Why failed looks, or all of them, prove nothing just now."""
+        ...
 
     def reload(self, settings: Settings) -> None:
         """Take new settings; phases of unchanged services stay."""

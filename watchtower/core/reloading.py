@@ -28,6 +28,7 @@ def waits_for_start(started: Settings, new: Settings) -> tuple[str, ...]:
         "the raft address of this peer": _listens_for_peers(started) != _listens_for_peers(new),
         "http.listen": _listens(started) != _listens(new),
         "storage.path": started.storage_path != new.storage_path,
+        "probe.workers": started.probe.workers != new.probe.workers,
         "storage.history": started.history.is_on != new.history.is_on,
     }
     return tuple(key for key, differs in changed.items() if differs)

@@ -190,9 +190,15 @@ class Alerting(Struct, frozen=True, kw_only=True):
 
 
 class ProbeSettings(Struct, frozen=True, kw_only=True):
-    """Limits of the looking itself."""
+    """Limits of the looking itself.
+
+    `concurrency` looks at a time, `per_host` of them at one address and port; `workers` processes look, 0
+    when the peer itself does.
+    """
 
     concurrency: int = 200
+    per_host: int = 4
+    workers: int = 1
 
 
 class HistorySettings(Struct, frozen=True, kw_only=True):

@@ -94,6 +94,8 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
     number = easy.getinfo(pycurl.OS_ERRNO) if code == pycurl.E_COULDNT_CONNECT else 0
     if number:
         return OSError(number, os.strerror(number))
+    if code == pycurl.E_COULDNT_CONNECT and words.startswith(_NO_CONNECTION):
+        return _no_socket()
     if any(text in words for text in _RESETS):
         return ConnectionResetError()
     found = _OPENSSL.search(words)
@@ -104,6 +106,15 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
     if words.startswith(_NO_CONNECTION):  # QUIC: a port that nobody listens at
         return ConnectionRefusedError()
     return _broken_answer(code, words)
+
+
+def _no_socket() -> Exception:
+    """A connect that failed without an errno was never tried: there was no socket to try it with."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return error
+    return OwnFaultError("this peer could not open a socket")
 
 
 def _broken_handshake(reason: str, words: str) -> ssl.SSLError:

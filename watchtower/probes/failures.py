@@ -140,6 +140,7 @@ def timed_out(look: Look) -> Shortfall:
 def _from_errno(error: OSError, look: Look) -> Shortfall:
     number = error.errno or _errno_in(str(error))
     if number in _OWN_FAULTS:
+        look.own_fault = _OWN_FAULTS[number]
         return Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, _OWN_FAULTS[number])
     if isinstance(error, ConnectionRefusedError) or number == errno.ECONNREFUSED:
         return _down(Kind.REFUSED, f"connection refused{_by(look)}")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from watchtower.core.conditions import Condition, judge
+from watchtower.core.conditions import Condition
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Service
@@ -52,9 +52,12 @@ from watchtower.probes import (
     ws,
 )
 from watchtower.probes.failures import FAILURES, failure
+from watchtower.probes.judging import EndlessError, unmet
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
+from watchtower.probes.means import Means
 from watchtower.probes.tools import Tools
 
+FIND_S: Final = 1.0
 LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]]] = {
     HttpTarget: http.probe,
     TcpTarget: tcp.probe,
@@ -92,10 +95,28 @@ class Prober:
                 found = await find(service, self._tools, look)
         except FAILURES as error:
             found = _failed(service, failure(error, look), look)
+        except EndlessError as error:
+            found = _failed(service, _endless(error), look)
         finally:
             CURRENT.reset(token)
         look.enter("")
+        if look.own_fault:
+            self.means.note_lack(look.own_fault, self._clock.now().boot)
         return _result(service, found, look)
+
+    @property
+    def means(self) -> Means:
+        """What looking takes, as the looks so far have found it."""
+        return self._tools.means
+
+    async def find(self, host: str, port: int) -> str:
+        """The address that `host` leads to just now; "" when nobody says so within FIND_S."""
+        try:
+            async with asyncio.timeout(FIND_S):
+                found = await self._tools.resolver.lookup(host, port)
+        except (OSError, UnicodeError):
+            return ""
+        return str(found[0][4][0]) if found else ""
 
     async def close(self) -> None:
         """Close connections and stop resolving."""
@@ -116,16 +137,16 @@ def shortfall(service: Service, found: Finding) -> Shortfall | None:
         return found.failure
     if not service.expect and found.default is not None:
         return found.default
-    unmet = _unmet(service.expect, found.facts)
-    if unmet:
-        return Shortfall(Opinion.DOWN, Kind.CONDITION, unmet)
+    failed = _unmet(service.expect, found.facts)
+    if failed:
+        return Shortfall(Opinion.DOWN, Kind.CONDITION, failed)
     warned = _unmet(service.warn, found.facts)
     return Shortfall(Opinion.DEGRADED, Kind.CONDITION, warned) if warned else None
 
 
 def _unmet(conditions: tuple[Condition, ...], facts: Mapping[str, Any]) -> str:
     """The text of the first condition that does not hold, and how many more; "" when all hold."""
-    texts = [text for condition in conditions if (text := judge(condition, facts)) is not None]
+    texts = unmet(conditions, facts)
     if not texts:
         return ""
     more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
@@ -139,8 +160,15 @@ def _failed(service: Service, why: Shortfall, look: Look) -> Finding:
     return Finding(text=text, kept=kept, failure=Shortfall(why.opinion, why.kind, text))
 
 
+def _endless(error: EndlessError) -> Shortfall:
+    return Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, f"its condition {error}")
+
+
 def _result(service: Service, found: Finding, look: Look) -> Result:
-    why = shortfall(service, found) or Shortfall(Opinion.UP, Kind.OK, found.text)
+    try:
+        why = shortfall(service, found) or Shortfall(Opinion.UP, Kind.OK, found.text)
+    except EndlessError as error:
+        why = _endless(error)
     return Result(
         service=service.name,
         opinion=why.opinion,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Final
@@ -25,12 +26,18 @@ REMEMBERED_MAX: Final = 4_096
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, canonical name and socket address, as getaddrinfo gives them."""
 
+Note = Callable[[str, bool], None]
+"""(name, whether it was answered: that there is no such name is an answer)"""
+
+_NO_ANSWER: Final = (socket.EAI_AGAIN, socket.EAI_FAIL)
+
 
 class Resolver(AbstractResolver):
     """Resolves for every probe kind, and for aiohttp, which is told to keep no cache of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Note | None = None) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
+        self._note = note or _forget
 
     async def lookup(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[AddressInfo]:
         """Addresses of `host` for TCP, best first, at most ADDRESSES_MAX.
@@ -49,7 +56,12 @@ class Resolver(AbstractResolver):
             found = await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             _blame_self(look, was_waiting=asked.cancel())
+            self._note(host, False)
             raise
+        except socket.gaierror as error:
+            self._note(host, error.errno not in _NO_ANSWER)
+            raise
+        self._note(host, True)
         if look is not None:
             look.enter("")
         return found[:ADDRESSES_MAX]
@@ -94,6 +106,10 @@ def _ask(host: str, port: int, family: int, flags: int = 0) -> list[AddressInfo]
         socket.socket().close()
         raise
     return [(int(af), int(kind), proto, name, address) for af, kind, proto, name, address in found]
+
+
+def _forget(_name: str, _is_answered: bool) -> None:  # noqa: FBT001 - the shape of Note
+    """Nobody wants to know."""
 
 
 def _blame_self(look: Look | None, *, was_waiting: bool) -> None:

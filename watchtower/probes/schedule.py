@@ -20,6 +20,9 @@ from watchtower.core.settings import JITTER_MAX, Service, Settings
 
 FIRST_LOOK_WITHIN_S: Final = 20.0
 FIRST_LOOKS_PER_S: Final = 100
+LOOKS_PER_SLOT: Final = 8
+SLOT_S_MIN: Final = 0.01
+SLOT_S_MAX: Final = 0.1
 
 
 class Due(Struct, frozen=True, order=True):
@@ -59,6 +62,9 @@ class Schedule:
         heapq.heapify(self._heap)
         for name in void:
             self._extra.pop(name, None)
+        rate = sum(1 / service.interval_s for service in self._services.values())
+        self.slot_s = min(max(LOOKS_PER_SLOT / rate, SLOT_S_MIN), SLOT_S_MAX) if rate else SLOT_S_MAX
+        """Looks that are due within so many seconds start together: waking up costs as much as looking."""
         fresh = [name for name, service in self._services.items() if old.get(name) != service]
         spread_s = min(FIRST_LOOK_WITHIN_S, len(fresh) / FIRST_LOOKS_PER_S)
         for name in fresh:

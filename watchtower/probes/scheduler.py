@@ -1,8 +1,9 @@
-"""Runs what is due: one task that wakes for slots of 50 ms, and one short task per look in flight.
+"""Runs what is due: one task that wakes for slots of 10 to 100 ms, and one short task per look in flight.
 
-Looks in flight are bounded; a look whose service is still in flight is skipped, one that could not
-start within its interval is stale, and both are counted: overload is our trouble and never reads as
-down. When this process itself was late while a look timed out, that look proves nothing.
+Which look may start is admission's to say; a look whose service is still in flight is skipped, one that
+could not start before the next was due is stale, and both are counted: overload is our trouble and never
+reads as down. Waiting is over before a look's time begins. When this process itself was late while a look
+timed out, that look proves nothing.
 """
 
 from __future__ import annotations
@@ -10,38 +11,70 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.ports import Clock, Probe, ProbeStats
-from watchtower.core.settings import EXTRA_SHARE, Service, Settings
+from watchtower.core.ports import Clock, Probe, ProbeStats, Trouble
+from watchtower.core.settings import Service, Settings
+from watchtower.probes.admission import Admission
+from watchtower.probes.hosts import Hosts, place_of
+from watchtower.probes.means import Means
 from watchtower.probes.schedule import Due, Schedule
 
 log = logging.getLogger(__name__)
 
-SLOT_S: Final = 0.05
 WAKE_AT_LEAST_S: Final = 0.1
 """The pump is also the gauge of lateness: it must look at its watch more often than LAG_MAX_S."""
 LAG_MAX_S: Final = 0.25
 LAG_MAX_SHARE: Final = 0.1
+FINDS_AT_A_TIME: Final = 16
+"""Hosts to be found before their first look. When DNS is that slow, looks go ahead without."""
+
+Find = Callable[[str, int], Awaitable[str]]
+"""The address that a name leads to, "" when that is not to be had soon."""
+
+
+class _Flight(Struct, frozen=True):
+    """A look under way."""
+
+    task: asyncio.Task[None]
+    number: int
+    host: str
 
 
 class Scheduler:
-    """Probes this peer's services until `run` is cancelled; `stats` may be read at any time."""
+    """Probes this peer's services until `run` is cancelled; `stats` may be read at any time.
+
+    `find` finds out who is behind a name before the first look at it; `means` is what looking takes, as
+    the looks themselves note it; `first` names what is to be looked at before all else.
+    """
 
     def __init__(
-        self, settings: Settings, probe: Probe, clock: Clock, on_result: Callable[[Result], None]
+        self,
+        settings: Settings,
+        probe: Probe,
+        clock: Clock,
+        on_result: Callable[[Result], None],
+        *,
+        find: Find | None = None,
+        means: Means | None = None,
+        first: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._probe = probe
         self._clock = clock
         self._on_result = on_result
+        self._find = find
+        self._means = means or Means()
+        self._first = first
         self._schedule = Schedule(settings, clock.now())
-        self._bound = settings.probe.concurrency
-        self._in_flight: dict[str, asyncio.Task[None]] = {}
-        self._waiting: deque[Due] = deque()
+        self._admission = Admission(settings.probe.concurrency, settings.probe.per_host)
+        self._hosts = Hosts()
+        self._in_flight: dict[str, _Flight] = {}
+        self._finding: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._lags: deque[tuple[float, float]] = deque(maxlen=64)
         self._wakes_boot = float("inf")
@@ -50,27 +83,44 @@ class Scheduler:
 
     def reload(self, settings: Settings) -> None:
         """Take new settings; phases of unchanged services stay."""
-        self._bound = settings.probe.concurrency
-        for name in self._schedule.reload(settings, self._clock.now().boot):
-            self._excused.discard(name)
-            task = self._in_flight.pop(name, None)
-            if task is not None:
-                task.cancel()
+        self._admission.set_bounds(settings.probe.concurrency, settings.probe.per_host)
+        void = set(self._schedule.reload(settings, self._clock.now().boot))
+        self._admission.forget(void)
+        self._hosts.forget(void)
+        self._excused -= void
+        for name in void:
+            finding, flight = self._finding.pop(name, None), self._in_flight.pop(name, None)
+            if finding is not None:
+                finding.cancel()
+            if flight is not None:
+                flight.task.cancel()
+                self._admission.end(flight.number, flight.host)
         self._wake.set()
 
     def probe_now(self, names: tuple[str, ...], in_s: float = 0.0) -> None:
         """Look at these services out of turn, in `in_s` seconds."""
-        self._schedule.look_soon(names, self._clock.now().boot + in_s)
-        self._wake.set()
+        at_boot = self._clock.now().boot + in_s
+        self._schedule.look_soon(names, at_boot)
+        if at_boot < self._wakes_boot:
+            self._wake.set()
+
+    def trouble(self) -> Trouble:
+        """What this process lacks for looking; its lateness is the business of whoever measures that."""
+        return Trouble(reason=self._means.reason(self._clock.now().boot))
+
+    def lag_s(self) -> float:
+        """How late the loop was at worst in the last second."""
+        return self._lag_since(self._clock.now().boot - 1.0)
 
     async def run(self) -> None:
         """Probe until cancelled; then end the looks in flight."""
+        self.probe_now(self._first())
         try:
             while True:
-                self._start_due()
+                self._take_due()
                 await self._sleep()
         finally:
-            tasks = tuple(self._in_flight.values())
+            tasks = (*(flight.task for flight in self._in_flight.values()), *self._finding.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -79,7 +129,7 @@ class Scheduler:
         """Until the next slot that has something due, or until somebody calls."""
         now_boot = self._clock.now().boot
         until_boot = min(self._schedule.next_boot(), now_boot + WAKE_AT_LEAST_S)
-        until_boot = max(until_boot, now_boot + SLOT_S)
+        until_boot = max(until_boot, now_boot + self._schedule.slot_s)
         self._wakes_boot = until_boot
         try:
             async with asyncio.timeout(until_boot - now_boot):
@@ -91,40 +141,60 @@ class Scheduler:
         self._wakes_boot = float("inf")
         self._wake.clear()
 
-    def _start_due(self) -> None:
-        now_boot = self._clock.now().boot
-        for due in self._schedule.take_due(now_boot):
+    def _take_due(self) -> None:
+        for due in self._schedule.take_due(self._clock.now().boot):
+            service = self._schedule.service(due.name)
+            if service is None:
+                continue
             if due.name in self._in_flight:
                 self.stats.skipped_total += 1
-            elif due.is_extra and len(self._in_flight) < self._bound * EXTRA_SHARE:
-                self._start(due)
+            elif due.name in self._finding:
+                self.stats.stale_total += not due.is_extra
+            elif self._must_find(service):
+                self._finding[due.name] = asyncio.create_task(self._find_host(service, due))
             else:
-                self._waiting.append(due)
-        while self._waiting and len(self._in_flight) < self._bound:
-            self._start_waiting(self._waiting.popleft(), now_boot)
+                self._admit(due, service)
+        self._start_admitted()
 
-    def _start_waiting(self, due: Due, now_boot: float) -> None:
-        service = self._schedule.service(due.name)
-        if service is None:
-            return
-        if due.name in self._in_flight:
-            self.stats.skipped_total += 1
-        elif now_boot - due.at_boot > service.interval_s:
-            self.stats.stale_total += 1
-        else:
-            self._start(due)
+    def _admit(self, due: Due, service: Service) -> None:
+        # What waits already keeps its place: under overload all services are looked at equally rarely.
+        is_first = self._admission.put(due, self._hosts.host(service))
+        self.stats.stale_total += not is_first and not due.is_extra
 
-    def _start(self, due: Due) -> None:
-        service = self._schedule.service(due.name)
-        if service is None:
-            return
+    def _start_admitted(self) -> None:
         now_boot = self._clock.now().boot
-        self.stats.started_total += 1
-        self.stats.lag_s = max(0.0, now_boot - due.at_boot)
-        self._in_flight[due.name] = asyncio.create_task(self._look(service, now_boot))
+        while (admitted := self._admission.take(len(self._in_flight), now_boot)) is not None:
+            due, host = admitted
+            service = self._schedule.service(due.name)
+            if service is None or due.name in self._in_flight:
+                self.stats.skipped_total += service is not None
+                self._admission.end(due.number, host)
+                continue
+            self.stats.started_total += 1
+            self.stats.lag_s = max(0.0, now_boot - due.at_boot)
+            task = asyncio.create_task(self._look(service, due.number, host))
+            self._in_flight[due.name] = _Flight(task, due.number, host)
         self.stats.in_flight = len(self._in_flight)
+        self.stats.waiting = self._admission.waiting
 
-    async def _look(self, service: Service, started_boot: float) -> None:
+    def _must_find(self, service: Service) -> bool:
+        is_known = self._find is None or self._hosts.knows(service)
+        return not is_known and len(self._finding) < FINDS_AT_A_TIME
+
+    async def _find_host(self, service: Service, due: Due) -> None:
+        """Who is behind the name, before the first look at it; without an answer the name itself counts."""
+        place = place_of(service)
+        try:
+            if self._find is not None and place is not None:
+                self._hosts.learn(service, await self._find(*place))
+        finally:
+            if self._finding.get(service.name) is asyncio.current_task():
+                del self._finding[service.name]
+                self._admit(due, service)
+        self._start_admitted()
+
+    async def _look(self, service: Service, number: int, host: str) -> None:
+        started_boot = self._clock.now().boot
         try:
             result = await self._probe(service, started_boot + service.timeout_s)
         except Exception as error:  # task root: a bug in a probe is not the service's trouble
@@ -139,12 +209,15 @@ class Scheduler:
             )
         finally:
             # After a reload this name may stand for another look.
-            if self._in_flight.get(service.name) is asyncio.current_task():
+            flight = self._in_flight.get(service.name)
+            if flight is not None and flight.number == number:
                 del self._in_flight[service.name]
+                self._admission.end(number, host)
             self.stats.in_flight = len(self._in_flight)
-            if self._waiting:
-                self._wake.set()
+        self._hosts.note(service, result)
         self._on_result(self._weighed(result, service, started_boot))
+        if self._admission.waiting:
+            self._start_admitted()
 
     def _weighed(self, result: Result, service: Service, started_boot: float) -> Result:
         """The result, unless it is a timeout that may be our own: that one proves nothing."""

@@ -31,6 +31,8 @@ class SelfDoubt:
         self._stepped_until_boot = 0.0
         self._wall_minus_boot = now.wall - now.boot
         self._since_boot = 0.0
+        self.trouble = ""
+        """Why the looking itself is not to be trusted; set by the vantage."""
         self.dissent = ""
         """Why this peer stands alone with most of its failing votes; set by the vantage."""
 
@@ -58,8 +60,8 @@ class SelfDoubt:
 
     def reason(self, now: Instant) -> str:
         """Why failing votes are not to be trusted now; "" when they are."""
-        if self._reference_bad:
-            return self._reference_bad
+        if self.trouble or self._reference_bad:
+            return self.trouble or self._reference_bad
         if now.boot < self._late_until_boot:
             return f"its own event loop was {self._late_s:.1f} s late"
         if now.boot < self._stepped_until_boot:

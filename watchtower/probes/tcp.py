@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from watchtower.core.conditions import Condition, judge
+from watchtower.core.conditions import Condition
 from watchtower.core.targets import TcpTarget
 from watchtower.core.text import clean
+from watchtower.probes.judging import unmet
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
 from watchtower.probes.wire import SHOWN_MAX, Wire, quoted
@@ -56,7 +57,7 @@ async def _banner(wire: Wire, look: Look, awaited: Sequence[Condition]) -> str:
 
 def _is_enough(heard: bytes, awaited: Sequence[Condition]) -> bool:
     facts = {"banner": _text(heard)}
-    return heard.endswith(b"\n") and all(judge(condition, facts) is None for condition in awaited)
+    return heard.endswith(b"\n") and not unmet(awaited, facts)
 
 
 def _text(heard: bytes) -> str:

@@ -22,6 +22,7 @@ from watchtower.probes.curl import Engine
 from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
 from watchtower.probes.look import CURRENT, Look
+from watchtower.probes.means import Means
 from watchtower.probes.resolver import AddressInfo, Resolver
 from watchtower.probes.roots import roots
 from watchtower.probes.tokens import Tokens
@@ -33,13 +34,14 @@ READ_BUFFER_BYTES: Final = 65_536
 
 
 class Tools:
-    """Shared means of looking. `link_up(peer)` says whether our cluster link to `peer` is up."""
+    """What looking is done with. `link_up(peer)` says whether our cluster link to `peer` is up."""
 
     def __init__(self, clock: Clock, me: str, link_up: Callable[[str], bool]) -> None:
         self.clock = clock
         self.link_up = link_up
         self.user_agent = f"watchtower/{__version__} (peer={me})"
-        self.resolver = Resolver()
+        self.means = Means()
+        self.resolver = Resolver(self._resolved)
         # Read now: OpenSSL passes over a bundle that it cannot open, and a context made in a moment
         # without free descriptors would distrust everybody from then on.
         self._verified = trust(verify=True)
@@ -50,6 +52,9 @@ class Tools:
         self._engine: Engine | None = None
         self.children = Children()
         self._session: aiohttp.ClientSession | None = None
+
+    def _resolved(self, name: str, is_answered: bool) -> None:  # noqa: FBT001 - an answer, or none
+        self.means.note_resolved(name, self.clock.now().boot, answered=is_answered)
 
     def trust(self, *, verify: bool) -> Trust:
         """The shared context for this trust setting."""

@@ -23,7 +23,7 @@ from watchtower.core.model import (
     State,
     Vote,
 )
-from watchtower.core.ports import Recheck
+from watchtower.core.ports import Recheck, Trouble
 from watchtower.core.settings import Settings
 from watchtower.probes import reporting
 from watchtower.probes.opinions import Track
@@ -50,6 +50,7 @@ class Vantage:
         self._known_suspects: set[tuple[str, str, bool]] = set()
         self._others_votes: dict[str, dict[str, Vote]] = {}
         self._looked_boot: list[float] = []
+        self._is_blind = False
         self.note_reference = self._doubts.note_reference
         self.note_loop_lag = self._doubts.note_loop_lag
         self.reload(settings, now)
@@ -81,6 +82,14 @@ class Vantage:
     def may_tell(self, service: str) -> bool:
         """False when nothing about this service can be news: it is up, and so it is known."""
         return service in self._odd
+
+    def note_trouble(self, trouble: Trouble) -> None:
+        """How the looking itself is doing."""
+        self._doubts.trouble, self._is_blind = trouble.reason, trouble.is_blind
+
+    def failing(self) -> tuple[str, ...]:
+        """Services whose latest look failed."""
+        return tuple(name for name in self._odd if self._tracks[name].is_failing)
 
     def doubt(self, now: Instant) -> str:
         """Why this peer doubts itself; "" when it does not."""
@@ -157,6 +166,8 @@ class Vantage:
 
     def _truth(self, state: State, row: PeerRow, now: Instant) -> tuple[Opinion, dict[str, Vote]]:
         """What our row should be: the default, and every vote that differs from it."""
+        if self._is_blind:  # no results come at all: the good ones are old as well
+            return Opinion.UNKNOWN, {}
         exceptions = self._exceptions(now)
         # A full row must fit one entry; until then everything not named is unknown, which is always safe.
         is_up_already = row.default is Opinion.UP and row.config_hash == self._settings.config_hash

@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 
 from watchtower.core.model import Level, Opinion, Result, Stage, State
-from watchtower.core.ports import Snapshot
+from watchtower.core.ports import ProbeStats, Snapshot, WorkerStats
 from watchtower.core.settings import Service
 from watchtower.web.access import Scope
 from watchtower.web.answers import Counters, large_answer
@@ -41,6 +41,15 @@ _PHASES: Final = (
     ("transfer", "transfer"),
 )
 """Our name of a phase and blackbox-exporter's."""
+
+_WORKER: Final[tuple[tuple[str, str, str, Callable[[WorkerStats], float]], ...]] = (
+    ("up", "gauge", "1 while the worker is to be trusted.", lambda one: bool(one.pid) and not one.trouble),
+    ("restarts_total", "counter", "Times the worker was started again.", lambda one: one.restarts_total),
+    ("dropped_total", "counter", "Results the peer did not read in time.", lambda one: one.dropped_total),
+    ("lag_seconds", "gauge", "How late the worker's loop was in the last second.", lambda one: one.lag_s),
+    ("resident_memory_bytes", "gauge", "Memory that the worker holds.", lambda one: one.rss_bytes),
+    ("open_fds", "gauge", "Descriptors that the worker holds open.", lambda one: one.open_files),
+)
 
 _DELIVERY_BUCKETS: Final = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _DETECTION_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600)
@@ -282,9 +291,8 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
     )
 
 
-def _own_families(snap: Snapshot) -> Iterator[str]:
-    """This process: its probing, its loop, its config, its build."""
-    probes = snap.probes
+def _probing_families(probes: ProbeStats) -> Iterator[str]:
+    """The looking of this peer, and the processes that do it."""
     yield counter("watchtower_probes_started_total", "Probes begun.", probes.started_total)
     yield counter(
         "watchtower_probes_skipped_total",
@@ -292,10 +300,21 @@ def _own_families(snap: Snapshot) -> Iterator[str]:
         probes.skipped_total,
     )
     yield counter(
-        "watchtower_probes_stale_total", "Results thrown away because they came too late.", probes.stale_total
+        "watchtower_probes_stale_total",
+        "Probes that could not begin before the next one was due.",
+        probes.stale_total,
     )
     yield gauge("watchtower_probes_in_flight", "Probes under way.", probes.in_flight)
+    yield gauge("watchtower_probes_waiting", "Probes that are due and wait for their turn.", probes.waiting)
     yield gauge("watchtower_probe_lag_seconds", "How late probes start.", probes.lag_s)
+    for name, kind, meaning, value in _WORKER:
+        samples = [(labels(worker=str(one.number)), value(one)) for one in probes.workers]
+        yield family(f"watchtower_probe_worker_{name}", kind, meaning, samples)
+
+
+def _own_families(snap: Snapshot) -> Iterator[str]:
+    """This process: its probing, its loop, its config, its build."""
+    yield from _probing_families(snap.probes)
     yield gauge("watchtower_loop_lag_seconds", "How late the app loop wakes up.", snap.loop_lag_s)
     yield gauge("watchtower_self_doubt", "1 when this peer doubts its own vantage point.", bool(snap.doubt))
     yield gauge(

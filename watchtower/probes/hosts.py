@@ -1,0 +1,69 @@
+"""Who is behind a service: the host whose places at a time are counted.
+
+What the target names at first, and the address that was looked at from then on. Names that lead to one
+address and port are one host.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from watchtower.core.model import Result
+from watchtower.core.settings import Service
+from watchtower.probes.resolver import is_address
+
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class Hosts:
+    """Where each service was found at its latest look."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def learn(self, service: Service, ip: object) -> None:
+        """The address at which the service was looked at; anything but text tells nothing."""
+        place = place_of(service)
+        if place is not None and isinstance(ip, str) and ip:
+            self._known[service.name] = _shown(ip, place[1])
+
+    def note(self, service: Service, result: Result) -> None:
+        """Learn from a result."""
+        self.learn(service, result.facts.get("ip"))
+
+    def knows(self, service: Service) -> bool:
+        """False when the address of a service that has one is still to be found out."""
+        if service.name in self._known:
+            return True
+        place = place_of(service)
+        return place is None or is_address(place[0])
+
+    def host(self, service: Service) -> str:
+        """The host of `service`; "" when it is at no one place."""
+        known = self._known.get(service.name)
+        if known is not None:
+            return known
+        place = place_of(service)
+        return _shown(*place) if place else ""
+
+    def forget(self, names: set[str]) -> None:
+        """These services are gone or changed."""
+        for name in names:
+            self._known.pop(name, None)
+
+
+def place_of(service: Service) -> tuple[str, int] | None:
+    """Name or address, and port, that the target points to; None when it does not point to one place."""
+    target = service.target
+    host, port = getattr(target, "host", ""), getattr(target, "port", 0)
+    if isinstance(host, str) and host:
+        return host, port if isinstance(port, int) else 0
+    url = getattr(target, "url", "")
+    if not isinstance(url, str) or not url:
+        return None
+    parts = urlsplit(url)
+    return (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)) if parts.hostname else None
+
+
+def _shown(host: str, port: int) -> str:
+    return f"{host} {port}"
