@@ -6,14 +6,16 @@ The log is a stand-in that answers, refuses or keeps silent as the test wishes.
 from __future__ import annotations
 
 import asyncio
+import io
 
 import aiohttp
 import pytest
 from msgspec.structs import replace
 from support.web_support import PING_KEY, eventually, serving, world
 
+from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, BeatSeen
-from watchtower.core.model import Beat
+from watchtower.core.model import EVIDENCE_TEXT_MAX
 
 PATH = f"/ping/{PING_KEY}/nightly"
 
@@ -132,17 +134,102 @@ def test_a_beat_within_a_second_of_the_last_is_the_same_beat() -> None:
     asyncio.run(main())
 
 
-def test_a_body_is_ignored_up_to_the_limit_and_refused_above() -> None:
-    """16 KiB are enough for anybody's last words."""
+def test_a_body_is_taken_up_to_the_limit_and_refused_above() -> None:
+    """A MiB is enough for anybody's last words, however it is sent."""
 
     async def main() -> None:
         made = world()
         async with serving(made) as (_, http):
-            async with http.post(PATH, data=b"x" * 10_000) as answer:
+            async with http.post(PATH, data=io.BytesIO(b"x" * 1_000_000)) as answer:
                 assert answer.status == 200
             made.turn()
-            async with http.post(PATH, data=b"x" * 50_000) as answer:
+            async with http.post(PATH, data=io.BytesIO(b"x" * 2_000_000)) as answer:
                 assert answer.status == 413
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("word", "signal", "code"),
+    [
+        ("", Signal.BEAT, 0),
+        ("/start", Signal.START, 0),
+        ("/fail", Signal.FAIL, 0),
+        ("/log", Signal.LOG, 0),
+        ("/0", Signal.BEAT, 0),
+        ("/00", Signal.BEAT, 0),
+        ("/1", Signal.FAIL, 1),
+        ("/255", Signal.FAIL, 255),
+        ("/start?rid=8dbb7d4e-3a8b-4cf2-a7bc-3d7f5a2f9d11", Signal.START, 0),
+    ],
+)
+def test_the_end_of_the_path_says_more(word: str, signal: Signal, code: int) -> None:
+    """Start, failure, words alone, and an exit status as the shell has it."""
+
+    async def main() -> None:
+        made = world()
+        async with serving(made) as (_, http), http.post(PATH + word, data="all\nwell") as answer:
+            assert answer.status == 200
+        now_wall = made.snap.now.wall
+        assert made.submitted == [
+            BeatSeen(service="nightly", at_wall=now_wall, signal=signal, exit=code, text="all well")
+        ]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("word", ["stop", "256", "-1", "1000", "START", "start/now", "%00", "0x1", ""])
+def test_other_words_are_not_found(word: str) -> None:
+    """They look like a wrong key, and nothing is proposed."""
+
+    async def main() -> None:
+        made = world()
+        async with serving(made) as (_, http), http.get(f"{PATH}/{word}") as answer:
+            assert answer.status == 404
+        assert made.submitted == []
+
+    asyncio.run(main())
+
+
+def test_the_end_of_a_long_body_is_kept_without_secrets() -> None:
+    """What went wrong comes last; the ping key, passwords in URLs and escapes do not stay."""
+
+    async def main() -> None:
+        made = world()
+        body = b"x" * 100_000 + f"\ncurl /ping/{PING_KEY}/x\n\x1b[31mhttps://me:hunter2@db/ gone\xff".encode(
+            "latin-1"
+        )
+        async with serving(made) as (_, http), http.post(f"{PATH}/3", data=body) as answer:
+            assert answer.status == 200
+        (seen,) = made.submitted
+        assert isinstance(seen, BeatSeen)
+        assert seen.text.endswith("x curl /ping/***/x [31mhttps://***@db/ gone\ufffd")
+        assert len(seen.text) == EVIDENCE_TEXT_MAX
+
+    asyncio.run(main())
+
+
+def test_an_end_right_after_a_start_counts() -> None:
+    """Only the same signal twice within a second is one; a quick job says both."""
+
+    async def main() -> None:
+        made = world()
+        async with serving(made) as (_, http):
+            wall = made.snap.now.wall
+            for beat, word, is_new in (
+                (Beat(at_wall=wall - 0.3, started_wall=wall - 0.1), "", True),
+                (Beat(at_wall=wall - 0.3, started_wall=wall - 0.1), "/start", False),
+                (Beat(at_wall=wall - 0.3), "/start", True),
+                (Beat(at_wall=wall - 0.3), "/0", False),
+                (Beat(at_wall=wall - 0.3), "/2", True),
+                (Beat(at_wall=wall - 0.3, failed_wall=wall - 0.1), "/2", True),
+                (Beat(at_wall=wall - 0.3, failed_wall=wall - 0.1), "", True),
+            ):
+                made.submitted.clear()
+                made.snap = replace(made.snap, state=replace(made.snap.state, beats={"nightly": beat}))
+                async with http.get(PATH + word) as answer:
+                    assert answer.status == 200
+                assert bool(made.submitted) is is_new, (beat, word)
 
     asyncio.run(main())
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from support.core_support import WALL, notice
 
 from watchtower.core import commands as c
+from watchtower.core.beats import Signal
 from watchtower.core.commands import Command, Draft, Entry
 from watchtower.core.model import (
     Checkpoint,
@@ -89,7 +90,9 @@ commands: st.SearchStrategy[Command] = st.one_of(
         c.Settle, id=ids, attempt=small, outcome=st.sampled_from(Outcome), at_wall=walls, receipt=texts,
         detail=texts, retry_after_s=walls,
     ),
-    st.builds(c.BeatSeen, service=services, at_wall=walls),
+    st.builds(
+        c.BeatSeen, service=services, at_wall=walls, signal=st.sampled_from(Signal), exit=small, text=texts
+    ),
     st.builds(c.Leaving, for_s=walls, at_wall=walls),
     st.builds(c.Resize, members=st.lists(names, max_size=4).map(tuple), members_gen=small),
     st.builds(c.Gate, epoch=small, version=small),
@@ -192,7 +195,8 @@ def _command(state: State, deed: Deed) -> Command:  # noqa: C901, PLR0911, PLR09
     if deed.kind is c.Settle:
         return c.Settle(id=identifier, attempt=attempt, outcome=deed.outcome, at_wall=at_wall)
     if deed.kind is c.BeatSeen:
-        return c.BeatSeen(service=deed.service, at_wall=at_wall)
+        signal = tuple(Signal)[deed.pick % len(Signal)]
+        return c.BeatSeen(service=deed.service, at_wall=at_wall, signal=signal, exit=deed.pick)
     if deed.kind is c.Leaving:
         return c.Leaving(for_s=60.0 * (deed.pick % 2), at_wall=at_wall)
     if deed.kind is c.Resize:

@@ -15,6 +15,7 @@ import click
 
 from watchtower.cli import load
 from watchtower.cli.advice import advice
+from watchtower.cli.heartbeat import rhythm
 from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.cli.tables import Cell, show
 from watchtower.core.settings import Service, Settings
@@ -159,12 +160,14 @@ def _tell(path: Path, settings: Settings) -> None:
 
 def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
     target = service.target
-    every_s = target.period_s if isinstance(target, HeartbeatTarget) else service.interval_s
+    every = f"{service.interval_s:g} s"
+    if isinstance(target, HeartbeatTarget):
+        every = rhythm(target)
     told = ", ".join(_told(service, settings))
     return [
         service.name,
         service.kind,
-        f"{every_s:g} s",
+        every,
         *(f"{seconds:.1f} s" for seconds in _found_s(service, settings)),
         told or Cell("nobody", "bad"),
     ]

@@ -47,13 +47,28 @@ def list_calls(*, config_path: Path, as_json: bool) -> None:
         click.echo("http.ping_key is not set: no peer takes beats without it", err=True)
         raise click.exceptions.Exit(1)
     for name, target in beats.items():
-        click.echo(f"# {name}: every {target.period_s:.0f} s, missing after {target.grace_s:.0f} s more")
+        click.echo(f"# {name}: {rhythm(target)}, missing after {target.grace_s:.0f} s more")
         click.echo(curl_line(ping_urls(settings, name)))
+    click.echo(
+        "# /start before the job and /$? after it, behind the address, tell runs that fail or take too long."
+    )
 
 
 def _entry(settings: Settings, name: str, target: HeartbeatTarget) -> dict[str, object]:
     urls = ping_urls(settings, name)
-    return {"service": name, "period_s": target.period_s, "grace_s": target.grace_s, "urls": urls}
+    return {
+        "service": name,
+        "period_s": target.period_s or None,
+        "cron": target.cron or None,
+        "tz": target.timezone if target.cron else None,
+        "grace_s": target.grace_s,
+        "urls": urls,
+    }
+
+
+def rhythm(target: HeartbeatTarget) -> str:
+    """When beats are due, in words: `every 60 s`, `15 3 * * * Europe/Berlin`."""
+    return f"{target.cron} {target.timezone}" if target.cron else f"every {target.period_s:g} s"
 
 
 def ping_urls(settings: Settings, service: str) -> list[str]:

@@ -91,6 +91,7 @@ MEANT: Final = {
     "args": "exec",
     "environment": "env",
     "cron": "heartbeat",
+    "timezone": "tz",
     "schedule": "heartbeat",
     "push": "heartbeat",
     "name": "title",

@@ -24,7 +24,7 @@ from watchtower.config.references import check_references
 from watchtower.config.report import report
 from watchtower.config.rpc_services import WsModel
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
-from watchtower.config.services import MailModel
+from watchtower.config.services import HeartbeatModel, MailModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
 from watchtower.core.settings import (
@@ -221,11 +221,20 @@ class _Loading:
         model, faults = validate(SERVICE_MODELS[kind], mapping, path)
         for fault in faults:
             self._faults.add(fault)
+        if model is not None:
+            self._check_clashes(path, model)
+        return model
+
+    def _check_clashes(self, path: Path, model: ServiceModel) -> None:
+        """Keys of one service that do not go together."""
         if isinstance(model, HttpModel):
             for below, clash in model.clashes():
                 self._faults.at((*path, *below), clash, at_key=True)
         if isinstance(model, WsModel) and model.url.headers:
             self._check_authorization(path, model)
+        if isinstance(model, HeartbeatModel) and "tz" in model.model_fields_set and not model.heartbeat.cron:
+            what = "a period is the same in every time zone"
+            self._faults.at((*path, "tz"), Wrong(what, "remove it, or write a schedule like 15 3 * * *"))
         if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
             what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
             self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
@@ -233,7 +242,6 @@ class _Loading:
             for key in model.said_twice(getattr(model, "url")):  # noqa: B009 - of each
                 what = f"the URL has a {key} of its own"
                 self._faults.at((*path, key), Wrong(what, "keep one of the two"), at_key=True)
-        return model
 
     def _check_authorization(self, path: Path, model: WsModel) -> None:
         for name in model.headers:

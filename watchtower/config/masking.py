@@ -24,7 +24,7 @@ _OPEN_KEYS: Final = frozenset(
         "timeout", "jitter", "per_host", "workers",
         "failures", "recheck", "partial_after", "peers", "successes", "alert", "expect", "warn",
         "title", "group", "method", "follow_redirects", "verify", "server_name", "type", "servers",
-        "grace", "heartbeat", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
+        "grace", "heartbeat", "tz", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
         "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
         "size", "history", "retention", "user", "tls", "queue", "publish",

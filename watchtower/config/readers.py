@@ -6,6 +6,7 @@ The rules are those of docs/reference/config.md. schema.py says which key is rea
 from __future__ import annotations
 
 import re
+import zoneinfo
 from collections.abc import Callable
 from typing import Final
 
@@ -13,14 +14,32 @@ from watchtower.config import targets
 from watchtower.config.problems import Wrong, nearest
 from watchtower.config.strength import check_secret
 from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
+from watchtower.core import schedules
 from watchtower.core.secret import Secret
 from watchtower.core.settings import CLUSTER_SUBJECT, JITTER_MAX, PEER_PREFIX
+from watchtower.core.targets import HeartbeatTarget
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _DAY_S: Final = 86_400
+_SHORTHANDS: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_RANGES: Final = {
+    "minute": "0 to 59, *, */5, 0,30 or 10-20",
+    "hour": "0 to 23, *, */2, 8,20 or 8-18",
+    "day": "1 to 31, *, L for the last, 1,15 or 1-7",
+    "month": "1 to 12, *, JAN to DEC",
+    "weekday": "0 to 7 (0 and 7 are Sunday), *, SUN to SAT, MON-FRI or 5L for the last Friday",
+}
 
 
 def read_name(text: str) -> str:
@@ -163,12 +182,46 @@ def read_link(text: str) -> str:
     return text
 
 
-def read_period(text: str) -> float:
-    """Seconds between two heartbeats."""
-    if len(text.split()) > 1:
-        fix = "give a period, as in `heartbeat: 1d` for a job that runs once a day"
-        raise Wrong("schedules (cron) are not part of this release", fix)
-    return duration_between(10, 366 * _DAY_S)(text)
+def read_rhythm(text: str) -> HeartbeatTarget:
+    """When beats are due: every so many seconds, or by cron. The grace is another key's."""
+    if len(text.split()) == 1 and not text.startswith("@"):
+        return HeartbeatTarget(period_s=duration_between(10, 366 * _DAY_S)(text), grace_s=0.0)
+    cron = _SHORTHANDS.get(text.strip().lower(), text)
+    try:
+        schedules.check(cron, "UTC")
+    except schedules.ScheduleError as error:
+        raise _wrong_schedule(text, str(error)) from None
+    return HeartbeatTarget(cron=" ".join(cron.split()), grace_s=0.0)
+
+
+def _wrong_schedule(text: str, word: str) -> Wrong:
+    """Points at the field of a cron expression that is wrong, if it is one."""
+    fields = [(match.start(), match.end()) for match in re.finditer(r"\S+", text)]
+    if len(fields) != len(schedules.FIELDS):
+        what = f"a schedule has five fields, not {len(fields)}"
+        quotes = (
+            "; inside { } it stands in quotes when it has commas" if "," in text or len(fields) < 3 else ""
+        )
+        return Wrong(what, f"{' '.join(schedules.FIELDS)}, as in 15 3 * * * for 3:15 every day{quotes}")
+    names = {"Bad day-of-month": "day", "Bad day-of-week": "weekday"}
+    name = names.get(word, word.removeprefix("Bad "))
+    start, end = fields[schedules.FIELDS.index(name)]
+    if text[start:end].isdigit() and name == "day":
+        return Wrong(
+            "no month of this schedule has this day", "it would never be due", start=start, width=end - start
+        )
+    return Wrong(f"this is no {name} of a schedule", _RANGES[name], start=start, width=end - start)
+
+
+def read_timezone(text: str) -> str:
+    """The name of a time zone, as in the tz database."""
+    try:
+        schedules.check("0 0 * * *", text)
+    except (KeyError, ValueError, OSError):
+        close = nearest(text, zoneinfo.available_timezones())
+        fix = close if close.startswith("did") else "write it like Europe/Berlin or UTC"
+        raise Wrong("no such time zone is known here", fix) from None
+    return text
 
 
 def read_storage_path(text: str) -> str:

@@ -97,12 +97,13 @@ class DnsUrlModel(ServiceModel, PacedModel):
 class HeartbeatModel(ServiceModel):
     """A signal from a service."""
 
-    heartbeat: Annotated[float, read_by(readers.read_period)]
+    heartbeat: Annotated[HeartbeatTarget, read_by(readers.read_rhythm)]
     grace: Annotated[float, read_by(readers.duration_between(0, 366 * 86_400))] = 300.0
+    tz: Annotated[str, read_by(readers.read_timezone)] = "UTC"
 
     def target(self) -> HeartbeatTarget:
         """When signals are expected."""
-        return HeartbeatTarget(period_s=self.heartbeat, grace_s=self.grace)
+        return replace(self.heartbeat, grace_s=self.grace, timezone=self.tz)
 
 
 SmtpLines = Annotated[tuple[Annotated[Condition, judging("smtp")], ...], SEVERAL, LINES_MAX]

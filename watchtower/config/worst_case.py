@@ -12,7 +12,7 @@ With all peers alive and none of them slow, for a target that hangs, the slowest
 
 `gap` is interval / peers; more, when a peer that does not look at this service has its turn between two
 that do. A target that refuses at once is found in the same time without the timeouts. A heartbeat is missed
-after period + grace.
+after the period, or the longest time between two times of its schedule, and the grace.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from watchtower.core.schedules import longest_wait_s
 from watchtower.core.settings import JITTER_MAX, Service
 from watchtower.core.targets import HeartbeatTarget
 
@@ -41,7 +42,7 @@ def refusal_s(service: Service, peers: Sequence[str], everybody: Sequence[str] =
 
 def _found_s(service: Service, peers: Sequence[str], everybody: Sequence[str], look_s: float) -> float:
     if isinstance(service.target, HeartbeatTarget):
-        return service.target.period_s + service.target.grace_s + OVERHEAD_S
+        return longest_wait_s(service.target) + service.target.grace_s + OVERHEAD_S
     turns, confirm = _turns(peers, everybody), service.confirm
     majority = len(turns) // 2 + 1
     jitter_s = min(service.jitter, JITTER_MAX) * service.interval_s

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from watchtower.core.beats import Signal
 from watchtower.core.model import (
     COMMAND_VERSION,
     Checkpoint,
@@ -192,10 +193,13 @@ class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
 
 
 class BeatSeen(Struct, frozen=True, kw_only=True, tag="beat"):
-    """A heartbeat service has called."""
+    """A heartbeat service has called; `exit` and `text` are its own words, the latter cleaned already."""
 
     service: str
     at_wall: float
+    signal: Signal = Signal.BEAT
+    exit: int = 0
+    text: str = ""
 
 
 class Leaving(Struct, frozen=True, kw_only=True, tag="leaving"):

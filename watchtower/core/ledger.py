@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from watchtower.core import commands as c
 from watchtower.core import incidents, membership, outbox
+from watchtower.core.beats import Beat, Signal, Watch
 from watchtower.core.commands import Answer, Entry
 from watchtower.core.model import (
-    Beat,
+    EVIDENCE_TEXT_MAX,
     Lease,
     NoticeKind,
     Opinion,
@@ -30,7 +31,6 @@ from watchtower.core.model import (
     ServiceRow,
     State,
     Vote,
-    Watch,
 )
 
 BEATS_MAX: Final = 5_000
@@ -217,13 +217,31 @@ def _activate(state: State, entry: Entry, command: c.Activate) -> Outgrowth:
 
 
 def _beat(state: State, _entry: Entry, command: c.BeatSeen) -> Outgrowth:
-    last = state.beats.get(command.service)
-    if last is None and len(state.beats) >= BEATS_MAX:
+    last = state.beats.get(command.service, Beat())
+    if command.service not in state.beats and len(state.beats) >= BEATS_MAX:
         return state, _no("too many heartbeats")
-    if last is not None and command.at_wall <= last.at_wall:
+    beat = _signalled(last, command)
+    if beat == last:
         return state, Answer(ok=True, reason="a later beat is known")
-    beat = Beat(at_wall=command.at_wall, previous_wall=last.at_wall if last else 0.0)
     return replace(state, beats={**state.beats, command.service: beat}), _DONE
+
+
+def _signalled(last: Beat, command: c.BeatSeen) -> Beat:
+    """What is known after one more signal. The order is that of the log: senders wait for each answer."""
+    text = command.text[:EVIDENCE_TEXT_MAX]
+    match command.signal:
+        case Signal.START:
+            return replace(last, started_wall=last.started_wall or command.at_wall)
+        case Signal.FAIL:
+            failed_wall = last.failed_wall or command.at_wall
+            return replace(last, started_wall=0.0, failed_wall=failed_wall, exit=command.exit, text=text)
+        case Signal.LOG:
+            return last if last.failed_wall else replace(last, text=text)
+    is_news = command.at_wall > last.at_wall or last.started_wall or last.failed_wall
+    if not is_news:
+        return last
+    # Clocks of two peers differ by seconds: an end that seems to be older than the last is one all the same.
+    return Beat(at_wall=max(command.at_wall, last.at_wall), previous_wall=last.at_wall, text=text)
 
 
 # ---- the alerting lease

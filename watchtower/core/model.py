@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchtower.core.beats import Beat, Watch
+
 EVIDENCE_TEXT_MAX: Final = 160
 COMMAND_VERSION: Final = 1
 
@@ -284,20 +286,6 @@ class Notification(Struct, frozen=True, kw_only=True):
     settled_wall: float = 0.0
     receipt: str = ""
     attempts: tuple[Attempt, ...] = ()
-
-
-class Beat(Struct, frozen=True, kw_only=True):
-    """The last signal a heartbeat service sent, and the one before it."""
-
-    at_wall: float
-    previous_wall: float = 0.0
-
-
-class Watch(Struct, frozen=True, kw_only=True):
-    """Since when the cluster has been watching without a gap of 30 s, by the reports in the log."""
-
-    last_wall: float = 0.0
-    since_wall: float = 0.0
 
 
 class State(Struct, frozen=True, kw_only=True):

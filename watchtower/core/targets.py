@@ -74,10 +74,15 @@ class DnsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dns"):
 
 
 class HeartbeatTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
-    """A signal FROM a service, expected every `period_s`, missing after `grace_s` more."""
+    """A signal FROM a service, every `period_s` or at the times of `cron`; missing after `grace_s` more.
 
-    period_s: float
+    A run that began may take `grace_s`. `cron` is "" where the period counts.
+    """
+
     grace_s: float
+    period_s: float = 0.0
+    cron: str = ""
+    timezone: str = "UTC"
 
 
 class PeerTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="peer"):

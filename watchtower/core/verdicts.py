@@ -114,5 +114,6 @@ def _cluster_verdict(
 
 def _is_expected_unknown(service: Service, state: State) -> bool:
     """A heartbeat that never beat is new, and a peer has incidents of its own."""
-    is_new = isinstance(service.target, HeartbeatTarget) and service.name not in state.beats
+    beat = state.beats.get(service.name)
+    is_new = isinstance(service.target, HeartbeatTarget) and (beat is None or not beat.at_wall)
     return is_new or isinstance(service.target, PeerTarget)

@@ -7,13 +7,16 @@ credentials or the query it may carry.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from watchtower.core.beats import Beat
 from watchtower.core.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
+from watchtower.core.schedules import first_due
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, Service
 from watchtower.core.targets import (
     DnsTarget,
@@ -131,8 +134,19 @@ def service_detail(snap: Snapshot, name: str) -> ServiceDetail | None:
         runbook=service.runbook,
         dashboard=service.dashboard,
         last_beat_at=moment(beat.at_wall) if beat else None,
+        next_beat_due_at=moment(_next_due_wall(service.target, beat)),
+        running_since=moment(beat.started_wall) if beat else None,
+        last_words=beat.text if beat else "",
         result=_result_doc(result) if result else None,
     )
+
+
+def _next_due_wall(target: Target, beat: Beat | None) -> float:
+    """When the next beat is due; 0.0 for what never beat, and for other kinds."""
+    if beat is None or not beat.at_wall or not isinstance(target, HeartbeatTarget):
+        return 0.0
+    due = first_due(target, beat.at_wall)
+    return due if math.isfinite(due) else 0.0
 
 
 def instance(target: Target) -> str:

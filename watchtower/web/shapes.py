@@ -139,6 +139,9 @@ class ServiceDetail(ServiceDoc, frozen=True, kw_only=True):
     runbook: str
     dashboard: str
     last_beat_at: datetime | None
+    next_beat_due_at: datetime | None
+    running_since: datetime | None
+    last_words: str
     result: ResultDoc | None
 
 

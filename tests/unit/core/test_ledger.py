@@ -14,8 +14,18 @@ from support.core_support import HASH, WALL, Book, down, notice
 
 from watchtower.core import commands as c
 from watchtower.core import ledger
+from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, Command
-from watchtower.core.model import Beat, Checkpoint, Level, NoticeKind, Opinion, Outcome, State, Vote
+from watchtower.core.model import (
+    EVIDENCE_TEXT_MAX,
+    Checkpoint,
+    Level,
+    NoticeKind,
+    Opinion,
+    Outcome,
+    State,
+    Vote,
+)
 
 
 def joined(boot_id: str = "new") -> c.Join:
@@ -364,6 +374,48 @@ def test_beats_are_kept_in_order() -> None:
     for at_wall in (WALL, WALL + 60, WALL + 30):
         assert book.do("c", c.BeatSeen(service="backup", at_wall=at_wall), session=0).ok
     assert book.state.beats == {"backup": Beat(at_wall=WALL + 60, previous_wall=WALL)}
+
+
+def _after(*signals: tuple[Signal, float, int, str]) -> Beat:
+    """What is known of a service after its signals, each `after_s` seconds after the first."""
+    book = Book()
+    for signal, after_s, code, text in signals:
+        seen = c.BeatSeen(service="job", at_wall=WALL + after_s, signal=signal, exit=code, text=text)
+        assert book.do("a", seen, session=0).ok
+    return book.state.beats["job"]
+
+
+def test_a_run_begins_and_ends() -> None:
+    """The first start since the last end counts; a beat or a failure ends it, words alone do not."""
+    start, log = (Signal.START, 0.0, 0, ""), (Signal.LOG, 5.0, 0, "half way")
+    assert _after(start) == Beat(started_wall=WALL)
+    assert _after(start, (Signal.START, 3.0, 0, ""), log) == Beat(started_wall=WALL, text="half way")
+    assert _after(start, log, (Signal.BEAT, 9.0, 0, "")) == Beat(at_wall=WALL + 9)
+    assert _after(start, (Signal.FAIL, 9.0, 2, "oh")) == Beat(failed_wall=WALL + 9, exit=2, text="oh")
+
+
+def test_a_failure_stays_until_the_next_beat() -> None:
+    """It began with the first, is told by the latest, and neither a start nor words take it back."""
+    failed = (Signal.FAIL, 1.0, 2, "first")
+    again = (Signal.FAIL, 7.0, 3, "second")
+    known = _after(
+        (Signal.BEAT, 0.0, 0, ""), failed, again, (Signal.LOG, 8.0, 0, "bye"), (Signal.START, 9.0, 0, "")
+    )
+    assert known == Beat(at_wall=WALL, started_wall=WALL + 9, failed_wall=WALL + 1, exit=3, text="second")
+    assert _after(failed, (Signal.BEAT, 2.0, 0, "")) == Beat(at_wall=WALL + 2)
+
+
+def test_an_end_counts_although_its_peers_clock_is_behind() -> None:
+    """The log says what came first: an end that seems older than the last beat still ends the run."""
+    beat, late = (Signal.BEAT, 3.0, 0, ""), (Signal.BEAT, 2.0, 0, "")
+    for between in ((Signal.START, 2.5, 0, ""), (Signal.FAIL, 2.5, 1, "")):
+        assert _after(beat, between, late) == Beat(at_wall=WALL + 3, previous_wall=WALL + 3)
+
+
+def test_words_are_cut_before_they_are_kept() -> None:
+    """Whatever a peer proposes, the ledger keeps one line's worth."""
+    for signal in (Signal.BEAT, Signal.FAIL, Signal.LOG):
+        assert len(_after((signal, 0.0, 0, "x" * 5000)).text) == EVIDENCE_TEXT_MAX
 
 
 def test_beats_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ def test_what_is_open_is_exactly_what_the_reference_says() -> None:
     open_paths = {route.path.replace(NAME, "{name}") for route in _routes() if route.scope is None}
     assert open_paths == {
         "/livez", "/readyz", "/leader", "/alerter", "/quorum", "/ping/{ping_key}/{name}",
+        "/ping/{ping_key}/{name}/{signal}",
         "/login", "/logout", "/static/{file}",
     }  # fmt: skip
     assert [route.path for route in _routes() if route.scope is Scope.WRITE] == ["/-/reload"]
