@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from support.core_support import service
 
@@ -12,6 +14,8 @@ from watchtower.core.model import Result
 from watchtower.core.targets import Target
 from watchtower.probes.prober import Prober
 
+K = TypeVar("K")
+
 
 async def look(target: Target, *, links: tuple[str, ...] = (), **fields: Any) -> Result:
     """What peer `a`, linked to `links`, sees of `target`; `fields` are those of a Service."""
@@ -20,6 +24,20 @@ async def look(target: Target, *, links: tuple[str, ...] = (), **fields: Any) ->
     prober = Prober(clock, "a", lambda peer: peer in links)
     try:
         return await prober.probe(looked_at, clock.now().boot + looked_at.timeout_s)
+    finally:
+        await prober.close()
+
+
+async def look_at_all(targets: Mapping[K, Target], timeout_s: float) -> dict[K, Result]:
+    """What one prober sees of all of them at the same time."""
+    clock = SystemClock()
+    prober = Prober(clock, "a", lambda _peer: True)
+
+    async def one(target: Target) -> Result:
+        return await prober.probe(service("web", target), clock.now().boot + timeout_s)
+
+    try:
+        return dict(zip(targets, await asyncio.gather(*map(one, targets.values())), strict=True))
     finally:
         await prober.close()
 

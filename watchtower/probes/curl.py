@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import select
+import socket
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -32,6 +33,22 @@ class Easy(pycurl.Curl):
 
     intake: Intake
     done: asyncio.Future[tuple[int, str]] | None
+    sockets: list[int]
+    was_connected: bool
+    """A transfer that was cut off had TCP already: libcurl tells only of those that it gives up itself."""
+
+    def note_socket(self, fd: int, _purpose: int) -> int:
+        """One more socket of this transfer. Called by libcurl."""
+        self.sockets.append(fd)
+        return pycurl.SOCKOPT_OK
+
+    def is_connected(self) -> bool:
+        """Whether TCP is connected on one of the sockets, before libcurl closes them."""
+        for fd in self.sockets:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as same:
+                same.getpeername()
+                return True
+        return False
 
 
 class Engine:
@@ -53,7 +70,9 @@ class Engine:
             easy = Easy()
             easy.intake = Intake()
         easy.intake.clear()
+        easy.sockets, easy.was_connected = [], False
         setopt = easy.setopt
+        setopt(pycurl.SOCKOPTFUNCTION, easy.note_socket)
         setopt(pycurl.WRITEFUNCTION, easy.intake.take_body)
         setopt(pycurl.HEADERFUNCTION, easy.intake.take_line)
         for option, value in options:
@@ -85,6 +104,7 @@ class Engine:
         finally:
             if easy.done is not None:  # cancelled, and not in the very moment of its end
                 easy.done = None
+                easy.was_connected = easy.is_connected()
                 lane.multi.remove_handle(easy)
 
     def _new_lane(self) -> _Lane:

@@ -95,7 +95,8 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
     if number:
         return OSError(number, os.strerror(number))
     if code == pycurl.E_COULDNT_CONNECT and words.startswith(_NO_CONNECTION):
-        return _no_socket()
+        # QUIC has no errno either, but a socket: a port that nobody listens at.
+        return ConnectionRefusedError() if easy.sockets else _no_socket()
     if any(text in words for text in _RESETS):
         return ConnectionResetError()
     found = _OPENSSL.search(words)
@@ -103,8 +104,6 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
         return _broken_handshake(found["reason"] if found else words, words)
     if words.startswith(_NO_TUNNEL):
         return ProtocolError(f"the proxy refuses: {words.removeprefix(_NO_TUNNEL).strip(' ,')}")
-    if words.startswith(_NO_CONNECTION):  # QUIC: a port that nobody listens at
-        return ConnectionRefusedError()
     return _broken_answer(code, words)
 
 

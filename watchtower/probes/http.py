@@ -153,7 +153,8 @@ def _time(request: Request, easy: Easy, look: Look, began_boot: float) -> None:
         marks = marks[-1:]
     for phase, until_us in marks:
         if not until_us:
-            look.stood(phase, began_boot, spent)
+            in_tls = phase == "connect" and request.is_tls and easy.was_connected
+            look.stood("tls" if in_tls else phase, began_boot, spent)
             return
         spent[phase] = max(until_us - since_us, 0) / 1e6
         since_us = max(until_us, since_us)
