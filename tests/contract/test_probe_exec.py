@@ -331,7 +331,8 @@ def test_limits_hold(script: Write) -> None:
     """CPU, memory, files, cores: each is bounded, and running into one is no verdict on the service."""
     limits = run(
         script(
-            "import resource as r\n"
+            "import resource as r, time\n"
+            "while r.getrlimit(r.RLIMIT_NOFILE)[0] > 1024: time.sleep(0.01)\n"
             "print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE, r.RLIMIT_CPU, r.RLIMIT_NOFILE)])\n"
             "print(r.getrlimit(r.RLIMIT_DATA)[0], r.getrlimit(r.RLIMIT_NPROC)[0] > 256)",
             shebang=sys.executable,
@@ -340,7 +341,7 @@ def test_limits_hold(script: Write) -> None:
     )
     assert limits.text == "[0, 6, 1024]"
     assert limits.facts["more"] == "1073741824 True"
-    eater = script("x = 'x' * (3 << 30)", shebang=sys.executable)
+    eater = script("import time\ntime.sleep(0.3)\nx = 'x' * (3 << 30)", shebang=sys.executable)
     eats = run(eater, timeout_s=20.0)
     assert (eats.opinion, eats.facts["exit"]) == (Opinion.DEGRADED, 1)
     assert eats.text == "MemoryError"
@@ -354,6 +355,7 @@ def test_too_much_cpu_is_told(script: Write) -> None:
 
 BOMB: Final = """#!/bin/sh
 f() { [ "$1" -gt 11 ] && exec sleep 60; f $(($1 + 1)) & f $(($1 + 1)) & wait; }
+sleep 0.3
 f 0
 """
 """It would come to 8,191 processes: a bomb, but one that a failing test survives."""

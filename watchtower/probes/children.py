@@ -105,9 +105,10 @@ class _Child:
         with contextlib.ExitStack() as opened:
             said, to_said = _pipe(opened)
             complained, to_complained = _pipe(opened)
+            limits = _limits(cpu_s)
             self._pid = _spawn(argv, env, to_said, to_complained)
             try:
-                _limit(self._pid, cpu_s)
+                _limit(self._pid, limits)
                 self._pidfd = os.pidfd_open(self._pid)
             except BaseException:  # a child that nobody watches must not live
                 self.kill()
@@ -230,15 +231,20 @@ def _spawn(argv: list[str], env: Mapping[str, str], said: int, complained: int) 
     )
 
 
-def _limit(pid: int, cpu_s: int) -> None:
-    """Bound what one program may take. It has been running for some microseconds by then.
+def _limits(cpu_s: int) -> list[tuple[int, int]]:
+    """What a program may take, none of it more than this process may."""
+    wanted = ((resource.RLIMIT_NPROC, _processes_max()), (resource.RLIMIT_CPU, cpu_s), *_SIZES)
+    ours = {what: resource.getrlimit(what)[1] for what, _ in wanted}
+    return [(what, min((n for n in (most, ours[what]) if n >= 0), default=-1)) for what, most in wanted]
+
+
+def _limit(pid: int, limits: list[tuple[int, int]]) -> None:
+    """Bound a program that has just begun: at once, and on a busy machine milliseconds later.
 
     A program with rights of its own (setuid) cannot be bounded so; the deadline holds for it as well.
     """
     with contextlib.suppress(PermissionError, ProcessLookupError):
-        for what, most in (*_SIZES, (resource.RLIMIT_CPU, cpu_s), (resource.RLIMIT_NPROC, _processes_max())):
-            _, hard = resource.prlimit(pid, what)
-            bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        for what, bound in limits:
             resource.prlimit(pid, what, (bound, bound))
 
 
