@@ -142,7 +142,9 @@ def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result
 
     async def run() -> Result:
         async with Listener(after_hello) as server:
-            return await look(target(server.port, **fields), timeout_s=timeout_s)
+            result = await look(target(server.port, **fields), timeout_s=timeout_s)
+            await server.settled()
+            return result
 
     return asyncio.run(run())
 
@@ -234,6 +236,8 @@ def test_frames_in_single_bytes_are_understood() -> None:
         for byte in IN:
             writer.write(bytes([byte]))
             await writer.drain()
-        await reader.read()
+        heard.append(await reader.read())
 
+    heard: list[bytes] = []
     assert answer(bytewise).facts["server"] == "Test 1"
+    assert heard[0].endswith(frame.marshal(commands.Connection.Close(200, "done", 0, 0), 0))

@@ -13,9 +13,13 @@ from support.targets import Handler, Listener, closed_port, full_backlog, hang, 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import (
+    AmqpTarget,
     GrpcTarget,
     HttpTarget,
     ImapTarget,
+    MysqlTarget,
+    PostgresTarget,
+    RedisTarget,
     SmtpTarget,
     SshTarget,
     Target,
@@ -39,8 +43,20 @@ TARGETS: Final[dict[str, Callable[[str, int], Target]]] = {
     "grpcs": lambda host, port: GrpcTarget(host=host, port=port, tls=True),
     "ws": lambda host, port: WsTarget(url=f"ws://{host}:{port}/"),
     "wss": lambda host, port: WsTarget(url=f"wss://{host}:{port}/"),
+    "postgres": lambda host, port: PostgresTarget(host=host, port=port, user="a", database="b"),
+    "postgres over TLS": lambda host, port: PostgresTarget(
+        host=host, port=port, user="a", database="b", tls=True
+    ),
+    "mysql": lambda host, port: MysqlTarget(host=host, port=port, user="a"),
+    "mysql over TLS": lambda host, port: MysqlTarget(host=host, port=port, user="a", tls=True),
+    "redis": lambda host, port: RedisTarget(host=host, port=port, password=Secret("x")),
+    "rediss": lambda host, port: RedisTarget(host=host, port=port, tls=True),
+    "amqp": lambda host, port: AmqpTarget(host=host, port=port, user="a"),
+    "amqps": lambda host, port: AmqpTarget(host=host, port=port, user="a", tls=True),
 }
-OVER_TLS: Final = frozenset({"https", "tls", "smtps", "imaps", "grpcs", "wss"})
+OVER_TLS: Final = frozenset({"https", "tls", "smtps", "imaps", "grpcs", "wss", "rediss", "amqps"})
+LOGS_IN: Final = frozenset({"postgres", "redis", "amqp"})
+"""We speak first: what is waited for is the answer to a login."""
 
 
 async def at(host: str, port: int, timeout_s: float = 3.0) -> dict[str, Result]:
@@ -101,9 +117,10 @@ def test_no_way_there() -> None:
 
 
 def test_silence() -> None:
-    """A timeout says in which phase: the handshake where TLS comes first, else the answer."""
+    """A timeout says in which phase: the handshake where TLS comes first, else a login or the answer."""
     for kind, result in behind(hang, 0.6).items():
-        doing = "in the TLS handshake" if kind in OVER_TLS else "waiting for the answer"
+        doing = "logging in" if kind in LOGS_IN else "waiting for the answer"
+        doing = "in the TLS handshake" if kind in OVER_TLS else doing
         assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TIMEOUT), kind
         assert result.text == f"timeout after 0.6 s while {doing}", kind
         assert result.duration_ms < 1500, kind

@@ -147,6 +147,8 @@ def test_what_a_query_gives_is_judged(server: MariaDb) -> None:
     for length in (300, 70_000):
         query = f"select concat(repeat('y', {length}), 'x')"
         assert see(server, {"expect": (long,)}, query=query).opinion is Opinion.UP
+    first = see(server, {"expect": (two,)}, query="select id from orders where id > 1 order by id")
+    assert (first.opinion, first.facts["rows"]) == (Opinion.UP, 2)
     changed = see(server, {"expect": (few,)}, query="update orders set note = 'new' where id = 1")
     assert (changed.opinion, changed.facts["rows"]) == (Opinion.UP, 1)
 
@@ -215,7 +217,9 @@ def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result
 
     async def run() -> Result:
         async with Listener(handler) as server:
-            return await look(target(server.port, **fields), timeout_s=timeout_s)
+            result = await look(target(server.port, **fields), timeout_s=timeout_s)
+            await server.settled()
+            return result
 
     return asyncio.run(run())
 
@@ -230,7 +234,7 @@ def test_the_fast_login_of_mysql_8() -> None:
         writer.write(packet(2, b"\x01\x03") + packet(3, OK))
         heard.append(await reader.read(4096))
         writer.write(RESULT)
-        await reader.read()
+        heard.append(await reader.read())
 
     result = answer(handler)
     assert (result.opinion, result.facts["server"]) == (Opinion.UP, "MySQL 8.0.36"), result.text
@@ -238,7 +242,7 @@ def test_the_fast_login_of_mysql_8() -> None:
     mask = hashlib.sha256(hashlib.sha256(once).digest() + SCRAMBLE).digest()
     assert bytes(a ^ b for a, b in zip(once, mask, strict=True)) in heard[0]
     assert PASSWORD.encode() not in heard[0]
-    assert heard[1] == packet(0, b"\x03select 1")
+    assert heard[1:] == [packet(0, b"\x03select 1"), packet(0, b"\x01")], "a query, and a goodbye"
 
 
 @pytest.mark.parametrize(

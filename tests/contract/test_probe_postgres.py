@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +16,13 @@ from support.looking import condition, look
 from support.postgres_server import PASSWORD, Postgres, postgres, standby
 from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
 
+from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import PostgresTarget
+from watchtower.probes.look import Look
+from watchtower.probes.tls import Door, shake
+from watchtower.probes.tools import Tools
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,40 @@ def test_a_certificate_that_is_not_accepted(server: Postgres) -> None:
     assert see(server, tls=True, host="127.0.0.1", verify=False).opinion is Opinion.UP
 
 
+def test_certificates_of_the_service(
+    server: Postgres, trusted: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An authority that only this service trusts, a certificate of our own, and files that are not there."""
+    pem = str(trusted.pem("certified"))
+    refused = see(server, user="certified", password=None, tls=True)
+    assert refused.text.startswith("login refused: connection requires a valid client certificate")
+    assert see(server, user="certified", password=None, tls=True, cert=pem, key=pem).opinion is Opinion.UP
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, "Another").ca_file))
+    assert see(server, tls=True).text.endswith("CN=Test Authority, which is not trusted here")
+    assert see(server, tls=True, ca=str(trusted.ca_file)).opinion is Opinion.UP
+    wrong: dict[str, Any]
+    for wrong in ({"ca": "/no/such.pem"}, {"cert": str(trusted.ca_file)}):
+        unknown = see(server, None, tls=True, **wrong)
+        assert (unknown.opinion, unknown.kind) == (Opinion.UNKNOWN, Kind.INCONCLUSIVE)
+        assert unknown.text.startswith("a PEM file of this service cannot be used here (")
+
+
+def test_nothing_waits_for_an_acknowledgement(server: Postgres) -> None:
+    """Two small writes in a row over TLS: with Nagle's algorithm every login would seem 40 ms slower."""
+
+    async def run() -> int:
+        tools, clock = Tools(SystemClock(), "a", lambda _peer: False), SystemClock()
+        looked = Look(clock, clock.now().boot + 5)
+        door = Door(host="localhost", port=server.port, name="localhost", starttls="postgres")
+        wire, _ = await shake(door, tools, looked, verify=False)
+        is_set = wire._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        wire.hang_up()
+        await tools.close()
+        return is_set
+
+    assert asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -136,6 +177,8 @@ def test_what_a_query_gives_is_judged(server: Postgres) -> None:
     assert none.text == "value == 2: no value"
     null = condition("value == null", "value", "==", "null")
     assert see(server, {"expect": (null,)}, query="select null").opinion is Opinion.UP
+    first = see(server, {"expect": (two,)}, query="select id from orders where id > 1 order by id")
+    assert (first.opinion, first.facts["rows"]) == (Opinion.UP, 2)
     changed = see(server, {"expect": (few,)}, query="update orders set note = note where id < 3")
     assert (changed.opinion, changed.facts["rows"]) == (Opinion.UP, 2)
     last = see(server, {"expect": (two,)}, query="select 1; select 2")
@@ -201,7 +244,9 @@ def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result
 
     async def run() -> Result:
         async with Listener(after_hello) as server:
-            return await look(target(server.port, **fields), timeout_s=timeout_s)
+            result = await look(target(server.port, **fields), timeout_s=timeout_s)
+            await server.settled()
+            return result
 
     return asyncio.run(run())
 
@@ -300,6 +345,14 @@ def test_hostile_servers_cost_neither_time_nor_memory() -> None:
     notices = answer(endless(message(b"N", b"") * 1000))
     assert notices.text in {"never gets ready", huge.text}
     assert time.monotonic() - began < 2
+    tracemalloc.start()
+    try:
+        for words in (READY + b"D" + (2**31 - 1).to_bytes(4), READY + ROW * 100_000):
+            assert answer(say(words)).text == huge.text
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000, "what was announced or sent beyond the limit was taken in"
     drip = answer(endless(b"N\0", 0.02), timeout_s=0.5)
     assert drip.kind in (Kind.TIMEOUT, Kind.PROTOCOL)
     assert drip.duration_ms < 1500
@@ -316,9 +369,11 @@ def test_an_answer_in_single_bytes_is_understood() -> None:
         for byte in message(b"T", b"") + ROW + message(b"C", b"SELECT 1\0") + message(b"Z", b"I"):
             writer.write(bytes([byte]))
             await writer.drain()
-        await reader.read()
+        heard.append(await reader.read())
 
+    heard: list[bytes] = []
     assert answer(bytewise).facts["rows"] == 1
+    assert heard == [message(b"X", b"")], "a goodbye, which keeps the server's log clean"
 
 
 def test_a_password_that_comes_back_is_hidden() -> None:

@@ -20,6 +20,7 @@ CLEAN_STOP = signal.SIGINT
 _HBA = """
 local   all,replication  all  trust
 hostssl all  only_tls all     scram-sha-256
+hostssl all  certified all    cert
 host    all  by_md5   all     md5
 host    all  in_clear all     password
 host    all  trusted  all     trust
@@ -30,6 +31,7 @@ create role probe login password '{PASSWORD}';
 create role only_tls login password '{PASSWORD}';
 create role in_clear login password '{PASSWORD}';
 create role trusted login;
+create role certified login;
 create role crowded login password '{PASSWORD}' connection limit 0;
 set password_encryption = 'md5';
 create role by_md5 login password '{PASSWORD}';
@@ -64,7 +66,9 @@ def postgres(authority: Authority) -> Iterator[Postgres]:
         (data / "pg_hba.conf").write_text(_HBA)
         pem = shutil.copy(authority.pem("localhost"), data / "server.pem")
         own(Path(pem), USER, 0o600)
-        tls = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.pem'\n"
+        own(Path(shutil.copy(authority.ca_file, data / "authority.pem")), USER)
+        files = {"ssl_cert_file": "server.pem", "ssl_key_file": "server.pem", "ssl_ca_file": "authority.pem"}
+        tls = "ssl = on\n" + "".join(f"{key} = '{name}'\n" for key, name in files.items())
         with _running(folder, tls) as server:
             psql = [
                 "psql",

@@ -58,6 +58,11 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
+    async def settled(self) -> None:
+        """Until every handler has ended, after the client hung up; a second at most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None

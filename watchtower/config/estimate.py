@@ -23,13 +23,20 @@ COST_MS: Final = {
     "tls": 1.84,
     "dns": 0.73,
     "peer": 0.65,
-    "postgres": 0.69,
+    "postgres": 0.92,
+    "mysql": 0.68,
+    "redis": 0.66,
+    "amqp": 0.98,
     "exec": 1.2,
 }
 """CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
-have not been measured and count as the HTTPS and HTTP that they are; kinds that log in, without TLS."""
+have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in the look
+alone was measured, on loopback; to it comes what a look over TCP costs beside its look."""
+COST_OVER_TLS_MS: Final = 1.2
+"""What a handshake adds to a kind that is also spoken without."""
 COST_MS_ELSE: Final = 0.65
 """A kind that has not been measured counts as HTTP."""
+_OVER_TLS: Final = " over TLS"
 IDLE_PERCENT: Final = 1.7
 """A peer of three that watches nothing: docs/measured.md, "Idling"."""
 BUDGET_PERCENT: Final = 50.0
@@ -89,14 +96,17 @@ def _load(peer: str, settings: Settings, bound: int) -> Load:
 
 
 def kind_of(service: Service) -> str:
-    """The kind as it costs: `https` is one of its own."""
+    """The kind as it costs: `https` is one of its own, and so is `postgres over TLS`."""
     url = getattr(service.target, "url", "")
-    return "https" if service.kind == "http" and url.startswith("https:") else service.kind
+    if service.kind == "http" and url.startswith("https:"):
+        return "https"
+    return f"{service.kind}{_OVER_TLS}" if getattr(service.target, "tls", False) else service.kind
 
 
 def cost_ms(kind: str) -> float:
     """CPU of one look."""
-    return COST_MS.get(kind, COST_MS_ELSE)
+    plain = kind.removesuffix(_OVER_TLS)
+    return COST_MS.get(plain, COST_MS_ELSE) + (COST_OVER_TLS_MS if plain != kind else 0.0)
 
 
 def warnings(found: list[Load], concurrency: int, descriptors: int) -> list[str]:

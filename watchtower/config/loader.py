@@ -227,7 +227,7 @@ class _Loading:
 
     def _check_clashes(self, path: Path, model: ServiceModel) -> None:
         """Keys of one service that do not go together."""
-        if isinstance(model, HttpModel):
+        if isinstance(model, HttpModel | LoginModel):
             for below, clash in model.clashes():
                 self._faults.at((*path, *below), clash, at_key=True)
         if isinstance(model, WsModel) and model.url.headers:
@@ -238,10 +238,6 @@ class _Loading:
         if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
             what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
             self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
-        if isinstance(model, LoginModel):
-            for key in model.said_twice(getattr(model, "url")):  # noqa: B009 - of each
-                what = f"the URL has a {key} of its own"
-                self._faults.at((*path, key), Wrong(what, "keep one of the two"), at_key=True)
 
     def _check_authorization(self, path: Path, model: WsModel) -> None:
         for name in model.headers:

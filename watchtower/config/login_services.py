@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from watchtower.config import login_targets, targets
 from watchtower.config.extras import needing
+from watchtower.config.http_services import Clash, File
+from watchtower.config.problems import Wrong
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
@@ -41,11 +43,33 @@ class LoginModel(ServiceModel, PacedModel):
     password: Annotated[Secret, read_by(login_targets.read_password)] | None = None
     server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
     verify: Flag = True
+    ca: File = ""
+    cert: File = ""
+    key: File = ""
 
-    def said_twice(self, url: LoginTarget) -> tuple[str, ...]:
-        """Keys whose value stands in the URL as well."""
+    def clashes(self) -> list[Clash]:
+        """Keys that do not go together, or with what the URL says."""
+        url: LoginTarget = getattr(self, "url")  # noqa: B009 - each kind has one of its own
+        found = [*self._said_twice(url), *self._certificates()]
+        unused = [key for key in ("ca", "cert", "server_name") if getattr(self, key)]
+        if unused and not (url.tls or getattr(self, "tls", False)):
+            fix = "set `tls: true`, or write rediss:// or amqps://"
+            found.append(((unused[0],), Wrong("nothing is said over TLS here", fix)))
+        return found
+
+    def _said_twice(self, url: LoginTarget) -> list[Clash]:
         both = {"user": self.user and url.user, "password": self.password and url.password}
-        return tuple(key for key, is_twice in both.items() if is_twice)
+        twice = [key for key, is_twice in both.items() if is_twice]
+        return [((key,), Wrong(f"the URL has a {key} of its own", "keep one of the two")) for key in twice]
+
+    def _certificates(self) -> list[Clash]:
+        found: list[Clash] = []
+        if self.key and not self.cert:
+            found.append((("key",), Wrong("a key without its certificate", "add `cert:` beside it")))
+        if self.ca and not self.verify:
+            what = "`verify: false` accepts every certificate, whoever signed it"
+            found.append((("ca",), Wrong(what, "remove one of the two")))
+        return found
 
     def logged_in(self, url: T, *, user: str = "") -> T:
         """The target of the URL with what the keys say; `user` when nothing names one."""
@@ -55,6 +79,9 @@ class LoginModel(ServiceModel, PacedModel):
             password=self.password or url.password,
             server_name=self.server_name,
             verify=self.verify,
+            ca=self.ca,
+            cert=self.cert,
+            key=self.key,
         )
 
 

@@ -158,7 +158,10 @@ class WsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ws"):
 
 
 class LoginTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="login"):
-    """Who logs in where, and whether over TLS: what the kinds that log in have in common."""
+    """Who logs in where, and whether over TLS: what the kinds that log in have in common.
+
+    `ca`, `cert` and `key` are paths of PEM files.
+    """
 
     host: str
     port: int
@@ -167,6 +170,9 @@ class LoginTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="logi
     tls: bool = False
     server_name: str = ""
     verify: bool = True
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 class PostgresTarget(LoginTarget, frozen=True, kw_only=True, tag="postgres"):

@@ -65,6 +65,17 @@ class Certificate(Struct, frozen=True, kw_only=True):
         return {"cert.names": _list(self.names), **self.kept(), "cert.chain": clean(chain)}
 
 
+class Pems(Struct, frozen=True, kw_only=True):
+    """Paths of a service's own PEM files: who is trusted instead of the system's roots, and who we are."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+NO_PEMS: Final = Pems()
+
+
 class Trust(ssl.SSLContext):
     """A client's context that tells the current look when a handshake begins, and on which object."""
 
@@ -81,10 +92,18 @@ class Trust(ssl.SSLContext):
         return made
 
 
-def trust(*, verify: bool) -> Trust:
-    """A context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR count), or one without checks."""
+def trust(*, verify: bool, pems: Pems = NO_PEMS) -> Trust:
+    """A context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR count), or one without checks.
+
+    Raises OSError when one of `pems` cannot be used.
+    """
     context = Trust(ssl.PROTOCOL_TLS_CLIENT)
-    if verify:
+    if pems.cert:
+        # Whoever is asked for a passphrase would wait at a terminal that a service does not have.
+        context.load_cert_chain(pems.cert, pems.key or None, password="")
+    if verify and pems.ca:
+        context.load_verify_locations(pems.ca)
+    elif verify:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         context.check_hostname = False

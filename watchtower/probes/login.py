@@ -15,6 +15,7 @@ from msgspec import Struct
 from watchtower.core.targets import LoginTarget
 from watchtower.core.text import HIDDEN, clean
 from watchtower.probes import tls
+from watchtower.probes.certificates import Pems
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
@@ -43,7 +44,8 @@ async def inside(
     `starttls` names what the protocol says before TLS begins, "" when TLS begins at once.
     """
     name = target.server_name or target.host
-    door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls)
+    pems = Pems(ca=target.ca, cert=target.cert, key=target.key)
+    door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls, pems=pems)
     try:
         if target.tls:
             wire, greeting = await tls.shake(door, tools, look, verify=target.verify)
@@ -59,7 +61,7 @@ async def inside(
         wire.part(goodbye)
         raise RefusalError(_without_password(str(error), target)) from None
     except ProtocolError as error:
-        raise ProtocolError(_without_password(str(error), target)) from None
+        raise type(error)(_without_password(str(error), target)) from None
     finally:
         wire.hang_up()
     return _finding(answer, target, tools, look)

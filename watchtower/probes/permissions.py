@@ -15,7 +15,7 @@ from typing import Final
 import pycurl
 
 from watchtower.core.settings import Settings
-from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget
+from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget, LoginTarget
 from watchtower.errors import ConfigError
 from watchtower.probes.echoes import PERMISSION, may_ping
 
@@ -58,14 +58,14 @@ def unreadable_files(settings: Settings) -> list[str]:
     found = [
         f"services.{service.name}.{key}: {why}; its looks will be unknown."
         for service in settings.looked_at_by(settings.me)
-        if isinstance(service.target, HttpTarget)
+        if isinstance(service.target, HttpTarget | LoginTarget)
         for key, why in _unusable(service.target)
     ]
     more = len(found) - _WARNINGS_MAX
     return [*found[:_WARNINGS_MAX], f"... and {more} more files."] if more > 0 else found
 
 
-def _unusable(target: HttpTarget) -> list[tuple[str, str]]:
+def _unusable(target: HttpTarget | LoginTarget) -> list[tuple[str, str]]:
     """Keys that name a file, and what is wrong with it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found = []

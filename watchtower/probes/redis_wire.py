@@ -55,7 +55,7 @@ async def _reply(wire: Wire, otherwise: str) -> Rows:
             left += max(_number(rest), 0)
             continue
         # An error inside an array (of EXEC, say) is a value like any other.
-        found = rest if kind == "-" else await _scalar(wire, kind, rest)
+        found = await _scalar(wire, kind, rest)
         value = found if value is None else value
     return Rows(count=max(count, 0), value=value)
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import TlsTarget
 from watchtower.core.text import clean
-from watchtower.probes.certificates import Certificate, distrust, shown
+from watchtower.probes.certificates import NO_PEMS, Certificate, Pems, distrust, shown
 from watchtower.probes.failures import FAILURES
 from watchtower.probes.greetings import STARTTLS
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall, milliseconds
@@ -37,6 +37,7 @@ class Door(Struct, frozen=True, kw_only=True):
     port: int
     name: str
     starttls: str = ""
+    pems: Pems = NO_PEMS
     alpn: tuple[str, ...] = ()
 
 
@@ -63,10 +64,12 @@ async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[
     Raises what FAILURES names; SSLCertVerificationError when the certificate is not accepted.
     """
     connected = await tools.connect(door.host, door.port, look)
+    # What is said right after a handshake, or after asking for one, must not wait for an acknowledgement.
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         greeting = await _said_before(door.starttls, connected, look)
         look.alpn = door.alpn
-        secured = Secured(connected, tools.trust(verify=verify), door.name)
+        secured = Secured(connected, tools.trust(verify=verify, pems=door.pems), door.name)
         await secured.handshake()
     except BaseException:  # whatever ends it, nobody else knows the socket yet
         connected.close()

@@ -16,11 +16,12 @@ import aiohttp
 
 from watchtower import __version__
 from watchtower.core.ports import Clock
-from watchtower.probes.certificates import Trust, trust
+from watchtower.probes.certificates import NO_PEMS, Pems, Trust, trust
 from watchtower.probes.children import Children
 from watchtower.probes.curl import Engine
 from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
+from watchtower.probes.failures import OwnFaultError
 from watchtower.probes.look import CURRENT, Look
 from watchtower.probes.means import Means
 from watchtower.probes.resolver import AddressInfo, Resolver
@@ -29,6 +30,8 @@ from watchtower.probes.tokens import Tokens
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
+PEMS_KEPT_S: Final = 600.0
+"""After that long a service's own PEM files are read again: libcurl does the same for HTTP."""
 HEADER_BYTES_MAX: Final = 16_384
 READ_BUFFER_BYTES: Final = 65_536
 
@@ -46,6 +49,7 @@ class Tools:
         # without free descriptors would distrust everybody from then on.
         self._verified = trust(verify=True)
         self._unverified = trust(verify=False)
+        self._own: dict[tuple[bool, Pems], tuple[Trust, float]] = {}
         self.echoes = Echoes(clock)
         self.roots = roots()
         self.tokens = Tokens(clock)
@@ -56,9 +60,20 @@ class Tools:
     def _resolved(self, name: str, is_answered: bool) -> None:  # noqa: FBT001 - an answer, or none
         self.means.note_resolved(name, self.clock.now().boot, answered=is_answered)
 
-    def trust(self, *, verify: bool) -> Trust:
-        """The shared context for this trust setting."""
-        return self._verified if verify else self._unverified
+    def trust(self, *, verify: bool, pems: Pems = NO_PEMS) -> Trust:
+        """The shared context for this setting. Raises OwnFaultError when a file of it cannot be used."""
+        if pems == NO_PEMS:
+            return self._verified if verify else self._unverified
+        now_boot = self.clock.now().boot
+        made, read_boot = self._own.get((verify, pems), (None, 0.0))
+        if made is None or now_boot - read_boot > PEMS_KEPT_S:
+            try:
+                made = trust(verify=verify, pems=pems)
+            except OSError as error:
+                why = getattr(error, "reason", "") or error.strerror or type(error).__name__
+                raise OwnFaultError(f"a PEM file of this service cannot be used here ({why})") from None
+            self._own[verify, pems] = made, now_boot
+        return made
 
     def engine(self) -> Engine:
         """What every HTTP request goes through, in this event loop."""

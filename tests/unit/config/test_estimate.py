@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from support.core_support import settings
 
 from watchtower.config import estimate
-from watchtower.config.estimate import Load, loads, warnings
+from watchtower.config.estimate import COST_OVER_TLS_MS, Load, cost_ms, loads, warnings
 from watchtower.core.settings import ProbeSettings, Service, Settings
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, TcpTarget
+from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PostgresTarget, TcpTarget
 
 HTTP = HttpTarget(url="http://h/")
 HTTPS = HttpTarget(url="https://h/")
@@ -39,6 +39,14 @@ def watching(services: Iterable[Service], concurrency: int = 200) -> Settings:
 def of(peer: str, made: Settings) -> Load:
     """The load of one peer."""
     return next(load for load in loads(made) if load.peer == peer)
+
+
+def test_a_handshake_costs_more() -> None:
+    """A kind that is spoken with and without TLS counts as two."""
+    plain = PostgresTarget(host="h", port=1, database="d")
+    made = watching([*many(10, plain), *many(10, replace(plain, tls=True))])
+    assert of("a", made).per_s == pytest.approx({"postgres": 1, "postgres over TLS": 1})
+    assert cost_ms("postgres over TLS") == pytest.approx(cost_ms("postgres") + COST_OVER_TLS_MS)
 
 
 def test_looks_are_summed_by_kind_over_what_the_peer_looks_at() -> None:

@@ -15,6 +15,7 @@ from watchtower.core.secret import Secret
 from watchtower.core.settings import Settings
 from watchtower.core.targets import AmqpTarget, LoginTarget, MysqlTarget, PostgresTarget, RedisTarget, Target
 from watchtower.errors import ConfigError
+from watchtower.probes.permissions import unreadable_files
 from watchtower.web.documents import instance, service_detail
 
 PASSWORD = "hunter2-№"
@@ -71,7 +72,14 @@ services:
   orders: {url: "postgres://db/orders", user: probe, password: "${PW}", tls: true, query: "select '${PW}'"}
   ledger: postgres://probe:${PW}@db/ledger
   shop: {url: "mysql://probe:${PW}@db/shop", query: "select '${PW}'", tls: true, verify: false}
-  cache: {url: redis://db, password: "${PW}", query: "GET '${PW}'", server_name: cache.example.com}
+  cache:
+    url: rediss://db
+    password: ${PW}
+    query: GET '${PW}'
+    server_name: cache.example.com
+    ca: /etc/ca.pem
+    cert: /c.pem
+    key: /k.pem
   mails: {url: "amqp://probe:${PW}@db", queue: mails, publish: true}
 """
 
@@ -99,7 +107,11 @@ def test_keys_of_a_file_arrive_in_the_targets(tmp_path: Path) -> None:
         host="db",
         port=6379,
         password=Secret(PASSWORD),
+        tls=True,
         server_name="cache.example.com",
+        ca="/etc/ca.pem",
+        cert="/c.pem",
+        key="/k.pem",
         query=Secret(f"GET '{PASSWORD}'"),
     )
     assert services["mails"].target == AmqpTarget(
@@ -161,3 +173,9 @@ def test_amqp_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         service_from_url("amqp://mq")
     for url in ("postgres://db", "mysql://db", "redis://db"):
         assert service_from_url(url)
+
+
+def test_files_that_cannot_be_read_are_told_beforehand(tmp_path: Path) -> None:
+    """`check` warns of them, as it does for http."""
+    told = unreadable_files(of_file(tmp_path, FILE))
+    assert [line.partition(":")[0] for line in told] == ["services.cache.ca", "services.cache.cert"]
