@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import pytest
 from support.cli_support import watchtower
 from support.mail_sink import MailSink
+from support.rpc_servers import grpc_server
+from websockets.sync.server import ServerConnection, serve
 
 LINE = re.compile(
     r"HTTP (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| time=[\d.]+s;;;0;10( time_\w+=[\d.]+s;;;0)+"
@@ -127,6 +129,39 @@ def test_a_ping_is_shown_with_its_round_trip() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"ICMP OK - answer from 127\.0\.0\.1 in [\d.]+ ms \| time=", done.stdout)
     assert "\n  lost " in done.stdout
+
+
+def test_a_grpc_health_service_is_shown_with_its_words() -> None:
+    """Status and code are shown; what the server does not know is critical."""
+    with grpc_server({"": "SERVING", "shop.Cart": "NOT_SERVING"}) as port:
+        up = watchtower("probe", f"grpc://127.0.0.1:{port}", "--warn", "time < 30s")
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert re.match(r"GRPC OK - SERVING in \d+ ms \| time=", up.stdout)
+        for shown in ("connect", "first byte", "transfer", "grpc.status", "grpc.code"):
+            assert f"\n  {shown} " in up.stdout
+        down = watchtower("probe", f"grpc://127.0.0.1:{port}/shop.Cart")
+    assert (down.returncode, down.stdout[:29]) == (2, "GRPC CRITICAL - NOT_SERVING |")
+
+
+def test_a_socket_is_shown_with_its_message() -> None:
+    """What is sent is a key like in the file, and the answer is shown."""
+
+    def echo(socket: ServerConnection) -> None:
+        for message in socket:
+            socket.send(message)
+
+    with serve(echo, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        up = watchtower(
+            "probe", f"ws://127.0.0.1:{port}", "--set", "send=hello", "--expect", "message == hello"
+        )
+        server.shutdown()
+        thread.join()
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert re.match(r'WS OK - "hello" in \d+ ms \| time=', up.stdout)
+    assert "\n  message           hello\n" in up.stdout
 
 
 def test_a_program_is_run_and_its_metrics_are_shown() -> None:

@@ -99,8 +99,11 @@ def test_what_the_health_service_says() -> None:
 )
 def test_how_a_call_may_end(code: grpc.StatusCode, said: str, text: str) -> None:
     """Each code has its word, with what the server says to it, cleaned."""
-    with grpc_server(servicer=Aborting(code, said)) as port:
-        result = see_port(port)
+    servicer = Aborting(code, said)
+    with grpc_server(servicer=servicer) as port:
+        result = see_port(port, timeout_s=5.0)
+    assert 4.0 < servicer.left_s <= 6.0, "the server knows how long we wait, and a second more"
+    assert "(peer=a)" in servicer.who
     assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.STATUS)
     assert result.text.startswith(text)
     assert result.text.isprintable()

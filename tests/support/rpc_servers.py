@@ -50,14 +50,18 @@ def grpc_server(
 
 
 class Aborting(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc ships no types
-    """A health service that ends every call with `code` and `details`."""
+    """A health service that ends every call with `code` and `details`; `left_s` and `who` are of the last."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         self._code = code
         self._details = details
+        self.left_s = 0.0
+        self.who = ""
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name of the call
         """End the call."""
+        self.left_s = context.time_remaining()
+        self.who = dict(context.invocation_metadata())["user-agent"]
         context.abort(self._code, self._details)
 
 
