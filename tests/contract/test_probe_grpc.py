@@ -15,6 +15,7 @@ from support.rpc_servers import (
     OK_HEAD,
     SERVING,
     Aborting,
+    Hanging,
     answering,
     asked,
     data,
@@ -118,6 +119,16 @@ def test_a_server_without_a_health_service() -> None:
         assert result.text.startswith("UNIMPLEMENTED: the server has no health service")
         wanted = condition("grpc.code == UNIMPLEMENTED", "grpc.code", "==", "UNIMPLEMENTED")
         assert see_port(port, expect=(wanted,)).opinion is Opinion.UP
+
+
+def test_a_health_service_that_hangs() -> None:
+    """The server speaks HTTP/2, the call is not answered: a timeout while reading, at our deadline."""
+    servicer = Hanging()
+    with grpc_server(servicer=servicer) as port:
+        result = see_port(port, timeout_s=0.5)
+        servicer.go_on.set()
+    assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TIMEOUT)
+    assert result.text == "timeout after 0.5 s while reading the answer"
 
 
 def test_over_tls(authority: Authority) -> None:

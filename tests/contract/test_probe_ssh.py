@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.cluster_support import free_ports, wait_for
 from support.looking import condition, look
+from support.real_servers import running, stopped
 from support.targets import Handler, Listener, closed_port, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
@@ -23,36 +24,28 @@ RUN_FOLDER = Path("/run/sshd")
 
 
 @contextlib.contextmanager
-def sshd(folder: Path) -> Iterator[int]:
-    """The port of an sshd on loopback with a host key of its own."""
+def sshd(folder: Path, *more: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The port of an sshd on loopback with a host key of its own and these options, and its process."""
     key, port, log = folder / "host_key", free_ports(1)[0], folder / "sshd.log"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     is_ours = not RUN_FOLDER.exists()
     with contextlib.suppress(PermissionError):
         RUN_FOLDER.mkdir(exist_ok=True)
-    options = ("ListenAddress=127.0.0.1", "PidFile=none", "UsePAM=no", "LogLevel=VERBOSE")
+    options = ("ListenAddress=127.0.0.1", "PidFile=none", "UsePAM=no", "LogLevel=VERBOSE", *more)
     words = [SSHD, "-D", "-f", "/dev/null", "-p", str(port), "-h", str(key), "-E", str(log)]
     words += [word for option in options for word in ("-o", option)]
-    with subprocess.Popen(words) as process:
-        try:
-            wait_for(lambda: process.poll() is None and _listens(port), 10, "sshd listens")
-            yield port
-        finally:
-            process.terminate()
-            process.wait(5)
-            if is_ours:
-                RUN_FOLDER.rmdir()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        with running(words, port) as process:
+            yield port, process
+    finally:
+        if is_ours:
+            RUN_FOLDER.rmdir()
 
 
 def test_a_real_sshd(tmp_path: Path) -> None:
     """Its version line is the evidence, and its log speaks of a client that left, not of nonsense."""
     openssh = condition("banner ~ ^SSH-2.0-OpenSSH_", "banner", "~", "^SSH-2.0-OpenSSH_")
-    with sshd(tmp_path) as port:
+    with sshd(tmp_path) as (port, _):
         result = asyncio.run(look(SshTarget(host="localhost", port=port), expect=(openssh,)))
         assert (result.opinion, result.kind) == (Opinion.UP, Kind.OK), result.text
         assert result.text.startswith('"SSH-2.0-OpenSSH_')
@@ -63,6 +56,27 @@ def test_a_real_sshd(tmp_path: Path) -> None:
         assert all("kex_exchange" not in line for line in told[-1:]), told
     refused = asyncio.run(look(SshTarget(host="127.0.0.1", port=port)))
     assert refused.kind is Kind.REFUSED
+
+
+def test_an_sshd_that_has_no_room_or_stands_still(tmp_path: Path) -> None:
+    """Too many who are logging in are told by what sshd says to the next, and silence is a timeout."""
+
+    def see(port: int, timeout_s: float) -> Result:
+        return asyncio.run(look(SshTarget(host="127.0.0.1", port=port), timeout_s=timeout_s))
+
+    with sshd(tmp_path, "MaxStartups=1") as (port, process), contextlib.ExitStack() as stack:
+
+        def is_let_in() -> bool:
+            waiting = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            return waiting.recv(4) == b"SSH-"
+
+        wait_for(is_let_in, 10, "room for one who does not log in")
+        full = see(port, 3.0)
+        assert (full.opinion, full.kind) == (Opinion.DOWN, Kind.PROTOCOL)
+        assert full.text == 'not SSH: "Exceeded MaxStartups", then closed'
+        with stopped(process):
+            still = see(port, 0.5)
+        assert (still.kind, still.text) == (Kind.TIMEOUT, "timeout after 0.5 s while waiting for the answer")
 
 
 def see(handler: Handler, timeout_s: float = 2.0) -> Result:

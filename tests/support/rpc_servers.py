@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,6 +64,18 @@ class Aborting(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc shi
         self.left_s = context.time_remaining()
         self.who = dict(context.invocation_metadata())["user-agent"]
         context.abort(self._code, self._details)
+
+
+class Hanging(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc ships no types
+    """A health service that answers nobody before `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name of the call
+        """Wait."""
+        self.go_on.wait(20)
+        return health_pb2.HealthCheckResponse()
 
 
 def frames(*said: Frame) -> bytes:

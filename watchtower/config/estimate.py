@@ -28,10 +28,12 @@ COST_MS: Final = {
     "redis": 0.66,
     "amqp": 0.98,
     "exec": 1.2,
+    "grpc": 0.88,
+    "ws": 0.83,
 }
 """CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
-have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in the look
-alone was measured, on loopback; to it comes what a look over TCP costs beside its look."""
+have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in, and of grpc
+and ws, the look alone was measured, on loopback; to it comes what a look over TCP costs beside its look."""
 COST_OVER_TLS_MS: Final = 1.2
 """What a handshake adds to a kind that is also spoken without."""
 COST_MS_ELSE: Final = 0.65
@@ -100,7 +102,8 @@ def kind_of(service: Service) -> str:
     url = getattr(service.target, "url", "")
     if service.kind == "http" and url.startswith("https:"):
         return "https"
-    return f"{service.kind}{_OVER_TLS}" if getattr(service.target, "tls", False) else service.kind
+    over_tls = getattr(service.target, "tls", False) or url.startswith("wss:")
+    return f"{service.kind}{_OVER_TLS}" if over_tls else service.kind
 
 
 def cost_ms(kind: str) -> float:

@@ -12,7 +12,14 @@ from support.core_support import settings
 from watchtower.config import estimate
 from watchtower.config.estimate import COST_OVER_TLS_MS, Load, cost_ms, loads, warnings
 from watchtower.core.settings import ProbeSettings, Service, Settings
-from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PostgresTarget, TcpTarget
+from watchtower.core.targets import (
+    DnsTarget,
+    HeartbeatTarget,
+    HttpTarget,
+    PostgresTarget,
+    TcpTarget,
+    WsTarget,
+)
 
 HTTP = HttpTarget(url="http://h/")
 HTTPS = HttpTarget(url="https://h/")
@@ -47,6 +54,12 @@ def test_a_handshake_costs_more() -> None:
     made = watching([*many(10, plain), *many(10, replace(plain, tls=True))])
     assert of("a", made).per_s == pytest.approx({"postgres": 1, "postgres over TLS": 1})
     assert cost_ms("postgres over TLS") == pytest.approx(cost_ms("postgres") + COST_OVER_TLS_MS)
+
+
+def test_a_socket_over_tls_is_known_by_its_scheme() -> None:
+    """A WebSocket has no flag for TLS, but a URL."""
+    made = watching([*many(10, WsTarget(url="ws://h/")), *many(20, WsTarget(url="wss://h/"))])
+    assert of("a", made).per_s == pytest.approx({"ws": 1, "ws over TLS": 2})
 
 
 def test_looks_are_summed_by_kind_over_what_the_peer_looks_at() -> None:
