@@ -15,6 +15,7 @@ from support.watching import DOWN, UNKNOWN, UP, result
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Result
 from watchtower.core.settings import Confirm, ProbeSettings, Service
+from watchtower.core.targets import HttpTarget
 from watchtower.probes.scheduler import Scheduler
 
 Look = Callable[[Service], Awaitable[Result]]
@@ -23,23 +24,38 @@ Look = Callable[[Service], Awaitable[Result]]
 class Rig:
     """A running scheduler whose looks are `look`; collects results and counts looks at once."""
 
-    def __init__(self, look: Look, *services: Service, concurrency: int = 200) -> None:
+    def __init__(
+        self,
+        look: Look,
+        *services: Service,
+        concurrency: int = 200,
+        per_host: int = 1000,
+        address: str = "192.0.2.7",
+    ) -> None:
         self.results: list[Result] = []
         self.looks: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
         self._look = look
         self._news = asyncio.Event()
-        self._concurrency = concurrency
-        self.scheduler = Scheduler(self.settings(*services), self.probe, SystemClock(), self._on_result)
+        self.deadlines: dict[str, float] = {}
+        self._limits = ProbeSettings(concurrency=concurrency, per_host=per_host)
+        self._address = address
+        self.scheduler = Scheduler(
+            self.settings(*services), self.probe, SystemClock(), self._on_result, find=self._find
+        )
 
     def settings(self, *services: Service) -> Any:
-        """Settings with these services and this rig's bound."""
-        return settings(*services, probe=ProbeSettings(concurrency=self._concurrency, per_host=1000))
+        """Settings with these services and this rig's bounds."""
+        return settings(*services, probe=self._limits)
+
+    async def _find(self, host: str, port: int) -> str:
+        return self._address
 
     async def probe(self, service: Service, deadline_boot: float) -> Result:
         """A look in the shape of the Probe port."""
         self.looks.append(service.name)
+        self.deadlines[service.name] = deadline_boot
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self._news.set()
@@ -118,6 +134,62 @@ def test_looks_at_once_are_bounded() -> None:
             gate.set()
             await rig.until(lambda: len({found.service for found in rig.results}) == 30)
             assert rig.most_at_once == 10
+
+    asyncio.run(run())
+
+
+def farm(count: int, **fields: Any) -> list[Service]:
+    """Services of many names behind one address."""
+    target = [HttpTarget(url=f"http://s{number}.example/") for number in range(count)]
+    return [service(f"s{number}", one, **fields) for number, one in enumerate(target)]
+
+
+def test_names_of_one_address_are_one_host_from_the_first_look_on() -> None:
+    """Never more looks at one address and port than configured; meanwhile another host is looked at."""
+
+    async def run() -> None:
+        gate = asyncio.Event()
+        rig = Rig(held(gate), *farm(30, interval_s=30.0), per_host=3)
+        async with rig.running():
+            await rig.until(lambda: rig.scheduler.stats.waiting == 27)
+            assert rig.most_at_once == 3
+            others = service("other", HttpTarget(url="http://192.0.2.9/"))
+            rig.scheduler.reload(rig.settings(*farm(30, interval_s=30.0), others))
+            await rig.until(lambda: "other" in rig.looks, within_s=0.7)
+            gate.set()
+            await rig.until(lambda: len({found.service for found in rig.results}) == 31)
+            assert rig.most_at_once <= 4
+
+    asyncio.run(run())
+
+
+def test_waiting_for_a_host_costs_nothing_of_the_timeout() -> None:
+    """A look that waited for its place has all of its time when it begins."""
+
+    async def run() -> None:
+        left: list[float] = []
+
+        async def look(looked_at: Service) -> Result:
+            left.append(rig.deadlines[looked_at.name] - SystemClock().now().boot)
+            await asyncio.sleep(0.1)  # noqa: TID251 - a look takes its time
+            return result(looked_at.name, UP)
+
+        rig = Rig(look, *farm(8, interval_s=30.0, timeout_s=2.0), per_host=1)
+        async with rig.running():
+            await rig.until(lambda: len(rig.results) == 8)
+        assert min(left) > 1.9
+        assert rig.most_at_once == 1
+
+    asyncio.run(run())
+
+
+def test_a_name_that_nobody_finds_is_looked_at_all_the_same() -> None:
+    """Without an address the name itself is the host, and its look says what is wrong."""
+
+    async def run() -> None:
+        rig = Rig(good, *farm(3, interval_s=0.5), address="")
+        async with rig.running():
+            await rig.until(lambda: len({found.service for found in rig.results}) == 3, within_s=2.0)
 
     asyncio.run(run())
 

@@ -10,6 +10,8 @@ import os
 import re
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -296,6 +298,25 @@ async def test_starting_and_stopping_at_any_moment_leaves_nothing(web: Web) -> N
         await asyncio.gather(task, return_exceptions=True)
         assert children() == []
     assert open_files() <= before
+
+
+def test_a_worker_imports_nothing_that_looking_does_not_take() -> None:
+    """One more process on every host: neither servers, nor the file, nor what talks to people or to Raft."""
+    program = "import sys, watchtower.probes.worker; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    loaded = set(run.stdout.split())
+    unwanted = {
+        *("aiohttp.web", "apprise", "pydantic", "jinja2", "rich", "click", "pysyncobj", "prometheus_client"),
+        *("ruamel", "sqlite3", "watchtower.config", "watchtower.cluster", "watchtower.delivery"),
+        *(
+            "watchtower.history",
+            "watchtower.web",
+            "watchtower.peer",
+            "watchtower.app",
+            "watchtower.probes.vantage",
+        ),
+    }
+    assert loaded & unwanted == set()
 
 
 def hung_after(seconds: float) -> tuple[str, ...]:

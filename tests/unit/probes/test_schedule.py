@@ -60,6 +60,16 @@ def test_the_rhythm_does_not_drift(interval_s: float) -> None:
         assert abs(at - times[0] - number * interval_s) <= 0.1 * interval_s + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("count", "interval_s", "slot_s"),
+    [(0, 1.0, 0.1), (100, 30.0, 0.1), (1000, 10.0, 0.08), (9000, 1.0, 0.01)],
+)
+def test_slots_hold_eight_looks(count: int, interval_s: float, slot_s: float) -> None:
+    """As long as eight looks take to come due, from ten to a hundred milliseconds."""
+    begun = schedule(settings(*many(count, interval_s=interval_s)))
+    assert begun.slot_s == pytest.approx(slot_s)
+
+
 def test_late_looks_do_not_move_the_rhythm() -> None:
     """A loop that always comes late by a bit keeps the beat all the same."""
     begun = schedule(settings(service("web", interval_s=10.0, jitter=0.0)))

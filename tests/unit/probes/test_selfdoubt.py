@@ -8,6 +8,7 @@ from support.watching import DEGRADED, DOWN, UNKNOWN, UP, Watch
 
 from watchtower.core.commands import Gone
 from watchtower.core.model import Instant, Kind, Vote
+from watchtower.core.ports import Trouble
 from watchtower.probes.selfdoubt import SelfDoubt
 
 SUSPECT = Vote(opinion=UP, suspect=True)
@@ -226,3 +227,34 @@ def test_what_gets_better_waits_for_nobody() -> None:
 def _gone(watch: Watch, peer: str) -> Gone:
     lease = watch.book.state.lease
     return Gone(epoch=lease.epoch, peer=peer, peer_session=watch.book.state.row(peer).session)
+
+
+def test_trouble_of_the_looking_is_doubt_and_success_counts() -> None:
+    """What the worker lacks takes failing votes back, and is told when it lasts; its end gives them back."""
+    watch = failing("web")
+    watch.vantage.note_trouble(Trouble(reason="no descriptor"))
+    watch.see("db", UP)
+    watch.settle()
+    assert watch.votes()["web"] == (UNKNOWN, False)
+    assert watch.votes()["db"] == (UP, False)
+    assert "no descriptor" in watch.vote("web").text
+    watch.pass_s(5.1)
+    watch.settle()
+    assert watch.book.state.row("a").doubt == "no descriptor"
+    watch.vantage.note_trouble(Trouble())
+    watch.settle()
+    assert watch.book.state.row("a").doubt == ""
+    assert watch.votes()["web"] == (DOWN, False)
+
+
+def test_who_sees_nothing_at_all_votes_on_nothing() -> None:
+    """Without any results the good ones are old as well: one small report makes every vote unknown."""
+    watch = failing("web")
+    watch.vantage.note_trouble(Trouble(reason="worker gone", is_blind=True))
+    (report,) = watch.settle()
+    assert (report.default, dict(report.votes)) == (UNKNOWN, {})
+    assert set(watch.votes().values()) == {(UNKNOWN, False)}
+    watch.vantage.note_trouble(Trouble(reason="worker gone"))
+    watch.settle()
+    assert watch.votes()["db"] == (UP, False)
+    assert watch.votes()["web"] == (UNKNOWN, False)
