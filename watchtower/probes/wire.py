@@ -89,6 +89,9 @@ class Wire:
             raise self._too_much()
         if not self._phase and not self._read_bytes:
             self._look.enter("first_byte")
+        if self._read_bytes > READ_BYTES_MAX:
+            # What has come already is had without waiting: a flood would keep everybody else waiting.
+            await asyncio.sleep(0)  # noqa: TID251 - gives the others their turn
         chunk = await self._receive(LINE_BYTES_MAX)
         if chunk and not self._phase:
             self._look.enter("transfer")
