@@ -94,17 +94,22 @@ def _broken_connection(code: int, words: str, easy: Easy) -> Exception:
     number = easy.getinfo(pycurl.OS_ERRNO) if code == pycurl.E_COULDNT_CONNECT else 0
     if number:
         return OSError(number, os.strerror(number))
-    if code == pycurl.E_COULDNT_CONNECT and words.startswith(_NO_CONNECTION):
-        # QUIC has no errno either, but a socket: a port that nobody listens at.
-        return ConnectionRefusedError() if easy.sockets else _no_socket()
+    if code == pycurl.E_COULDNT_CONNECT and words.startswith(_NO_CONNECTION) and not easy.sockets:
+        return _no_socket()
     if any(text in words for text in _RESETS):
         return ConnectionResetError()
     found = _OPENSSL.search(words)
     if found is not None or code == pycurl.E_SSL_CONNECT_ERROR:
         return _broken_handshake(found["reason"] if found else words, words)
+    return _by_words(words) or _broken_answer(code, words)
+
+
+def _by_words(words: str) -> Exception | None:
     if words.startswith(_NO_TUNNEL):
         return ProtocolError(f"the proxy refuses: {words.removeprefix(_NO_TUNNEL).strip(' ,')}")
-    return _broken_answer(code, words)
+    if words.startswith(_NO_CONNECTION):  # QUIC has no errno: a port that nobody listens at
+        return ConnectionRefusedError()
+    return None
 
 
 def _no_socket() -> Exception:

@@ -51,7 +51,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: bytes
     hops: tuple[str, ...]
     certificate: Certificate | None
-    is_reused: bool
 
 
 async def probe(target: HttpTarget, tools: Tools, look: Look) -> Finding:
@@ -116,26 +115,24 @@ async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> N
         found = await addresses(host, port, tools, look, ip=target.ip, server=target.resolver)
         listed = ",".join(f"[{one}]" if ":" in one else one for one in found)
         easy.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{listed}"])
-    # Told by libcurl, a timeout comes with its phases; only what it overlooks is cut off from outside.
-    easy.setopt(pycurl.TIMEOUT_MS, max(1, int(look.left_s() * 1000) - EARLY_MS))
     look.note_address(found[0], port)
-    look.enter("connect")
-    began_boot = tools.clock.now().boot
+    began_boot = look.enter("connect")
+    # Told by libcurl, a timeout comes with its phases; only what it overlooks is cut off from outside.
+    easy.setopt(pycurl.TIMEOUT_MS, max(1, int(look.left_s(began_boot) * 1000) - EARLY_MS))
     try:
         code, words = await tools.engine().run(easy, request.ca_file)
     except asyncio.CancelledError:
-        _time(request, easy, look, began_boot)
+        _time(request, easy, look, began_boot, is_over=False)
         raise
-    _time(request, easy, look, began_boot)
     error = error_of(code, words, easy)
+    _time(request, easy, look, began_boot, is_over=error is None)
     if isinstance(error, DistrustError):
         error.request, error.seen = request, sent_certificate(easy)
     if error is not None:
         raise error
-    look.enter("")
 
 
-def _time(request: Request, easy: Easy, look: Look, began_boot: float) -> None:
+def _time(request: Request, easy: Easy, look: Look, began_boot: float, *, is_over: bool) -> None:
     """Tell the look what libcurl's clock says of the phases, and in which of them it stands."""
     info = easy.getinfo
     at = info(pycurl.PRIMARY_IP)
@@ -143,22 +140,30 @@ def _time(request: Request, easy: Easy, look: Look, began_boot: float) -> None:
         look.note_address(at, info(pycurl.PRIMARY_PORT))
     spent: dict[str, float] = {}
     since_us = info(pycurl.NAMELOOKUP_TIME_T)
-    # Until a proxy has made its tunnel, it is still the connection that is waited for.
-    is_tunnelling = request.is_tls and request.target.proxy is not None and not info(pycurl.HTTP_CONNECTCODE)
-    marks = [("connect", 0 if is_tunnelling else info(pycurl.CONNECT_TIME_T))]
-    if request.is_tls:
-        marks.append(("tls", info(pycurl.APPCONNECT_TIME_T)))
-    marks.append(("first_byte", info(pycurl.STARTTRANSFER_TIME_T) if easy.intake.has_head else 0))
-    if info(pycurl.NUM_CONNECTS) == 0 and marks[-1][1]:
-        marks = marks[-1:]
-    for phase, until_us in marks:
+    for phase, until_us in _marks(request, easy):
         if not until_us:
             in_tls = phase == "connect" and request.is_tls and easy.was_connected
             look.stood("tls" if in_tls else phase, began_boot, spent)
             return
         spent[phase] = max(until_us - since_us, 0) / 1e6
         since_us = max(until_us, since_us)
-    look.stood("transfer", began_boot, spent)
+    if is_over:
+        spent["transfer"] = max(info(pycurl.TOTAL_TIME_T) - since_us, 0) / 1e6
+    look.stood("" if is_over else "transfer", began_boot, spent)
+
+
+def _marks(request: Request, easy: Easy) -> list[tuple[str, int]]:
+    """The phases before the body, each with the microsecond of its end, 0 when it has not ended."""
+    info = easy.getinfo
+    first_byte = ("first_byte", info(pycurl.STARTTRANSFER_TIME_T) if easy.intake.has_head else 0)
+    if first_byte[1] and info(pycurl.NUM_CONNECTS) == 0:
+        return [first_byte]
+    connect = ("connect", info(pycurl.CONNECT_TIME_T))
+    if not request.is_tls:
+        return [connect, first_byte]
+    if request.target.proxy is not None and not info(pycurl.HTTP_CONNECTCODE):
+        connect = ("connect", 0)  # until a proxy has made its tunnel, the connection is waited for
+    return [connect, ("tls", info(pycurl.APPCONNECT_TIME_T)), first_byte]
 
 
 def _answer(
@@ -175,7 +180,6 @@ def _answer(
         body=unpacked(easy.intake.body(), headers.get("content-encoding", "")),
         hops=hops,
         certificate=sent_certificate(easy) if request.is_tls else None,
-        is_reused=easy.getinfo(pycurl.NUM_CONNECTS) == 0,
     )
 
 
@@ -208,16 +212,16 @@ async def _second_look(request: Request, tools: Tools, budget_s: float) -> Certi
 
 
 def _facts(answer: Answer, look: Look, now_wall: float) -> dict[str, Any]:
-    judged = {
-        clause.field.partition(".")[0].partition("[")[0] for line in look.judged for clause in line.clauses
-    }
+    if not look.judged:
+        return {}
     facts: dict[str, Any] = {"status": answer.status, "ip": look.ip, **look.times()}
+    judged = {clause.field for line in look.judged for clause in line.clauses}
     if "body" in judged:
         read_as = charset(answer.headers.get("content-type", ""))
         facts["body"] = answer.body.decode(read_as, errors="replace")
-    if "json" in judged:
+    if any(field.startswith("json") for field in judged):
         facts |= _json(answer.body)
-    if "header" in judged:
+    if any(field.startswith("header.") for field in judged):
         facts |= {f"header.{name}": value for name, value in answer.headers.items()}
     if answer.certificate is not None:
         facts |= answer.certificate.facts(now_wall)

@@ -78,15 +78,16 @@ class Look:
         self._since_boot = self.begun.boot
         self._spent_s: dict[str, float] = {}
 
-    def enter(self, phase: str) -> None:
-        """The current phase ends here and `phase` (a key of DOING, or "") begins."""
+    def enter(self, phase: str) -> float:
+        """The current phase ends here and `phase` (a key of DOING, or "") begins; the boot time of that."""
         now_boot = self._clock.now().boot
         if self.phase:
             self._spent_s[self.phase] = self._spent_s.get(self.phase, 0.0) + now_boot - self._since_boot
         self.phase, self._since_boot = phase, now_boot
+        return now_boot
 
     def stood(self, phase: str, began_boot: float, spent_s: Mapping[str, float]) -> None:
-        """What another clock has measured since `began_boot`; the look has been in `phase` ever since."""
+        """What another clock has measured since `began_boot`; from then on the look is in `phase`."""
         for name, spent in spent_s.items():
             self._spent_s[name] = self._spent_s.get(name, 0.0) + spent
         self.phase, self._since_boot = phase, began_boot + sum(spent_s.values())
@@ -124,9 +125,10 @@ class Look:
         """Seconds since the look began, without those that did not go to the service."""
         return self._clock.now().boot - self.begun.boot - self.aside_s
 
-    def left_s(self) -> float:
-        """Seconds until the deadline, 0.0 when it has passed."""
-        return max(self.budget_s - self.aside_s - self.elapsed_s(), 0.0)
+    def left_s(self, now_boot: float | None = None) -> float:
+        """Seconds until the deadline, from now or from `now_boot`; 0.0 when it has passed."""
+        at_boot = self._clock.now().boot if now_boot is None else now_boot
+        return max(self.begun.boot + self.budget_s - at_boot, 0.0)
 
     def phases_ms(self) -> dict[str, float]:
         """Milliseconds of every phase that has ended."""
