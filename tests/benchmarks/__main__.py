@@ -1,4 +1,4 @@
-"""Measures what is promised: `python -m tests.benchmarks idle | commits | flood | probes | many [--help]`.
+"""Measures what is promised: `python -m tests.benchmarks idle | commits | flood | probes | ... [--help]`.
 
 Each prints a table for docs/measured.md; README.md says what each measures. No stage runs them.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import commits, flood, idle, many, probes
+from benchmarks import commits, flood, http_engines, idle, many, probes
 
 PROGRAMS = {
     "idle": idle.main,
@@ -18,6 +18,7 @@ PROGRAMS = {
     "flood": flood.main,
     "probes": probes.main,
     "many": many.main,
+    "http_engines": http_engines.main,
 }
 
 if __name__ == "__main__":
