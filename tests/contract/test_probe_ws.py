@@ -247,7 +247,18 @@ SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
         (reset, Kind.RESET, "connection reset while waiting for the answer"),
         (shaken(reset), Kind.RESET, "c.* while reading the answer"),
         (shaken(hang_up), Kind.RESET, "closed without an answer while reading the answer"),
-        (say(b"SSH-2.0-OpenSSH_9\r\n"), Kind.PROTOCOL, "not a valid HTTP answer.*"),
+        (say(b"SSH-2.0-OpenSSH_9\r\n"), Kind.PROTOCOL, "not a valid HTTP answer: bad status line"),
+        (say(b"\x00\xff" * 40), Kind.PROTOCOL, "not a valid HTTP answer: bad status line"),
+        (
+            say(b"HTTP/1.1 101 " + b"x" * 70_000),
+            Kind.PROTOCOL,
+            r"not a valid HTTP answer: got more than 16384 bytes.*",
+        ),
+        (
+            say(SWITCH, endless(b"X-A: b\r\n" * 500)),
+            Kind.PROTOCOL,
+            "not a valid HTTP answer: too many headers.*",
+        ),
         (say(SWITCH + b"\r\n"), Kind.PROTOCOL, "no WebSocket handshake: invalid connection header"),
         (
             say(SWITCH + b"Connection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n"),

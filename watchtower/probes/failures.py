@@ -165,7 +165,9 @@ def _from_http(error: BaseException, look: Look) -> Shortfall:
     if isinstance(error, aiohttp.ClientPayloadError):
         return _down(Kind.RESET, "the answer broke off")
     if isinstance(error, aiohttp.ClientResponseError):
-        return _down(Kind.PROTOCOL, f"not a valid HTTP answer: {error.message}")
+        # Behind the colon stands what came, as Python writes bytes.
+        what = error.message.partition(":")[0].lower()
+        return _down(Kind.PROTOCOL, f"not a valid HTTP answer: {what}")
     return _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
 
 
