@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from watchtower.config.conditions import FIELDS, parse_condition
+from watchtower.config.conditions import FIELDS, LENGTH_MAX, parse_condition
 from watchtower.config.problems import Wrong
-from watchtower.core.conditions import SHOWN_MAX, Condition, judge
+from watchtower.core.conditions import SHOWN_MAX, Clause, Condition, judge
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=100),
@@ -59,6 +59,51 @@ def test_any_line_is_judged_or_refused(line: str, kind: str, facts: dict[str, ob
         assert found.startswith(": ")
         assert found.isprintable()
         assert len(found) <= 2 + len(condition.clauses) * (SHOWN_MAX + 20)
+
+
+_PLAIN = st.text("abcz019 =<>~.'", min_size=1, max_size=15).map(str.strip).filter(bool)
+_TYPED: dict[str, st.SearchStrategy[Clause]] = {
+    "json": st.builds(
+        lambda keys, value: Clause(field="json" + "".join(keys), op="==", value=value),
+        st.lists(st.text("ab .'=<[]", min_size=1, max_size=5).map('["{}"]'.format), min_size=1, max_size=3),
+        _PLAIN,
+    ),
+    "body": st.builds(
+        Clause, field=st.just("body"), op=st.sampled_from(["==", "!=", "contains"]), value=_PLAIN
+    ),
+    "status": st.builds(
+        Clause, field=st.just("status"), op=st.just("in"),
+        value=st.lists(st.integers(100, 599).map(float), min_size=1, max_size=4).map(tuple),
+    ),
+    "time": st.builds(
+        Clause, field=st.sampled_from(["time", "time.tls", "cert.expires"]), op=st.sampled_from(["<", ">="]),
+        value=st.integers(1, 10**6).map(float),
+    ),
+    "ip": st.builds(
+        Clause, field=st.just("ip"), op=st.just("in"),
+        value=st.lists(st.ip_addresses().map(str), min_size=1, max_size=3).map(tuple),
+    ),
+}  # fmt: skip
+
+
+def _written(clause: Clause) -> str:
+    """The clause as a careful person writes it: text in quotes."""
+    if isinstance(clause.value, tuple):
+        value = " ".join(f"{item:.0f}" if isinstance(item, float) else item for item in clause.value)
+    elif isinstance(clause.value, float):
+        value = f"{clause.value:.0f}s"
+    else:
+        value = '"' + str(clause.value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{'not ' if clause.negated else ''}{clause.field} {clause.op} {value}"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.one_of(*_TYPED.values())), min_size=1, max_size=4))
+def test_what_is_written_carefully_is_read_as_it_was_meant(parts: list[tuple[bool, Clause]]) -> None:
+    """Clauses become a line and the line becomes those clauses, whatever stands inside the quotes."""
+    clauses = tuple(replace(clause, negated=negated) for negated, clause in parts)
+    line = " or ".join(map(_written, clauses))
+    if len(line) <= LENGTH_MAX:
+        assert parse_condition(line, "http").clauses == clauses
 
 
 @given(st.sampled_from(sorted(FIELDS)), _CLAUSE, _FACTS)

@@ -9,6 +9,7 @@ mistake is reported at its very column. What a condition means is core/condition
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchtower.config import condition_slips as slips
 from watchtower.config.patterns import check_pattern
 from watchtower.config.problems import Wrong, nearest
 from watchtower.config.units import parse_duration
@@ -25,10 +27,14 @@ from watchtower.core.targets import GRPC_CODES, GRPC_STATUSES
 LENGTH_MAX: Final = 300
 
 _TIMES: Final = ("time", "time.dns", "time.connect", "time.tls")
+_HTTP_TIMES: Final = (*_TIMES, "time.first_byte", "time.transfer")
 _LOGIN_TIMES: Final = (*_TIMES, "time.login", "time.query")
 _LOGIN: Final = ("cert.expires", "cert.issuer", "ip")
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "http": ("status", *_TIMES, "body", "json.<path>", "header.<name>", "cert.expires", "cert.issuer", "ip"),
+    "http": (
+        *("status", *_HTTP_TIMES, "body", "json.<path>", "header.<name>"),
+        *("cert.expires", "cert.issuer", "ip"),
+    ),
     "tcp": ("time", "time.dns", "time.connect", "ip", "banner"),
     "tls": (*_TIMES, "cert.expires", "cert.issuer", "ip"),
     "dns": ("time", "dns.rcode", "answers", "ttl"),
@@ -53,6 +59,7 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
     "duration": (*_EQUAL, *_ORDER),
     "seconds": (*_EQUAL, *_ORDER),
     "text": (*_EQUAL, "in", "contains", "~", "exists"),
+    "ip": (*_EQUAL, "in", "contains", "~", "exists"),
     "loose": (*_EQUAL, *_ORDER, "in", "contains", "~", "exists"),
     "rcode": (*_EQUAL, "in"),
     "health": (*_EQUAL, "in"),
@@ -62,11 +69,11 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
 }
 _TYPE_OF: Final = {
     "status": "status",
-    **dict.fromkeys((*_LOGIN_TIMES, "cert.expires"), "duration"),
+    **dict.fromkeys((*_HTTP_TIMES, *_LOGIN_TIMES, "cert.expires"), "duration"),
     "ttl": "seconds",
     "body": "text",
     "cert.issuer": "text",
-    "ip": "text",
+    "ip": "ip",
     "json.<path>": "loose",
     "header.<name>": "loose",
     "dns.rcode": "rcode",
@@ -84,16 +91,17 @@ _TYPE_OF: Final = {
     "messages": "loose",
     "consumers": "loose",
 }
-_WITH_AN: Final = ("smtp", "imap", "ssh", "icmp", "exec", "amqp")
+_WITH_AN: Final = ("http", "smtp", "imap", "ssh", "icmp", "exec", "amqp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")
 _OP: Final = re.compile(r"==|!=|<=|>=|<|>|~(?!=)|(?:in|contains|exists)(?=\s|$)")
-_QUOTED: Final = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
-_OR: Final = re.compile(rf"(?<![^\s,=~<>])(?:{_QUOTED})|(?P<or>\s+or\s+)")
-_HEAD: Final = re.compile(r"\s*(?P<not>not\s+)?(?P<field>[^\s=!<>~]+)\s*")
+_QUOTED: Final = slips.QUOTED
+_OR: Final = re.compile(rf"{slips.OPAQUE}|(?P<or>\s+or\s+)")
+_HEAD: Final = re.compile(r"\s*(?P<not>not\s+)?(?P<field>(?:\[\"[^\"]*\"\]|[^\s=!<>~])+)\s*")
 _ITEM: Final = re.compile(rf"{_QUOTED}|[^\s,]+")
-_JSON_PATH: Final = re.compile(r"json(?:\.[^.\[\]]+|\[\d{1,6}\])+", re.ASCII)
+_JSON_PATH: Final = re.compile(r"json(?:\.[^.\[\]\"]+|\[\d{1,6}\]|\[\"[^\"]{1,100}\"\])+", re.ASCII)
 _HEADER: Final = re.compile(r"header\.[A-Za-z0-9!#$%&'*+.^_`|-]{1,80}")
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?", re.ASCII)
+_PATH_FIX: Final = 'write it like json.db.state, json.items[0].name or json["a key"]'
 _RCODE: Final = re.compile(r"[A-Za-z]{2,12}")
 
 
@@ -116,6 +124,7 @@ def parse_condition(text: str, kind: str) -> Condition:
         raise Wrong(f"longer than {LENGTH_MAX} characters", "split it into several lines")
     if not text.strip():
         raise Wrong("an empty condition", "write one like `status == 200`, or remove the line")
+    slips.check_line(text, FIELDS.get(kind, ()))
     clauses = tuple(_clause(piece, kind) for piece in _split(text))
     return Condition(text=text.strip(), clauses=clauses)
 
@@ -132,7 +141,8 @@ def _split(text: str) -> list[_Word]:
 def _clause(piece: _Word, kind: str) -> Clause:
     head = _HEAD.match(piece.text)
     if head is None:
-        raise piece.wrong("a condition starts with a field", "write it like `status == 200`")
+        fix = "put `not` in front" if piece.text.lstrip().startswith("!") else "write it like `status == 200`"
+        raise piece.wrong("a condition starts with a field", fix)
     field = _Word(head["field"], piece.start + head.start("field"))
     name, kind_of_value = _field(field, kind)
     op = _op(piece, head.end(), field, kind_of_value)
@@ -149,7 +159,7 @@ def _field(word: _Word, kind: str) -> tuple[str, str]:
     allowed = FIELDS.get(kind, ())
     if word.text.startswith("json") and "json.<path>" in allowed:
         if not _JSON_PATH.fullmatch(word.text):
-            raise word.wrong("this is no JSON path", "write it like json.db.state or json.items[0].name")
+            raise word.wrong("this is no JSON path", _PATH_FIX)
         return word.text, _TYPE_OF["json.<path>"]
     if word.text.startswith("header") and "header.<name>" in allowed:
         if not _HEADER.fullmatch(word.text):
@@ -168,7 +178,7 @@ def _field(word: _Word, kind: str) -> tuple[str, str]:
         raise word.wrong(
             f"{article} {kind} probe does not have this field", f"known here: {', '.join(allowed)}"
         )
-    raise word.wrong("there is no such field", nearest(plain, allowed))
+    raise word.wrong("there is no such field", slips.field_advice(word.text) or nearest(plain, allowed))
 
 
 def _op(piece: _Word, offset: int, field: _Word, kind_of_value: str) -> _Word:
@@ -179,11 +189,9 @@ def _op(piece: _Word, offset: int, field: _Word, kind_of_value: str) -> _Word:
     if match is None:
         if not rest.strip():
             raise field.wrong("a comparison is missing", f"follow the field with one of {' '.join(allowed)}")
-        if found.text.startswith("="):
-            raise found.wrong("there is no such comparison", "write == for equal, ~ for a regular expression")
-        advice = nearest(found.text, _OPS)
-        known = advice if advice.startswith("did") else f"one of {' '.join(allowed)}"
-        raise found.wrong("there is no such comparison", known)
+        advice = slips.op_advice(found.text) or nearest(found.text, _OPS)
+        is_list = advice.startswith("known")
+        raise found.wrong("there is no such comparison", f"one of {' '.join(allowed)}" if is_list else advice)
     op = _Word(match[0], piece.start + offset)
     if op.text not in allowed:
         raise op.wrong("this field cannot be compared so", f"one of {' '.join(allowed)}")
@@ -202,14 +210,22 @@ def _value(word: _Word, op: _Word, kind_of_value: str) -> Value:
     if op.text == "contains":
         return _unquoted(word)
     if op.text == "in" or kind_of_value == "answers":
-        items = tuple(_Word(match[0], word.start + match.start()) for match in _ITEM.finditer(word.text))
-        if not items:
-            raise word.wrong("a value is missing", "write what to compare with")
-        return tuple(_listed(item, kind_of_value) for item in items)
+        return _several(word, kind_of_value)
     single = _single(word, kind_of_value)
+    if kind_of_value == "ip" and "/" in word.text:
+        raise word.wrong("an address is in a network, never equal to it", "write `ip in 10.0.0.0/8`")
     if op.text in _ORDER and not isinstance(single, float):
         raise word.wrong("this needs a number", "write it like 5 or 2.5")
     return single
+
+
+def _several(word: _Word, kind_of_value: str) -> Value:
+    if word.text.startswith("["):
+        raise word.wrong("a list of values has no brackets", "write them with blanks between: 200 204")
+    items = tuple(_Word(match[0], word.start + match.start()) for match in _ITEM.finditer(word.text))
+    if not items:
+        raise word.wrong("a value is missing", "write what to compare with")
+    return tuple(_listed(item, kind_of_value) for item in items)
 
 
 def _listed(word: _Word, kind_of_value: str) -> str | float:
@@ -242,7 +258,16 @@ def _status(word: _Word) -> str | float:
         return word.text.lower()
     if re.fullmatch(r"[1-5][0-9][0-9]", word.text):
         return float(word.text)
-    raise word.wrong("this is no HTTP status", "write it like 200 or 2xx")
+    raise word.wrong("this is no HTTP status", "write it like 200 or 2xx, several as `status in 200 204`")
+
+
+def _address(word: _Word) -> str:
+    """An address or a network, as the ipaddress module writes it: so is what was found."""
+    text = _unquoted(word)
+    try:
+        return str(ipaddress.ip_network(text, strict=False) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise word.wrong("this is no address", "write it like 192.0.2.1, 2001:db8::1 or 10.0.0.0/8") from None
 
 
 def _rcode(word: _Word) -> str:
@@ -261,6 +286,7 @@ def _one_of(known: tuple[str, ...], word: _Word) -> str:
 _READ: Final[dict[str, Callable[[_Word], Value]]] = {
     "status": _status,
     "number": _number,
+    "ip": _address,
     "rcode": _rcode,
     "health": partial(_one_of, GRPC_STATUSES),
     "code": partial(_one_of, GRPC_CODES),

@@ -6,6 +6,7 @@ facts and says what was found instead; it never raises on what a service sent.
 
 from __future__ import annotations
 
+import ipaddress
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ SEARCHED_MAX: Final = 8_192
 PATTERN_MAX: Final = 200
 """Longest regular expression."""
 
-_SEGMENT: Final = re.compile(r"\.?([^.\[\]]+)|\[([0-9]{1,6})\]")
+_SEGMENT: Final = re.compile(r"\[\"([^\"]+)\"\]|\[([0-9]{1,6})\]|\.?([^.\[\]]+)")
 _SPACE_AND_CONTROL: Final = re.compile(r"\s+")
 
 
@@ -52,7 +53,7 @@ class _Absent(Struct, frozen=True):
 def judge(condition: Condition, facts: Mapping[str, object]) -> str | None:
     """None when the condition holds, else one line with what was found: `time < 800ms: was 2.31s`.
 
-    `facts` holds `status` (int), `time`, `time.dns`, `time.connect`, `time.tls` (seconds), `body` (str),
+    `facts` holds `status` (int), `time`, `time.dns` and the like (seconds), `body` (str),
     `json` (the parsed document; if there is none, `json.error` may say why), `header.<lower-case name>`
     (str), `cert.expires` (seconds left), `cert.issuer`, `ip`, `dns.rcode` (str), `answers` (tuple of
     str), `ttl` (seconds); what a probe could not find is left out. Found values are cleaned of control
@@ -70,7 +71,8 @@ def judge(condition: Condition, facts: Mapping[str, object]) -> str | None:
 def _clause_holds(clause: Clause, actual: object) -> bool:
     if isinstance(actual, _Absent):
         return clause.negated and not actual.blind
-    return _OPS[clause.op](actual, clause.value) != clause.negated
+    holds = _is_in_network if clause.field == "ip" and clause.op == "in" else _OPS[clause.op]
+    return holds(actual, clause.value) != clause.negated
 
 
 def _fact(field: str, facts: Mapping[str, object]) -> object:
@@ -94,7 +96,7 @@ def _json_fact(path: str, facts: Mapping[str, object]) -> object:
         return _Absent(f"not JSON ({_cut(str(why))})" if why else "not JSON", blind=True)
     here = facts["json"]
     for match in _SEGMENT.finditer(path):
-        name, index = match[1], match[2]
+        name, index = match[1] or match[3], match[2]
         if isinstance(here, Mapping) and name is not None and name in here:
             here = here[name]
         elif isinstance(here, (list, tuple)) and index is not None and int(index) < len(here):
@@ -126,6 +128,16 @@ def _is_one_of(actual: object, wanted: object) -> bool:
         allowed = {_folded(item) for item in _many(wanted)}
         return bool(actual) and all(_folded(item) in allowed for item in actual)
     return any(_equals(actual, item) for item in _many(wanted))
+
+
+def _is_in_network(actual: object, wanted: object) -> bool:
+    """Whether an address is one of some, or lies in one of some networks."""
+    try:
+        address = ipaddress.ip_address(str(actual).partition("%")[0])
+        networks = [ipaddress.ip_network(str(item), strict=False) for item in _many(wanted)]
+    except ValueError:
+        return _is_one_of(actual, wanted)
+    return any(address in network for network in networks)
 
 
 def _contains(actual: object, wanted: object) -> bool:

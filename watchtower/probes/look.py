@@ -140,6 +140,8 @@ class Look:
             "time.dns": "resolve",
             "time.connect": "connect",
             "time.tls": "tls",
+            "time.first_byte": "first_byte",
+            "time.transfer": "transfer",
             "time.login": "login",
             "time.query": "query",
         }
