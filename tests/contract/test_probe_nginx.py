@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.chains import below_intermediate
 from support.looking import condition, look
 from support.real_servers import nginx, stopped
 from support.targets import Authority, closed_port, full_backlog
@@ -175,6 +176,45 @@ def test_what_nginx_shows_over_tls(authority: Authority, tmp_path: Path, kind: s
         with stopped(process):
             still = see(TlsTarget(host="localhost", port=ports[0]), timeout_s=0.4)
         assert (still.kind, still.text) == (Kind.TIMEOUT, "timeout after 0.4 s while in the TLS handshake")
+
+
+CHAINS = """
+server {{ listen {{0}} ssl; ssl_certificate {early}; ssl_certificate_key {early}; return 200 ok; }}
+server {{ listen {{1}} ssl; ssl_certificate {own}; ssl_certificate_key {own}; return 200 ok; }}
+server {{ listen {{2}} ssl; ssl_certificate {short}; ssl_certificate_key {short}; return 200 ok; }}
+server {{ listen {{3}} ssl; ssl_certificate {whole}; ssl_certificate_key {whole}; return 200 ok; }}
+"""
+
+
+@pytest.mark.parametrize("kind", ["tls", "https"])
+def test_which_certificate_nginx_shows(authority: Authority, tmp_path: Path, kind: str) -> None:
+    """Not valid yet, self-signed, without its intermediate, and whole."""
+    files = {"whole": tmp_path / "whole", "short": tmp_path / "short"}
+    for name, folder in files.items():
+        folder.mkdir()
+        below_intermediate(authority, folder, is_sent=name == "whole")
+    config = CHAINS.format(
+        early=authority.pem("localhost", begins_days=2),
+        own=authority.pem("localhost", self_signed=True),
+        short=files["short"] / "below.pem",
+        whole=files["whole"] / "below.pem",
+    )
+    with nginx(tmp_path, config, 4) as (ports, _):
+        targets: list[Target] = [
+            TlsTarget(host="localhost", port=port)
+            if kind == "tls"
+            else HttpTarget(url=f"https://localhost:{port}/")
+            for port in ports
+        ]
+        early, own, short, whole = map(see, targets)
+    for result in (early, own, short):
+        assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TLS), result.text
+    assert early.text.startswith("certificate is not valid yet, only from 20")
+    assert own.text == "certificate is self-signed (for localhost)"
+    assert short.text == (
+        "certificate has an unknown issuer: CN=Middle (not trusted here, no intermediate was sent)"
+    )
+    assert whole.opinion is Opinion.UP, whole.text
 
 
 FRONT = """
