@@ -6,6 +6,8 @@ Debian has no server of MySQL itself; what that does otherwise (SHA-2 logins) is
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -98,6 +100,7 @@ def test_over_tls(server: MariaDb) -> None:
         ({"user": "locked"}, "login refused: Access denied, this account is locked (4151)"),
         ({"user": "elsewhere"}, "login refused: Access denied for user 'elsewhere'@'127.0.0.1'"),
         ({"user": "modern"}, 'login refused: wants "client_ed25519", which this probe does not speak'),
+        ({"database": "nope", "tls": True}, "no such database, or not permitted: Access denied for user"),
         ({"database": "nope"}, "no such database, or not permitted: Access denied for user 'probe'@'%'"),
         ({"query": "selekt 1"}, "query failed: You have an error in your SQL syntax"),
         ({"query": "select * from nothing"}, "query failed: Table 'shop.nothing' doesn't exist (1146)"),
@@ -304,6 +307,43 @@ def test_what_else_may_answer(handler: Handler, outcome: Kind, text: str) -> Non
     assert (result.opinion, result.kind) == (Opinion.DOWN, outcome), result.text
     assert result.text.startswith(text)
     assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        (b"\x01\x04",),
+        (b"\xfemysql_clear_password\0",),
+        (b"\xfecaching_sha2_password\0" + SCRAMBLE, b"\x01\x04"),
+    ],
+    ids=["sha2 in full", "in the clear", "switched to sha2"],
+)
+def test_a_password_is_said_over_tls_only(trusted: Authority, asked: tuple[bytes, ...]) -> None:
+    """What MySQL 8 asks for at the first login of a user: the password itself, where TLS hides it."""
+    heard: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        # Not by asyncio: its reader would take the client's handshake for more words in the clear.
+        client, _ = listener.accept()
+        client.settimeout(2)
+        client.sendall(greeting(flags=0xFFFFFFFF))
+        heard.append(client.recv(36))
+        with trusted.context("localhost").wrap_socket(client, server_side=True) as secured:
+            for number, reply in enumerate((*asked, OK)):
+                heard.append(secured.recv(4096))
+                secured.sendall(packet(2 * number + 3, reply))
+            secured.recv(4096)
+            secured.sendall(RESULT)
+            secured.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        result = asyncio.run(look(target(listener.getsockname()[1], tls=True)))
+        thread.join(5)
+    assert result.opinion is Opinion.UP, result.text
+    assert (len(heard[0]), heard[0][4:8]) == (36, heard[1][4:8]), "a request for TLS, said again over it"
+    assert heard[-1] == packet(2 * len(asked) + 2, PASSWORD.encode() + b"\0")
 
 
 def test_tls_that_is_not_offered() -> None:

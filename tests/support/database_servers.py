@@ -43,7 +43,8 @@ def as_user(user: str, *words: str | Path) -> list[str]:
     command = [str(word) for word in words]
     if os.geteuid() != 0:
         return command
-    return ["setpriv", "--reuid", user, "--regid", user, "--init-groups", *command]
+    # A run that is ended from outside takes its servers along.
+    return ["setpriv", "--pdeathsig", "KILL", "--reuid", user, "--regid", user, "--init-groups", *command]
 
 
 @contextlib.contextmanager

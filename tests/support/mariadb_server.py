@@ -22,6 +22,7 @@ insert into shop.orders values (1, 'first'), (2, 'second'), (3, null);
 create user probe@'%' identified by '{PASSWORD}';
 grant select, update on shop.* to probe@'%';
 create user only_tls@'%' identified by '{PASSWORD}' require ssl;
+grant select on shop.* to only_tls@'%';
 create user crowded@'%' identified by '{PASSWORD}' with max_connections_per_hour 1;
 create user locked@'%' identified by '{PASSWORD}' account lock;
 create user elsewhere@'192.0.2.1' identified by '{PASSWORD}';

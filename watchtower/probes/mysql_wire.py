@@ -18,10 +18,10 @@ from watchtower.probes.rows import Rows
 from watchtower.probes.wire import SHOWN_MAX, Wire, quoted
 
 GOODBYE: Final = b"\x01\x00\x00\x00\x01"
-_WITH_DATABASE: Final = 0x8
 _TLS: Final = 0x800
-_WANTED: Final = 0x1 | 0x4 | 0x200 | 0x2000 | 0x8000 | 0x80000
-"""Long password, long flag, protocol 4.1, transactions, 20 bytes of scramble, authentication plugins."""
+_WANTED: Final = 0x1 | 0x4 | 0x8 | 0x200 | 0x2000 | 0x8000 | 0x80000
+"""Long password, long flag, a database (an empty name is none), protocol 4.1, transactions, 20 bytes of
+scramble, authentication plugins. The same before and after TLS begins."""
 _UTF8: Final = 45
 _PACKET_MAX: Final = 0x1000000
 _STEPS_MAX: Final = 5
@@ -90,12 +90,12 @@ def greeting_in(body: bytes) -> Greeting:
 
 async def log_in(wire: Wire, greeting: Greeting, user: str, password: Secret | None, database: str) -> None:
     """Log in and enter the database, "" for none. Raises RefusalError, ProtocolError, EOFError."""
-    flags = _WANTED | (_WITH_DATABASE if database else 0) | (_TLS if wire.is_secured else 0)
+    flags = _WANTED | (_TLS if wire.is_secured else 0)
     said = password.reveal().encode() if password else b""
     plugin, scramble = greeting.plugin, greeting.scramble
     first = _proof(plugin, said, scramble) if plugin in (_NATIVE, _SHA2) else b""
     words = _capabilities(flags) + user.encode() + b"\0" + bytes([len(first)]) + first
-    words += (database.encode() + b"\0" if database else b"") + plugin.encode() + b"\0"
+    words += database.encode() + b"\0" + plugin.encode() + b"\0"
     number = 2 if wire.is_secured else 1
     await _say(wire, number, words)
     for _ in range(_STEPS_MAX):
