@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 import pycurl
 from msgspec import Struct
 
@@ -24,7 +23,7 @@ from watchtower.probes.curl import Easy
 from watchtower.probes.curl_errors import DistrustError, error_of
 from watchtower.probes.failures import FAILURES, ProtocolError
 from watchtower.probes.intake import BODY_BYTES_MAX, charset, unpacked
-from watchtower.probes.look import Finding, Look, Shortfall, aside, milliseconds
+from watchtower.probes.look import Finding, Look, Shortfall, aside, json_facts, milliseconds
 from watchtower.probes.pems import sent_certificate
 from watchtower.probes.requests import Request, first_request, onward
 from watchtower.probes.tools import Tools
@@ -231,10 +230,7 @@ def _facts(answer: Answer, look: Look, now_wall: float) -> dict[str, Any]:
 def _json(body: bytes) -> dict[str, Any]:
     if len(body) >= BODY_BYTES_MAX:
         return {"json.error": f"the body is over {BODY_BYTES_MAX} bytes"}
-    try:
-        return {"json": msgspec.json.decode(body)}
-    except (ValueError, RecursionError) as error:
-        return {"json.error": clean(str(error))}
+    return json_facts(body)
 
 
 def _kept(answer: Answer, look: Look) -> dict[str, float | str]:

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.ports import Clock
+from watchtower.core.text import clean
 
 DOING: Final = {
     "resolve": "resolving the name",
@@ -167,6 +169,14 @@ def shown_address(address: tuple[Any, ...]) -> str:
     """A socket address as people write it: `192.0.2.1:80`, `[2001:db8::1]:80`."""
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def json_facts(document: bytes | str) -> dict[str, Any]:
+    """The `json` facts of what a service said: the document, or why there is none."""
+    try:
+        return {"json": msgspec.json.decode(document)}
+    except (ValueError, RecursionError) as error:
+        return {"json.error": clean(str(error))}
 
 
 def milliseconds(seconds: float) -> str:

@@ -11,7 +11,6 @@ import contextlib
 from typing import Any, Final, Literal
 
 import aiohttp
-import msgspec
 from aiohttp import hdrs
 from yarl import URL
 
@@ -20,7 +19,7 @@ from watchtower.core.targets import WsTarget
 from watchtower.core.text import clean
 from watchtower.probes import tls
 from watchtower.probes.failures import ProtocolError, RefusalError
-from watchtower.probes.look import Finding, Look, Shortfall, milliseconds
+from watchtower.probes.look import Finding, Look, Shortfall, json_facts, milliseconds
 from watchtower.probes.tools import Tools
 from watchtower.probes.wire import SHOWN_MAX, quoted
 
@@ -131,14 +130,7 @@ def _finding(
     facts: dict[str, Any] = {"status": status, "ip": look.ip, **look.times(), **cert_facts}
     kept: dict[str, float | str] = {"status": float(status), "ip": look.ip, **cert_kept}
     if message is not None:
-        facts |= {"message": message, **_json(message)}
+        facts |= {"message": message, **json_facts(message)}
         kept["message"] = clean(message, SHOWN_MAX)
     text = f"{said} in {milliseconds(look.elapsed_s())}{cert_said}"
     return Finding(text=text, facts=facts, kept=kept, default=default)
-
-
-def _json(message: str) -> dict[str, Any]:
-    try:
-        return {"json": msgspec.json.decode(message)}
-    except (ValueError, RecursionError) as error:
-        return {"json.error": clean(str(error))}
