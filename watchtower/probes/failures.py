@@ -12,8 +12,6 @@ import socket
 import ssl
 from typing import Final
 
-import aiohttp
-
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.text import clean
 from watchtower.probes.look import DOING, Look, Shortfall
@@ -57,7 +55,6 @@ class OwnFaultError(Exception):
 FAILURES: Final = (
     OSError,
     ssl.SSLError,
-    aiohttp.ClientError,
     ProtocolError,
     OwnFaultError,
     UnicodeError,
@@ -80,6 +77,7 @@ _UNREACHABLE: Final = {
     errno.EACCES: "connecting is not permitted here",
     errno.EPERM: "connecting is not permitted here",
 }
+_SAID: Final = {BrokenOffError: Kind.RESET, RefusalError: Kind.STATUS}
 _DNS: Final = {
     socket.EAI_NONAME: "name does not exist (NXDOMAIN)",
     getattr(socket, "EAI_NODATA", -5): "name has no address",
@@ -90,29 +88,26 @@ _DNS: Final = {
 
 def failure(error: BaseException, look: Look) -> Shortfall:
     """The Shortfall that `error` (one of FAILURES) means for the look it ended."""
-    cause = root(error)
-    match cause:
+    match error:
         case TimeoutError():
             found = timed_out(look)
         case socket.gaierror():
-            text = _DNS.get(cause.errno or 0) or f"name not resolved: {cause.strerror or cause}"
+            text = _DNS.get(error.errno or 0) or f"name not resolved: {error.strerror or error}"
             found = _down(Kind.DNS, text)
         case ssl.SSLError():
-            found = _down(Kind.TLS, _tls(cause))
+            found = _down(Kind.TLS, _tls(error))
         case OSError():
-            found = _from_errno(cause, look)
+            found = _from_errno(error, look)
         case OwnFaultError():
-            found = Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, clean(str(cause)))
-        case BrokenOffError():
-            found = _down(Kind.RESET, str(cause))
-        case RefusalError():
-            found = _down(Kind.STATUS, str(cause))
+            found = Shortfall(Opinion.UNKNOWN, Kind.INCONCLUSIVE, clean(str(error)))
         case ProtocolError():
-            found = _down(Kind.PROTOCOL, str(cause))
+            found = _down(_SAID.get(type(error), Kind.PROTOCOL), str(error))
         case UnicodeError():
             found = _down(Kind.DNS, "not a name that DNS could know")
+        case EOFError():
+            found = _reset(look, "closed without an answer")
         case _:
-            found = _from_http(cause, look)
+            found = _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
     return found
 
 
@@ -121,12 +116,6 @@ def _tls(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", "") or (unnamed[1].upper().replace(" ", "_") if unnamed else "")
     known = _TLS.get(reason)
     return f"TLS failed: {known} ({reason})" if known else f"TLS failed: {reason or error.strerror or error}"
-
-
-def root(error: BaseException) -> BaseException:
-    """The socket or TLS error inside an aiohttp one; else the error itself."""
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-    return inner if isinstance(inner, BaseException) else error
 
 
 def timed_out(look: Look) -> Shortfall:
@@ -157,18 +146,6 @@ def _errno_in(text: str) -> int:
     """The number that several addresses' errors hide in their common text; refused counts most."""
     numbers = (errno.ECONNREFUSED, *_OWN_FAULTS, *_UNREACHABLE)
     return next((number for number in numbers if f"[Errno {number}]" in text), 0)
-
-
-def _from_http(error: BaseException, look: Look) -> Shortfall:
-    if isinstance(error, (aiohttp.ServerDisconnectedError, EOFError)):
-        return _reset(look, "closed without an answer")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return _down(Kind.RESET, "the answer broke off")
-    if isinstance(error, aiohttp.ClientResponseError):
-        # Behind the colon stands what came, as Python writes bytes.
-        what = error.message.partition(":")[0].lower()
-        return _down(Kind.PROTOCOL, f"not a valid HTTP answer: {what}")
-    return _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
 
 
 def _reset(look: Look, what: str = "connection reset") -> Shortfall:

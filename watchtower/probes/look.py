@@ -165,6 +165,15 @@ def aside(clock: Clock, budget_s: float) -> Iterator[Look]:
         CURRENT.reset(token)
 
 
+def socket_of_look(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+    """A socket for one of several addresses that are tried in turn; the current look knows of it."""
+    family, kind, proto, _, address = info
+    look = CURRENT.get()
+    if look is None:
+        return socket.socket(family, kind, proto)
+    return look.open_socket(family, kind, proto, address)
+
+
 def shown_address(address: tuple[Any, ...]) -> str:
     """A socket address as people write it: `192.0.2.1:80`, `[2001:db8::1]:80`."""
     host, port = address[0], address[1]

@@ -49,7 +49,6 @@ from watchtower.probes import (
     ssh,
     tcp,
     tls,
-    ws,
 )
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.judging import EndlessError, unmet
@@ -58,6 +57,14 @@ from watchtower.probes.means import Means
 from watchtower.probes.tools import Tools
 
 FIND_S: Final = 1.0
+
+
+async def _ws(target: WsTarget, tools: Tools, look: Look) -> Finding:
+    from watchtower.probes import ws  # noqa: PLC0415 - aiohttp comes with it, ten megabytes
+
+    return await ws.probe(target, tools, look)
+
+
 LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]]] = {
     HttpTarget: http.probe,
     TcpTarget: tcp.probe,
@@ -69,7 +76,7 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
     SshTarget: ssh.probe,
     IcmpTarget: icmp.probe,
     GrpcTarget: grpc.probe,
-    WsTarget: ws.probe,
+    WsTarget: _ws,
     PostgresTarget: postgres.probe,
     ExecTarget: plugin.probe,
     MysqlTarget: mysql.probe,

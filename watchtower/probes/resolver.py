@@ -15,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from watchtower.probes.look import CURRENT, Look
 
 THREADS: Final = 32
@@ -32,8 +30,8 @@ Note = Callable[[str, bool], None]
 _NO_ANSWER: Final = (socket.EAI_AGAIN, socket.EAI_FAIL)
 
 
-class Resolver(AbstractResolver):
-    """Resolves for every probe kind, and for aiohttp, which is told to keep no cache of its own."""
+class Resolver:
+    """Resolves for every probe kind."""
 
     def __init__(self, note: Note | None = None) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
@@ -65,16 +63,6 @@ class Resolver(AbstractResolver):
         if look is not None:
             look.enter("")
         return found[:ADDRESSES_MAX]
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The same for aiohttp, in its own shape; the phase `connect` begins where this ends."""
-        found = await self.lookup(host, port, family)
-        look = CURRENT.get()
-        if look is not None:
-            look.enter("connect")
-        return [_as_aiohttp(host, info) for info in found]
 
     async def close(self) -> None:
         """Stop taking questions; threads that hang in a dead name server are not waited for."""
@@ -115,16 +103,3 @@ def _forget(_name: str, _is_answered: bool) -> None:  # noqa: FBT001 - the shape
 def _blame_self(look: Look | None, *, was_waiting: bool) -> None:
     if look is not None and was_waiting:
         look.own_fault = f"all {THREADS} resolver threads of this peer are busy"
-
-
-def _as_aiohttp(name: str, info: AddressInfo) -> ResolveResult:
-    family, _, proto, _, address = info
-    scope = f"%{address[3]}" if len(address) == 4 and address[3] else ""
-    return ResolveResult(
-        hostname=name,
-        host=f"{address[0]}{scope}",
-        port=address[1],
-        family=family,
-        proto=proto,
-        flags=socket.AI_NUMERICHOST,
-    )

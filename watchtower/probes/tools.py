@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohappyeyeballs
-import aiohttp
 
 from watchtower import __version__
 from watchtower.core.ports import Clock
@@ -22,18 +20,19 @@ from watchtower.probes.curl import Engine
 from watchtower.probes.dial import dial
 from watchtower.probes.echoes import Echoes
 from watchtower.probes.failures import OwnFaultError
-from watchtower.probes.look import CURRENT, Look
+from watchtower.probes.look import Look, socket_of_look
 from watchtower.probes.means import Means
-from watchtower.probes.resolver import AddressInfo, Resolver
+from watchtower.probes.resolver import Resolver
 from watchtower.probes.roots import roots
 from watchtower.probes.tokens import Tokens
+
+if TYPE_CHECKING:
+    import aiohttp
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25
 """A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
 PEMS_KEPT_S: Final = 600.0
 """After that long a service's own PEM files are read again: libcurl does the same for HTTP."""
-HEADER_BYTES_MAX: Final = 16_384
-READ_BUFFER_BYTES: Final = 65_536
 
 
 class Tools:
@@ -82,25 +81,11 @@ class Tools:
         return self._engine
 
     def session(self) -> aiohttp.ClientSession:
-        """The HTTP session of this event loop: no cookies, no proxy, no reuse, no cache, no decoding."""
+        """The session that WebSockets begin in, in this event loop."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0,
-                    force_close=True,
-                    use_dns_cache=False,
-                    resolver=self.resolver,
-                    happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
-                    socket_factory=_socket_of_look,
-                ),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                trace_configs=[_phases()],
-                read_bufsize=READ_BUFFER_BYTES,
-                max_line_size=HEADER_BYTES_MAX,
-                max_field_size=HEADER_BYTES_MAX,
-            )
+            from watchtower.probes.websession import session  # noqa: PLC0415 - aiohttp is for WebSockets alone
+
+            self._session = session(self.resolver)
         return self._session
 
     async def connect(self, host: str, port: int, look: Look) -> socket.socket:
@@ -115,7 +100,7 @@ class Tools:
             connected = await dial(found[0], look)
         else:
             connected = await aiohappyeyeballs.start_connection(
-                found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1, socket_factory=_socket_of_look
+                found, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1, socket_factory=socket_of_look
             )
             look.connected()
         look.enter("")
@@ -130,53 +115,3 @@ class Tools:
         self.echoes.close()
         await self.children.close()
         await self.resolver.close()
-
-
-def _socket_of_look(info: AddressInfo) -> socket.socket:
-    family, kind, proto, _, address = info
-    look = CURRENT.get()
-    if look is None:
-        return socket.socket(family, kind, proto)
-    return look.open_socket(family, kind, proto, address)
-
-
-def _phases() -> aiohttp.TraceConfig:
-    """Tells the current look where aiohttp stands; resolver and trust tell it what lies between."""
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_create_start.append(_connecting)
-    tracing.on_connection_create_end.append(_connected)
-    tracing.on_request_redirect.append(_redirected)
-    return tracing
-
-
-async def _redirected(
-    _session: aiohttp.ClientSession,
-    _context: SimpleNamespace,
-    params: aiohttp.TraceRequestRedirectParams,
-) -> None:
-    """A WebSocket handshake is the only request that aiohttp would send on by itself, headers and all."""
-    answer = params.response
-    answer.close()
-    raise aiohttp.WSServerHandshakeError(answer.request_info, (), status=answer.status)
-
-
-async def _connecting(
-    _session: aiohttp.ClientSession,
-    _context: SimpleNamespace,
-    _params: aiohttp.TraceConnectionCreateStartParams,
-) -> None:
-    look = CURRENT.get()
-    if look is not None:
-        look.hop()
-        look.enter("connect")
-
-
-async def _connected(
-    _session: aiohttp.ClientSession,
-    _context: SimpleNamespace,
-    _params: aiohttp.TraceConnectionCreateEndParams,
-) -> None:
-    look = CURRENT.get()
-    if look is not None:
-        look.connected()
-        look.enter("first_byte")

@@ -21,6 +21,7 @@ from watchtower.probes import tls
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, Shortfall, json_facts, milliseconds
 from watchtower.probes.tools import Tools
+from watchtower.probes.websession import plain
 from watchtower.probes.wire import SHOWN_MAX, quoted
 
 MESSAGE_BYTES_MAX: Final = 65_536
@@ -33,6 +34,13 @@ Socket = aiohttp.ClientWebSocketResponse[Literal[True]]
 
 async def probe(target: WsTarget, tools: Tools, look: Look) -> Finding:
     """Shake hands and hear something. Without `expect` that is good."""
+    try:
+        return await _looked(target, tools, look)
+    except aiohttp.ClientError as error:
+        raise plain(error) from None
+
+
+async def _looked(target: WsTarget, tools: Tools, look: Look) -> Finding:
     try:
         socket = await _shaken(target, tools)
     except aiohttp.ClientConnectorCertificateError as error:
