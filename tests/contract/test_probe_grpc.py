@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame
-from support.looking import condition, look
+from support.looking import condition, look, look_at_all
 from support.rpc_servers import (
     OK_HEAD,
     SERVING,
@@ -351,11 +352,12 @@ def test_random_answers_never_surprise() -> None:
         return bytes(said)
 
     async def run() -> list[Result]:
-        results = []
-        for _ in range(60):
-            async with Listener(say(nonsense(), hang_up)) as server:
-                results.append(await look(GrpcTarget(host="127.0.0.1", port=server.port), timeout_s=2.0))
-        return results
+        async with contextlib.AsyncExitStack() as stack:
+            targets = {}
+            for number in range(60):
+                server = await stack.enter_async_context(Listener(say(nonsense(), hang_up)))
+                targets[number] = GrpcTarget(host="127.0.0.1", port=server.port)
+            return list((await look_at_all(targets, 5.0)).values())
 
     results = asyncio.run(run())
     assert {result.kind for result in results} >= {Kind.PROTOCOL, Kind.RESET}
