@@ -22,7 +22,7 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import ExecTarget
-from watchtower.probes.children import HEARD_MAX
+from watchtower.probes.children import HEARD_MAX, MARK, end_orphans
 from watchtower.probes.prober import Prober
 
 ROOT: Final = Path(__file__).parents[2]
@@ -299,7 +299,7 @@ def test_nothing_of_the_peer_is_inherited(script: Write, monkeypatch: pytest.Mon
     # Python itself ignores SIGPIPE in the child; that it had to do so itself cannot be seen from there.
     assert result.text == "said True True True"
     names, links = json.loads(tmp.read_text())
-    assert set(names) - {"LC_CTYPE"} <= {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "GREETING"}
+    assert set(names) - {"LC_CTYPE"} <= {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "GREETING", MARK}
     assert {"PATH", "LANG", "GREETING"} <= set(names)
     assert "/dev/null" in links
     assert inode not in links
@@ -424,6 +424,36 @@ def test_too_many_at_once_wait_and_are_never_down_for_it(script: Write) -> None:
     assert (late.opinion, late.kind) == (Opinion.UNKNOWN, Kind.INCONCLUSIVE)
     assert "programs of this peer were running already" in late.text
     assert (quick.opinion, quick.text) == (Opinion.UP, "made it")
+
+
+KILLED_LOOK: Final = """
+import asyncio, sys
+sys.path[:0] = sys.argv[2:]
+from support.looking import look
+from watchtower.core.targets import ExecTarget
+asyncio.run(look(ExecTarget(program=sys.argv[1]), timeout_s=60.0))
+"""
+
+
+def test_what_a_killed_process_left_is_ended(script: Write, tmp_path: Path) -> None:
+    """A worker that is killed ends nothing itself; its keeper does, and touches no one else's programs."""
+    theirs = tmp_path / "theirs"
+    program = script(f"sleep 300 & echo $! $$ > {theirs}.new; mv {theirs}.new {theirs}; wait").program
+    command = [sys.executable, "-c", KILLED_LOOK, program, str(ROOT), str(ROOT / "tests")]
+    env = {"PATH": os.environ["PATH"], MARK: str(os.getpid())}
+    with (
+        subprocess.Popen(command) as worker,
+        subprocess.Popen(["sleep", "300"], env=env) as neighbour,
+    ):
+        _until(theirs.exists, within_s=20.0)
+        worker.kill()
+        worker.wait()
+        left = [int(pid) for pid in theirs.read_text().split()]
+        assert all(map(_is_alive, left))
+        end_orphans(worker.pid)
+        _until(lambda: not any(map(_is_alive, left)))
+        assert neighbour.poll() is None
+        neighbour.kill()
 
 
 def test_closing_ends_what_runs(script: Write, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ _RUN = re.compile(r"run until (?P<until>\S+)")
 _AT = re.compile(r"at (?P<at>\S+) (?P<rest>.+)")
 _EVENTS: Final = (
     ("beats", re.compile(r"(?P<subject>\S+) beats(?: every (?P<number>\S+) until (?P<args>\S+))?")),
+    ("runs", re.compile(r"(?P<subject>\S+) starts its run")),
+    ("exits", re.compile(r"(?P<subject>\S+) exits with (?P<args>\d+)")),
     ("silent", re.compile(r"peer (?P<subject>\S+) goes silent")),
     ("returns", re.compile(r"peer (?P<subject>\S+) returns")),
     ("dies", re.compile(r"peer (?P<subject>\S+) dies")),

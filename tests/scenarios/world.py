@@ -17,6 +17,7 @@ from support.core_support import WALL, peer_services, service, settings
 
 from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
+from watchtower.core.beats import Signal
 from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
 from watchtower.core.model import Checkpoint, Instant, Opinion, State, Vote
@@ -358,9 +359,24 @@ class World:
 
     def on_beats(self, event: Event) -> None:
         """A heartbeat is received by the first peer that is linked to others, if any."""
+        self.signalled(event, Signal.BEAT)
+
+    def on_runs(self, event: Event) -> None:
+        """A job says that it starts."""
+        self.signalled(event, Signal.START)
+
+    def on_exits(self, event: Event) -> None:
+        """A job says that it ended badly."""
+        self.signalled(event, Signal.FAIL, int(event.args[0]))
+
+    def signalled(self, event: Event, signal: Signal, code: int = 0) -> None:
+        """A signal is received by the first peer that is linked to others, if any."""
         linked = [process for name, process in self.alive.items() if name not in self.silent]
         if len(linked) * 2 > len(self.script.peers):
-            self.submit(linked[0], c.BeatSeen(service=event.subject, at_wall=self.instant().wall))
+            at_wall = self.instant().wall
+            self.submit(
+                linked[0], c.BeatSeen(service=event.subject, at_wall=at_wall, signal=signal, exit=code)
+            )
 
     def settings_of(self, peer: str) -> Settings:
         """The settings of `peer` under the configuration it has read."""

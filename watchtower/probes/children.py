@@ -26,6 +26,8 @@ TERM_GRACE_S: Final = 1.0
 """Between asking a group to end and ending it."""
 PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")
 """All that a program inherits of this process's environment, which holds secrets."""
+MARK: Final = "WATCHTOWER_LOOK_OF"
+"""Tells a program, and whoever must end it after our death, which process looks by it."""
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READ_BYTES: Final = 65_536
 _PROCESSES_MORE: Final = 256
@@ -203,7 +205,16 @@ class _Output:
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What a program finds in its environment: little of ours, and `extra`."""
     inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {"PATH": _PATH, **inherited, **extra}
+    return {"PATH": _PATH, **inherited, **extra, MARK: str(os.getpid())}
+
+
+def end_orphans(of: int) -> None:
+    """Kill the programs that the process `of`, which is dead, had no time to end."""
+    mark = f"{MARK}={of}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:

@@ -23,6 +23,7 @@ import msgspec
 from watchtower.core.model import Result
 from watchtower.core.ports import Clock, ProbeStats, Trouble, WorkerStats
 from watchtower.core.settings import Settings
+from watchtower.probes.children import end_orphans
 from watchtower.probes.line import Line
 from watchtower.probes.messages import Batch, Begin, Links, LookAt, Order, Reload, batch, frame
 
@@ -246,6 +247,7 @@ class _Life:
             poll.register(self._pidfd, select.POLLIN)
             poll.poll(1000)  # a killed process is gone in a moment
             self._reap()
+        end_orphans(self.pid)
         os.close(self._pidfd)
 
     def _reap(self) -> str:
