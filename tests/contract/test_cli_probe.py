@@ -10,10 +10,12 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.cli_support import watchtower
 from support.mail_sink import MailSink
+from support.redis_server import redis
 from support.rpc_servers import grpc_server
 from websockets.sync.server import ServerConnection, serve
 
@@ -121,6 +123,33 @@ def test_a_mail_server_is_shown_with_its_phases_and_greeting() -> None:
         done = watchtower("probe", f"smtp://127.0.0.1:{sink.port}", "--set", "starttls=true")
         assert done.returncode == 2
         assert done.stdout.startswith("SMTP CRITICAL - offers no STARTTLS | time=")
+
+
+def test_a_login_is_shown_with_its_phases_and_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password comes from a file or a variable, so that `ps` does not show it."""
+    (tmp_path / "secret").write_text("hunter2\n")
+    monkeypatch.setenv("CACHE_PW", "hunter2")
+    with redis(None, "requirepass hunter2") as server:
+        address = f"127.0.0.1:{server.port}"
+        from_file = f"password=${{file:{tmp_path / 'secret'}}}"
+        for words in ((f"redis://{address}", "--set", from_file), (f"redis://:${{CACHE_PW}}@{address}",)):
+            done = watchtower("probe", *words, "--expect", "value == PONG", "--expect", "role == primary")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert re.match(r"REDIS OK - PONG in \d+ ms, Redis \| time=", done.stdout)
+            for shown in ("connect", "login", "query", "role", "value", "server"):
+                assert f"\n  {shown} " in done.stdout
+            assert "hunter2" not in done.stdout + done.stderr
+        refused = watchtower("probe", f"redis://{address}", "--set", "password=hunter3")
+        assert refused.returncode == 2
+        assert refused.stdout.startswith("REDIS CRITICAL - login refused: WRONGPASS")
+        assert "hunter3" not in refused.stdout + refused.stderr
+    unset = watchtower("probe", "redis://h", "--set", "password=${NOWHERE_SET}")
+    assert (unset.returncode, "the environment has no variable NOWHERE_SET" in unset.stdout) == (3, True)
+    twice = watchtower("probe", "redis://:hunter2@h", "--set", "password=x")
+    assert (twice.returncode, "the URL has a password of its own" in twice.stdout) == (3, True)
+    assert "hunter2" not in twice.stdout
 
 
 def test_a_ping_is_shown_with_its_round_trip() -> None:

@@ -20,7 +20,7 @@ from support.targets import Authority, Handler, Listener, closed_port, endless, 
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
-from watchtower.core.targets import MysqlTarget
+from watchtower.core.targets import MysqlTarget, TlsTarget
 
 TOO_MUCH = "sends or announces more than 256 KiB: ask for less"
 
@@ -85,6 +85,13 @@ def test_over_tls(server: MariaDb) -> None:
     assert see(server, tls=True, host="127.0.0.1", server_name="localhost").opinion is Opinion.UP
     assert see(server, tls=True, host="127.0.0.1", verify=False).opinion is Opinion.UP
     assert see(server, user="only_tls").text.startswith("login refused: Access denied")
+
+
+def test_a_certificate_without_a_login(server: MariaDb) -> None:
+    """A tls service with `starttls: mysql` looks at the certificate alone."""
+    result = asyncio.run(look(TlsTarget(host="localhost", port=server.port, starttls="mysql")))
+    assert result.opinion is Opinion.UP, result.text
+    assert "certificate valid for 30 days" in result.text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from support.targets import Authority, Handler, Listener, closed_port, endless, 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
-from watchtower.core.targets import PostgresTarget
+from watchtower.core.targets import PostgresTarget, TlsTarget
 from watchtower.probes.look import Look
 from watchtower.probes.tls import Door, shake
 from watchtower.probes.tools import Tools
@@ -112,6 +112,13 @@ def test_certificates_of_the_service(
         unknown = see(server, None, tls=True, **wrong)
         assert (unknown.opinion, unknown.kind) == (Opinion.UNKNOWN, Kind.INCONCLUSIVE)
         assert unknown.text.startswith("a PEM file of this service cannot be used here (")
+
+
+def test_a_certificate_without_a_login(server: Postgres) -> None:
+    """A tls service with `starttls: postgres` looks at the certificate alone."""
+    result = asyncio.run(look(TlsTarget(host="localhost", port=server.port, starttls="postgres")))
+    assert result.opinion is Opinion.UP, result.text
+    assert "certificate valid for 30 days" in result.text
 
 
 def test_nothing_waits_for_an_acknowledgement(server: Postgres) -> None:

@@ -5,6 +5,7 @@ Reaches past app.py to the prober on purpose: there is no peer here, and nothing
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from watchtower.clock import SystemClock
 from watchtower.config.conditions import parse_condition
+from watchtower.config.expansion import expanded
 from watchtower.config.loader import service_from_url
 from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
@@ -35,7 +37,9 @@ def service_of(
 ) -> Service:
     """The service that the command line describes; a URL without scheme is https. Raises ConfigError.
 
-    `options` are keys of the service as the file has them, each as `key=value`, `key.inner=value`.
+    `options` are keys of the service as the file has them, each as `key=value`, `key.inner=value`. In them
+    and in the URL `${VAR}` and `${file:...}` stand for what they do in a file, so that no password needs to
+    stand on a command line.
     """
     said: dict[str, Any] = {}
     for option in options:
@@ -45,8 +49,9 @@ def service_of(
         for name in outer:
             deeper = below.setdefault(name, {})
             below = deeper if isinstance(deeper, dict) else {}
-        below[last] = value
-    service = service_from_url(url if ":" in url else f"https://{url}", options=said)
+        below[last] = _put_in(value, f"--set {key}")
+    whole = _put_in(url, "URL")
+    service = service_from_url(whole if ":" in whole else f"https://{whole}", options=said)
     target = service.target
     if not verify and isinstance(target, _OVER_TLS):
         target = replace(target, verify=False)
@@ -57,6 +62,13 @@ def service_of(
         expect=tuple(_condition(text, service.kind, "--expect") for text in expect),
         warn=tuple(_condition(text, service.kind, "--warn") for text in warn),
     )
+
+
+def _put_in(text: str, where: str) -> str:
+    try:
+        return expanded(text, os.environ)
+    except Wrong as wrong:
+        raise ConfigError(f"{where}: {wrong.what}" + (f" ({wrong.fix})" if wrong.fix else "")) from None
 
 
 def _condition(text: str, kind: str, option: str) -> Condition:

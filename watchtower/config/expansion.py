@@ -21,6 +21,11 @@ _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
+def expanded(text: str, environ: Mapping[str, str]) -> str:
+    """A single value with everything put in, outside of any file. Raises Wrong."""
+    return _REFERENCE.sub(Expansion(environ, FilePath())._value, text)  # noqa: SLF001 - of this very module
+
+
 class Expansion:
     """One pass over a tree; `problems` and `failed` say what could not be put in, and where."""
 

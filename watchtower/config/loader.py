@@ -82,7 +82,7 @@ def service_from_url(url: str, name: str = "probe", options: Mapping[str, Any] |
         model, faults = validate(SERVICE_MODELS[kind], content)
         if model is None:
             raise faults[0].wrong
-        for _, clash in model.clashes() if isinstance(model, HttpModel) else ():
+        for _, clash in model.clashes() if isinstance(model, HttpModel | LoginModel) else ():
             raise clash
     except Wrong as wrong:
         shown = "".join(char for char in mask_url(url[:200]) if char.isprintable())
