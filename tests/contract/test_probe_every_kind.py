@@ -27,6 +27,7 @@ from watchtower.core.targets import (
     TlsTarget,
     WsTarget,
 )
+from watchtower.probes import http
 
 TARGETS: Final[dict[str, Callable[[str, int], Target]]] = {
     "http": lambda host, port: HttpTarget(url=f"http://{host}:{port}/"),
@@ -124,6 +125,15 @@ def test_silence() -> None:
         assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TIMEOUT), kind
         assert result.text == f"timeout after 0.6 s while {doing}", kind
         assert result.duration_ms < 1500, kind
+
+
+def test_a_look_that_is_cut_off_knows_where_it_stood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where libcurl does not give up before the deadline, the socket tells whether TCP was connected."""
+    monkeypatch.setattr(http, "EARLY_MS", -10_000)
+    with full_backlog() as port:
+        connecting = asyncio.run(look(TARGETS["https"]("127.0.0.1", port), timeout_s=0.4))
+    assert connecting.text == "timeout after 0.4 s while connecting"
+    assert behind(hang, 0.6)["https"].text == "timeout after 0.6 s while in the TLS handshake"
 
 
 @pytest.mark.parametrize("ending", [reset, hang_up], ids=["reset", "hung up"])
