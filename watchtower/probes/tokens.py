@@ -22,8 +22,9 @@ from watchtower.core.targets import HttpTarget, OAuth2
 from watchtower.probes.failures import FAILURES, OwnFaultError, failure
 from watchtower.probes.look import Look, aside
 
+WAIT_SHARE: Final = 0.9
 BUDGET_SHARE: Final = 0.7
-"""Of the time that a look has left, for its token."""
+"""Of the time that a look has left: for having a token, and for asking for one."""
 EARLY_S: Final = 20.0
 """A token is renewed so long before it expires, or at half its life if that is shorter."""
 REFUSED_S: Final = 2.0
@@ -63,15 +64,15 @@ class Tokens:
     async def token(self, oauth2: OAuth2, look: Look, ask: Ask) -> Secret:
         """A token that has not expired. Raises OwnFaultError: without it nobody can be asked."""
         began_boot = self._clock.now().boot
-        look.own_fault = _without(oauth2, "no answer in time")
         try:
-            async with self._asking.setdefault(oauth2, asyncio.Lock()):
+            async with asyncio.timeout(look.left_s() * WAIT_SHARE), self._of(oauth2):
                 kept = self._kept.get(oauth2)
                 if kept is None or kept.until_boot <= self._clock.now().boot:
                     kept = self._kept[oauth2] = await self._granted(oauth2, look, ask)
+        except TimeoutError:
+            raise OwnFaultError(_without(oauth2, "no answer in time")) from None
         finally:
             look.aside_s += self._clock.now().boot - began_boot
-        look.own_fault = ""
         if kept.token is None:
             raise OwnFaultError(_without(oauth2, kept.why))
         return kept.token
@@ -79,6 +80,10 @@ class Tokens:
     def forget(self, oauth2: OAuth2) -> None:
         """The service refuses the token: the next look asks for another."""
         self._kept.pop(oauth2, None)
+
+    def _of(self, oauth2: OAuth2) -> asyncio.Lock:
+        """Who asks for this token; all others wait for the answer."""
+        return self._asking.setdefault(oauth2, asyncio.Lock())
 
     async def _granted(self, oauth2: OAuth2, look: Look, ask: Ask) -> _Kept:
         now_boot = self._clock.now().boot
