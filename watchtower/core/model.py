@@ -59,8 +59,9 @@ class Result(Struct, frozen=True, kw_only=True):
     """Outcome of one probe of one service from this peer; lives in this process only.
 
     `text` is one line for people, at most EVIDENCE_TEXT_MAX characters, already cleaned of control
-    characters and credentials. `phases_ms` holds whichever of resolve, connect, tls, first_byte and
-    transfer the probe has. `facts` are the values conditions look at, kept for metrics and the API.
+    characters and credentials. `phases_ms` holds whichever of resolve, connect, tls, first_byte,
+    transfer, login and query the probe has. `facts` are the values conditions look at, kept for metrics and
+    the API.
     """
 
     service: str
