@@ -22,6 +22,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from watchtower import __version__
+from watchtower.clock import to_beat
 from watchtower.core import eligibility, membership, readiness, reloading, verdicts
 from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.decide import decide
@@ -56,7 +57,7 @@ RESTS: Final = 3.0
 REST_S_MAX: Final = 0.5
 """Longer, and the lease would run out between two passes."""
 BLIND_LOOK_EVERY_S: Final = 1.0
-LAG_LOOK_EVERY_S: Final = 0.1
+LAG_LOOK_EVERY_S: Final = 0.25
 
 
 @dataclass(kw_only=True)
@@ -278,25 +279,26 @@ class Peer:
 
     async def _report_loop(self) -> None:
         """Our truth into the log: join first, then what differs; reports within 25 ms go together."""
+        rest_s = 0.0
         while True:
-            await _wait(self._wake_report, REPORT_LOOK_EVERY_S)
+            await _wait(self._wake_report, REPORT_LOOK_EVERY_S, rest_s)
             is_aside, begun = bool(self._departure.aside), self._clock.now()
             command = self._reporter.next(self._settings, begun, is_aside=is_aside)
             rest_s = self._rest_s(begun)
             if command is not None:
                 await self._parts.cluster.submit(command)
-            await asyncio.sleep(rest_s)  # noqa: TID251 - group commit: what comes meanwhile goes along
 
     async def _pass_loop(self) -> None:
         """Verdicts, then decisions, then the lease: a pass that fails does not renew it."""
+        rest_s = 0.0
         while True:
-            await _wait(self._wake_pass, PASS_EVERY_S)
+            await _wait(self._wake_pass, PASS_EVERY_S, rest_s)
             begun = self._clock.now()
             try:
                 self._pass(begun)
             except Exception:  # task root: log, count by log, and let the lease run out
                 log.exception("a pass failed; the lease is not renewed")
-            await asyncio.sleep(self._rest_s(begun))  # noqa: TID251 - at most forty passes a second
+            rest_s = self._rest_s(begun)
 
     def _rest_s(self, begun: Instant) -> float:
         worked_s = self._clock.now().boot - begun.boot
@@ -330,9 +332,9 @@ class Peer:
 
     async def _blind_loop(self) -> None:
         """Without a majority somebody must say that nobody is watching."""
-        blindness = Blindness(self._settings.me)
+        blindness, loop = Blindness(self._settings.me), asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(BLIND_LOOK_EVERY_S)  # noqa: TID251 - a look every second
+            await asyncio.sleep(to_beat(loop.time(), BLIND_LOOK_EVERY_S))  # noqa: TID251 - a look every second
             after_s = self._settings.cluster.without_quorum.after_s
             word = blindness.step(self._parts.cluster.status(), self._clock.now(), after_s)
             if word is not None:
@@ -343,8 +345,9 @@ class Peer:
         """How late this loop is, which is how late everything on it is."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LAG_LOOK_EVERY_S
-            await asyncio.sleep(LAG_LOOK_EVERY_S)  # noqa: TID251 - the sleep is what is measured
+            wait_s = to_beat(loop.time(), LAG_LOOK_EVERY_S)
+            due = loop.time() + wait_s
+            await asyncio.sleep(wait_s)  # noqa: TID251 - the sleep is what is measured
             self._loop_lag_s = max(0.0, loop.time() - due)
             self._parts.vantage.note_loop_lag(self._loop_lag_s, self._clock.now())
             self._parts.vantage.note_trouble(self._parts.scheduler.trouble())
@@ -382,7 +385,15 @@ class Peer:
         return not error
 
 
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    """Until the event is set or the time is up; the event is clear afterwards."""
+async def _wait(event: asyncio.Event, timeout_s: float, rest_s: float) -> None:
+    """Until the event is set or the time is up, but at least `rest_s`; the event is clear afterwards.
+
+    What happens during the rest goes along (group commit), and a rest in which nothing happens wakes nobody.
+    """
+    loop = asyncio.get_running_loop()
+    rested = loop.time() + rest_s
     await until_set(event, timeout_s)
+    left_s = rested - loop.time()
+    if left_s > 0:
+        await asyncio.sleep(left_s)  # noqa: TID251 - at most forty passes and forty reports a second
     event.clear()

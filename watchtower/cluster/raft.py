@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from watchtower.clock import to_beat
 from watchtower.cluster import backup
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.thread import Raft
@@ -220,7 +221,7 @@ class Cluster:
         """The watchdog. It counts its own looks, so a machine that slept does not look like a dead thread."""
         ticks, stuck = -1, 0
         while not self._fatal:
-            await asyncio.sleep(_LOOK_S)  # noqa: TID251 - the watchdog paces itself
+            await asyncio.sleep(to_beat(self._loop.time(), _LOOK_S))  # noqa: TID251 - the watchdog paces itself
             stuck = stuck + 1 if self._raft.ticks == ticks else 0
             ticks = self._raft.ticks
             if not self._raft.is_alive:

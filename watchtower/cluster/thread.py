@@ -1,7 +1,7 @@
 """The Raft thread: a private event loop that ticks the engine and serves the links, and does nothing else.
 
 A busy or blocked application therefore never costs an election. It ticks on every message and at least
-every 50 ms. All of Raft is the engine's; here are only time, the thread and the wires.
+every 50 ms (every 250 ms without others). All of Raft is the engine's; here are only time, thread and wires.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from watchtower.errors import ClusterError
 _log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.05
+TICK_ALONE_S: Final = 0.25
+"""Without others there is no heartbeat and no election to be in time for; what is proposed ticks at once."""
 _GAP_WINDOW_S: Final = 30.0
 _HAND_OVER_S: Final = 0.5
 _STOP_S: Final = 5.0
@@ -200,9 +202,10 @@ class RaftThread:
         if self._links is not None:
             await self._links.start(_Kicking(self._engine, self._kick))
         self._started.set_result(None)
+        tick_s = TICK_S if self._links is not None else TICK_ALONE_S
         while not self._stopping.is_set() and not self._is_halted():
             self._tick()
-            await self._pause(TICK_S)
+            await self._pause(tick_s)
         if self._is_halted():
             self._on_fault(self._replica.halted)
             return

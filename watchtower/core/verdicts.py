@@ -27,18 +27,22 @@ def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[
     eligible = [name for name in names if eligibility.ineligible(state, name, view, now) is None]
     troubled = {service for peer in eligible for service in state.row(peer).votes}
     before, standings = view.standings, dict[str, Standing]()
+    judged: dict[tuple[str, ...], Verdict] = {}
     calm: dict[tuple[object, ...], Standing] = {}
     for name, service in settings.services.items():
         old = before.get(name)
         if name in troubled or type(service.target) in _JUDGED_APART:
             standings[name] = _remember(old, _verdict(service, eligible, state, view, now), now)
             continue
-        # Nobody reports anything special of it. All such with the same voters and the same past share
-        # one standing: thousands in which nothing happens cost a handful of them a pass.
-        past = (service.voters, old.level, old.since_boot, old.held_boot) if old else (service.voters,)
+        # Nobody reports anything special of it. All such with the same voters share a verdict, and with the
+        # same past a standing: thousands in which nothing happens cost a handful of them a pass.
+        voters = service.voters
+        past = (voters, old.level, old.since_boot, old.held_boot) if old else (voters,)
         known = calm.get(past)
         if known is None:
-            known = calm[past] = _remember(old, _verdict(service, eligible, state, view, now), now)
+            if voters not in judged:
+                judged[voters] = _verdict(service, eligible, state, view, now)
+            known = calm[past] = _remember(old, judged[voters], now)
         standings[name] = known
     verdict = _cluster_verdict(state, settings, standings, now)
     standings[CLUSTER_SUBJECT] = _remember(view.standings.get(CLUSTER_SUBJECT), verdict, now)

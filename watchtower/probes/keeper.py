@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from watchtower.clock import to_beat
 from watchtower.core.model import Result
 from watchtower.core.ports import Clock, ProbeStats, Trouble, WorkerStats
 from watchtower.core.settings import Settings
@@ -138,7 +139,7 @@ class Keeper:
         links = self._links()
         try:
             life.line.send(frame(Begin(self._share, first=self._first(), links=links)))
-            while not await life.is_over(TICK_S):
+            while not await life.is_over(to_beat(asyncio.get_running_loop().time(), TICK_S)):
                 if links != (links := self._links()):
                     life.line.send(frame(Links(links)))
                 self._check(life)

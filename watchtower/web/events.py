@@ -39,16 +39,21 @@ def state_changes(before: State, after: State) -> list[Event]:
 
 def verdict_changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[Event]:
     """Services whose verdict, or the votes behind it, are not what they were."""
-    # Calm services share their standings (core/verdicts.py): each pair of objects is compared once.
+    # Calm services share their verdicts (core/verdicts.py): each pair of objects is compared once.
     alike: dict[tuple[int, int], bool] = {}
     events = []
     for service, new in after.items():
         old = before.get(service)
-        is_alike = alike.get((id(old), id(new)))
-        if is_alike is None:
-            is_alike = alike[id(old), id(new)] = old is new or _shown(old) == _shown(new)
-        if not is_alike:
-            events.append(_verdict(service, old, new))
+        if old is new:
+            continue
+        if old is not None and old.level is new.level:
+            pair = (id(old.verdict), id(new.verdict))
+            is_alike = alike.get(pair)
+            if is_alike is None:
+                is_alike = alike[pair] = _shown(old) == _shown(new)
+            if is_alike:
+                continue
+        events.append(_verdict(service, old, new))
     return events
 
 
@@ -81,9 +86,7 @@ def cluster_changes(
     return events
 
 
-def _shown(standing: Standing | None) -> object:
-    if standing is None:
-        return None
+def _shown(standing: Standing) -> object:
     verdict = standing.verdict
     # A reason may count seconds; only for a verdict that is not plain does a new reason matter.
     return (standing.level, verdict.level, verdict.counts)

@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from watchtower.clock import to_beat
 from watchtower.core.model import ClusterStatus, State
 from watchtower.core.ports import HistoryReader, Snapshot
 from watchtower.core.settings import Settings
@@ -159,7 +160,7 @@ class WebServer:
                 self._counters.failed_total += 1
                 log.exception("A look at the cluster for the event stream failed.")
             try:
-                async with asyncio.timeout(PULSE_S):
+                async with asyncio.timeout(to_beat(asyncio.get_running_loop().time(), PULSE_S)):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
