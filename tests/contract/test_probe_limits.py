@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.core_support import service
+from support.rpc_servers import OK_HEAD, SERVING, answering, data, head
 from support.targets import Authority, HttpServer, Listener, hang, http
+from websockets.asyncio.server import ServerConnection, serve
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.targets import HttpTarget, IcmpTarget, Target, TcpTarget
+from watchtower.core.targets import GrpcTarget, HttpTarget, IcmpTarget, Target, TcpTarget, WsTarget
 from watchtower.probes.prober import Prober
 from watchtower.probes.resolver import THREADS
 
@@ -39,7 +41,7 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.parametrize("kind", ["http", "https", "tcp", "icmp"])
+@pytest.mark.parametrize("kind", ["http", "https", "tcp", "icmp", "ws", "grpc"])
 def test_no_descriptors_left(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a free descriptor a look is inconclusive; with one again it is up, TLS trust included."""
     authority = Authority(tmp_path)
@@ -51,12 +53,17 @@ def test_no_descriptors_left(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
         async with (
             HttpServer({"/": http(200)}) as server,
             HttpServer({"/": http(200)}, authority.context("localhost")) as secure,
+            serve(quiet, "127.0.0.1", 0) as feed,
+            Listener(answering(head(*OK_HEAD), data(SERVING), head(("grpc-status", "0"), ends=True))) as cart,
         ):
+            feed_port = next(iter(feed.sockets)).getsockname()[1]
             targets: dict[str, Target] = {
                 "http": HttpTarget(url=server.url()),
                 "tcp": TcpTarget(host="127.0.0.1", port=server.port),
                 "icmp": IcmpTarget(host="127.0.0.1"),
                 "https": HttpTarget(url=secure.url(host="localhost")),
+                "ws": WsTarget(url=f"ws://127.0.0.1:{feed_port}/"),
+                "grpc": GrpcTarget(host="127.0.0.1", port=cart.port),
             }
             looked_at = service("web", targets[kind])
             with no_descriptors():
@@ -69,6 +76,11 @@ def test_no_descriptors_left(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert (without.opinion, without.kind) == (Opinion.UNKNOWN, Kind.INCONCLUSIVE)
     assert without.text == "this peer has no free file descriptor"
     assert with_some.opinion is Opinion.UP, with_some.text
+
+
+async def quiet(socket: ServerConnection) -> None:
+    """Says nothing; the library answers pings."""
+    await socket.wait_closed()
 
 
 def test_all_resolver_threads_hang() -> None:
