@@ -92,7 +92,14 @@ class Looking:
         self._prober: Prober | None = None
         self.scheduler: SchedulerPort
         if settings.probe.workers:
-            self.scheduler = Workers(settings, clock, peer.on_result, first=peer.failing, links=links)
+            self.scheduler = Workers(
+                settings,
+                clock,
+                peer.on_result,
+                first=peer.failing,
+                links=links,
+                on_unanswered=peer.on_unanswered,
+            )
             return
         from watchtower.probes.prober import Prober  # noqa: PLC0415 - its libraries cost memory twice with workers
 
@@ -105,6 +112,7 @@ class Looking:
             find=prober.find,
             means=prober.means,
             first=peer.failing,
+            on_unanswered=peer.on_unanswered,
         )
 
     async def close(self) -> None:

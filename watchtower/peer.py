@@ -40,7 +40,7 @@ from watchtower.core.ports import (
     VantagePort,
     WebPort,
 )
-from watchtower.core.settings import Settings
+from watchtower.core.settings import UNANSWERED_AFTER_S, Settings
 from watchtower.core.view import View, listen
 from watchtower.departure import Departure, until_set
 from watchtower.errors import ConfigError
@@ -144,6 +144,11 @@ class Peer:
             self._parts.reference.check_soon()
         if self._parts.vantage.may_tell(result.service):
             self._wake_report.set()
+
+    def on_unanswered(self, name: str) -> None:
+        """A look has not ended for UNANSWERED_AFTER_S."""
+        self._parts.vantage.note_unanswered(name, UNANSWERED_AFTER_S)
+        self._wake_report.set()
 
     def failing(self) -> tuple[str, ...]:
         """What a look should be taken at first: services that failed here, or have an open incident."""

@@ -34,6 +34,7 @@ class Rig:
     ) -> None:
         self.results: list[Result] = []
         self.looks: list[str] = []
+        self.unanswered: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
         self._look = look
@@ -42,7 +43,12 @@ class Rig:
         self._limits = ProbeSettings(concurrency=concurrency, per_host=per_host)
         self._address = address
         self.scheduler = Scheduler(
-            self.settings(*services), self.probe, SystemClock(), self._on_result, find=self._find
+            self.settings(*services),
+            self.probe,
+            SystemClock(),
+            self._on_result,
+            find=self._find,
+            on_unanswered=self.unanswered.append,
         )
 
     def settings(self, *services: Service) -> Any:
@@ -190,6 +196,28 @@ def test_a_name_that_nobody_finds_is_looked_at_all_the_same() -> None:
         rig = Rig(good, *farm(3, interval_s=0.5), address="")
         async with rig.running():
             await rig.until(lambda: len({found.service for found in rig.results}) == 3, within_s=2.0)
+
+
+def test_a_look_that_lasts_is_told_once_before_it_ends() -> None:
+    """After a second, as often as there are such looks; of one that has ended by then nothing is said."""
+
+    async def run() -> None:
+        gate = asyncio.Event()
+
+        async def look(looked_at: Service) -> Result:
+            return await (good if looked_at.name == "quick" else held(gate))(looked_at)
+
+        services = (service("slow", interval_s=30.0), service("quick", interval_s=30.0))
+        async with Rig(look, *services).running() as rig:
+            await rig.until(lambda: rig.scheduler.stats.in_flight == 1)
+            began_s = time.monotonic()
+            await rig.until(lambda: bool(rig.unanswered))
+            assert 0.9 < time.monotonic() - began_s < 2.0
+            gate.set()
+            await rig.until(lambda: rig.scheduler.stats.in_flight == 0)
+            rig.scheduler.probe_now(("slow",))
+            await rig.until(lambda: len(rig.results) == 3)
+            assert rig.unanswered == ["slow"]
 
     asyncio.run(run())
 

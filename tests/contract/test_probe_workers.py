@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +43,7 @@ class Rig:
         self.results: list[Result] = []
         self.first: tuple[str, ...] = ()
         self.links: tuple[str, ...] = ()
+        self.unanswered: list[str] = []
         self._news = asyncio.Event()
         self.workers = Workers(
             self.settings(*services),
@@ -49,6 +51,7 @@ class Rig:
             self._on_result,
             first=lambda: self.first,
             links=lambda: self.links,
+            on_unanswered=self.unanswered.append,
         )
 
     def settings(self, *services: Service) -> Settings:
@@ -132,6 +135,18 @@ def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 def often(name: str, target: HttpTarget | TcpTarget, **fields: Any) -> Service:
     """A service that is looked at five times a second."""
     return service(name, target, **{"interval_s": 0.2, "timeout_s": 2.0, **fields})
+
+
+@on_a_loop
+async def test_a_look_that_waits_long_is_told_while_it_waits(web: Web) -> None:
+    """Who does not answer is named a second after the look began, not when it has failed."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        hanging = often("hanging", HttpTarget(url=url), interval_s=10.0, timeout_s=10.0)
+        async with Rig(hanging, often("good", web("x"))).running() as rig:
+            await rig.until(lambda: rig.unanswered, "the first word of it")
+            assert rig.unanswered == ["hanging"]
+            assert "hanging" not in {one.service for one in rig.results}
 
 
 @on_a_loop

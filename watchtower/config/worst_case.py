@@ -3,8 +3,9 @@
 With all peers alive and none of them slow, for a target that hangs, the slowest way to fail:
 
     first   = gap + jitter * interval     until the next of the staggered peers looks
-    last    = first + timeout             until its look has failed and the others look too (suspect),
-                                          or until enough of them have come to their own looks, if sooner
+    last    = first + unanswered          until its look has waited so long that the others look too
+                                          (suspect), or until enough of them have come to their own looks,
+                                          if sooner; a look that fails sooner is suspect at once
     verdict = last
             + failures * timeout          until a majority has failed as often as it must,
             + (failures - 1) * recheck    with the pauses between
@@ -21,10 +22,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from watchtower.core.schedules import longest_wait_s
-from watchtower.core.settings import JITTER_MAX, Service
+from watchtower.core.settings import JITTER_MAX, UNANSWERED_AFTER_S, Service
 from watchtower.core.targets import HeartbeatTarget
 
-OVERHEAD_S: Final = 2.0
+OVERHEAD_S: Final = 1.0
+"""Of that, half a second is how long a verdict must stand before anybody is told."""
 
 
 def detection_s(service: Service, peers: Sequence[str], everybody: Sequence[str] = ()) -> float:
@@ -49,7 +51,7 @@ def _found_s(service: Service, peers: Sequence[str], everybody: Sequence[str], l
     last_s = service.interval_s * _wait(turns, majority, len(everybody)) + jitter_s
     if majority > 1:
         first_s = service.interval_s * _wait(turns, 1, len(everybody)) + jitter_s
-        last_s = min(first_s + look_s, last_s)
+        last_s = min(first_s + min(look_s, UNANSWERED_AFTER_S), last_s)
     return last_s + confirm.failures * look_s + (confirm.failures - 1) * confirm.recheck_s + OVERHEAD_S
 
 

@@ -205,6 +205,10 @@ class VantagePort(Protocol):
         """Weigh a result; what to look at again."""
         ...
 
+    def note_unanswered(self, name: str, waited_s: float) -> None:
+        """The look at this service that is under way has waited so long."""
+        ...
+
     def may_tell(self, service: str) -> bool:
         """False when nothing about this service can be news for a report."""
         ...

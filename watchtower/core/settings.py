@@ -20,6 +20,8 @@ CLUSTER_SUBJECT: Final = "cluster"
 """Subject of incidents about the cluster itself; no service may carry this name."""
 JITTER_MAX: Final = 0.5
 """A look comes at most half of this share of its interval early or late."""
+UNANSWERED_AFTER_S: Final = 1.0
+"""A look that has not ended for so long is told to the other peers, who look as well."""
 EXTRA_SHARE: Final = 1.25
 """Looks out of turn may exceed `probe.concurrency` by a quarter."""
 

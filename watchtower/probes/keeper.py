@@ -60,6 +60,7 @@ class Keeper:
         on_result: Callable[[Result], None],
         first: Callable[[], tuple[str, ...]],
         links: Callable[[], tuple[str, ...]],
+        on_unanswered: Callable[[str], None],
     ) -> None:
         self._number = number
         self._share = share
@@ -67,6 +68,7 @@ class Keeper:
         self._on_result = on_result
         self._first = first
         self._links = links
+        self._on_unanswered = on_unanswered
         self._life: _Life | None = None
         self._before = ProbeStats()
         self._dropped_before = 0
@@ -175,6 +177,8 @@ class Keeper:
             logging.getLogger(line.name).log(line.level, "%s", line.text)
         for result in said.results:
             self._on_result(result)
+        for name in said.unanswered:
+            self._on_unanswered(name)
 
     def _note(self, trouble: str, *, is_silent: bool) -> None:
         """Trouble from now on, for as long as the worker is silent and REMEMBERED_S more."""

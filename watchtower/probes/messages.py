@@ -65,6 +65,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     sent_boot: float
     results: tuple[Result, ...] = ()
+    unanswered: tuple[str, ...] = ()
     stats: ProbeStats
     trouble: str = ""
     lag_s: float = 0.0

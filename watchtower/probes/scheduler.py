@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.ports import Clock, Probe, ProbeStats, Trouble
-from watchtower.core.settings import Service, Settings
+from watchtower.core.settings import UNANSWERED_AFTER_S, Service, Settings
 from watchtower.probes.admission import Admission
 from watchtower.probes.hosts import Hosts, place_of
 from watchtower.probes.means import Means
@@ -50,7 +50,8 @@ class Scheduler:
     """Probes this peer's services until `run` is cancelled; `stats` may be read at any time.
 
     `find` finds out who is behind a name before the first look at it; `means` is what looking takes, as
-    the looks themselves note it; `first` names what is to be looked at before all else.
+    the looks themselves note it; `first` names what is to be looked at before all else; `on_unanswered`
+    hears of a look that has not ended after UNANSWERED_AFTER_S.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Scheduler:
         find: Find | None = None,
         means: Means | None = None,
         first: Callable[[], tuple[str, ...]] = tuple,
+        on_unanswered: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._probe = probe
         self._clock = clock
@@ -70,11 +72,13 @@ class Scheduler:
         self._find = find
         self._means = means or Means()
         self._first = first
+        self._on_unanswered = on_unanswered
         self._schedule = Schedule(settings, clock.now())
         self._admission = Admission(settings.probe.concurrency, settings.probe.per_host)
         self._hosts = Hosts()
         self._in_flight: dict[str, _Flight] = {}
         self._finding: dict[str, asyncio.Task[None]] = {}
+        self._young: deque[tuple[float, str, int]] = deque()
         self._wake = asyncio.Event()
         self._lags: deque[tuple[float, float]] = deque(maxlen=64)
         self._wakes_boot = float("inf")
@@ -118,6 +122,7 @@ class Scheduler:
         try:
             while True:
                 self._take_due()
+                self._tell_unanswered()
                 await self._sleep()
         finally:
             tasks = (*(flight.task for flight in self._in_flight.values()), *self._finding.values())
@@ -174,8 +179,19 @@ class Scheduler:
             self.stats.lag_s = max(0.0, now_boot - due.at_boot)
             task = asyncio.create_task(self._look(service, due.number, host))
             self._in_flight[due.name] = _Flight(task, due.number, host)
+            self._young.append((now_boot, due.name, due.number))
         self.stats.in_flight = len(self._in_flight)
         self.stats.waiting = self._admission.waiting
+
+    def _tell_unanswered(self) -> None:
+        """Which looks have just become old without an end; not while we ourselves are late."""
+        now_boot = self._clock.now().boot
+        while self._young and self._young[0][0] <= now_boot - UNANSWERED_AFTER_S:
+            started_boot, name, number = self._young.popleft()
+            flight = self._in_flight.get(name)
+            is_old = flight is not None and flight.number == number
+            if is_old and self._lag_since(started_boot) <= LAG_MAX_S:
+                self._on_unanswered(name)
 
     def _must_find(self, service: Service) -> bool:
         is_known = self._find is None or self._hosts.knows(service)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from watchtower.clock import SystemClock
-from watchtower.core.model import Result
+from watchtower.core.model import Opinion, Result
 from watchtower.core.settings import Settings
 from watchtower.parent import end_with
 from watchtower.probes.line import Line
@@ -47,6 +47,8 @@ class Worker:
         self._clock = SystemClock()
         self._links: frozenset[str] = frozenset()
         self._results: list[Result] = []
+        self._unanswered: list[str] = []
+        self._plain: set[str] = set()
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._dropped_total = 0
@@ -81,6 +83,7 @@ class Worker:
             case Links():
                 self._links = frozenset(said.up)
             case Reload() if scheduler is not None:
+                self._plain.clear()
                 scheduler.reload(said.settings)
             case LookAt() if scheduler is not None:
                 scheduler.probe_now(said.names, said.in_s)
@@ -96,6 +99,7 @@ class Worker:
             find=prober.find,
             means=prober.means,
             first=lambda: first,
+            on_unanswered=self._note_unanswered,
         )
         self._prober, self._scheduler = prober, scheduler
         for work in (scheduler.run(), self._tell(scheduler)):
@@ -104,7 +108,18 @@ class Worker:
             self._tasks.append(task)
 
     def _on_result(self, result: Result) -> None:
+        """What is up as it was before is no news, and goes with the next sign of life."""
         self._results.append(result)
+        if result.opinion is Opinion.UP and result.service in self._plain:
+            return
+        self._plain.discard(result.service)
+        if result.opinion is Opinion.UP:
+            self._plain.add(result.service)
+        self._news.set()
+
+    def _note_unanswered(self, name: str) -> None:
+        """A look has waited long; its end comes later, and after this."""
+        self._unanswered.append(name)
         self._news.set()
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
@@ -129,6 +144,7 @@ class Worker:
         if self._line.held > HELD_BYTES_MAX:
             self._dropped_total += len(self._results)
             self._results.clear()
+            self._unanswered.clear()
             return
         now_boot = self._clock.now().boot
         if now_boot >= self._measure_boot:
@@ -137,6 +153,7 @@ class Worker:
         batch = Batch(
             sent_boot=now_boot,
             results=tuple(self._results),
+            unanswered=tuple(self._unanswered),
             stats=scheduler.stats,
             trouble=scheduler.trouble().reason,
             lag_s=scheduler.lag_s(),
@@ -146,6 +163,7 @@ class Worker:
             said=tuple(self._said),
         )
         self._results.clear()
+        self._unanswered.clear()
         self._said.clear()
         self._line.send(frame(batch))
 

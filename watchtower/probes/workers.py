@@ -32,6 +32,7 @@ class Workers:
         *,
         first: Callable[[], tuple[str, ...]],
         links: Callable[[], tuple[str, ...]],
+        on_unanswered: Callable[[str], None],
     ) -> None:
         self._count = settings.probe.workers
         self._keepers = tuple(
@@ -42,6 +43,7 @@ class Workers:
                 on_result=on_result,
                 first=lambda number=number: self._of(number, first()),  # type: ignore[misc] # the default binds it
                 links=links,
+                on_unanswered=on_unanswered,
             )
             for number, share in enumerate(self._shares(settings))
         )

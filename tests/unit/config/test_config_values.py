@@ -177,21 +177,22 @@ PROBED = Service(
 @pytest.mark.parametrize(
     ("change", "voters", "everybody", "hangs_s", "refuses_s"),
     [
-        # The gap and the jitter, the first failure, then as many looks as it takes.
-        ({}, "abc", "", 10 + 3 + 10 + 20 + 1, 10 + 3 + 1),
-        ({}, "abc", "abc", 44, 14),
+        # The gap and the jitter, a second without an answer, then as many looks as it takes.
+        ({}, "abc", "", 10 + 3 + 1 + 20 + 1, 10 + 3 + 1),
+        ({}, "abc", "abc", 35, 14),
+        ({"timeout_s": 0.4}, "abc", "", 10 + 3 + 0.4 + 0.8 + 1, 10 + 3 + 1),
         # A lone peer has nobody to wait for.
         ({}, "a", "", 30 + 3 + 20 + 1, 30 + 3 + 1),
-        # The second peer comes to its own look before the first has failed.
-        ({"interval_s": 9, "jitter": 0.0}, "abc", "", 3 + 3 + 20 + 1, 3 + 1),
-        ({"interval_s": 10, "jitter": 0.0}, "abcde", "", 3 * 2 + 20 + 1, 2 + 1),
+        # The second peer comes to its own look before the first has waited that long.
+        ({"interval_s": 1.5, "jitter": 0.0}, "abc", "", 0.5 + 0.5 + 20 + 1, 0.5 + 1),
+        ({"interval_s": 10, "jitter": 0.0}, "abcde", "", 2 + 1 + 20 + 1, 2 + 1),
         # The turn of the one that does not look is waited through.
-        ({"jitter": 0.0}, "ab", "abc", 20 + 10 + 20 + 1, 20 + 1),
+        ({"jitter": 0.0}, "ab", "abc", 20 + 1 + 20 + 1, 20 + 1),
         ({"jitter": 0.0}, "a", "abc", 30 + 20 + 1, 30 + 1),
-        ({"jitter": 0.0}, "abd", "abcde", 12 + 10 + 20 + 1, 12 + 1),
+        ({"jitter": 0.0}, "abd", "abcde", 12 + 1 + 20 + 1, 12 + 1),
         # A look that was early and one that is late: half the interval at most.
-        ({"jitter": 0.9}, "abc", "", 10 + 15 + 10 + 20 + 1, 10 + 15 + 1),
-        ({"confirm": Confirm(failures=1)}, "abc", "", 10 + 3 + 10 + 10, 10 + 3),
+        ({"jitter": 0.9}, "abc", "", 10 + 15 + 1 + 20 + 1, 10 + 15 + 1),
+        ({"confirm": Confirm(failures=1)}, "abc", "", 10 + 3 + 1 + 10, 10 + 3),
     ],
 )
 def test_detection_time_of_a_probed_service(
