@@ -25,8 +25,9 @@ from support.watching import UNKNOWN, UP
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Result
+from watchtower.core.secret import Secret
 from watchtower.core.settings import ProbeSettings, Service, Settings
-from watchtower.core.targets import HttpTarget, TcpTarget
+from watchtower.core.targets import ExecTarget, HttpTarget, TcpTarget
 from watchtower.probes import keeper
 from watchtower.probes.workers import Workers
 
@@ -247,6 +248,17 @@ async def test_a_worker_that_stands_still_shows_where_and_is_replaced(
 
 
 @on_a_loop
+async def test_programs_of_a_worker_that_is_killed_end_with_it() -> None:
+    """What a stopped worker had started is not left behind."""
+    program = ExecTarget(program="/bin/sleep", arguments=(Secret("600"),))
+    async with Rig(service("job", program, interval_s=60.0, timeout_s=60.0)).running() as rig:
+        await rig.until(lambda: rig.pids and grandchildren(rig.pids[0]), "a program")
+        first, (started,) = rig.pids, grandchildren(rig.pids[0])
+        os.kill(first[0], signal.SIGSTOP)
+        await rig.until(lambda: not lives(first[0]) and has_ended(started), "both ended", within_s=6.0)
+
+
+@on_a_loop
 async def test_a_worker_that_grows_is_replaced(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over its bound of memory it ends, said and counted."""
     async with Rig(often("web", web("x")), concurrency=1).running() as rig:
@@ -354,6 +366,19 @@ def hung_after(seconds: float) -> tuple[str, ...]:
 def lives(pid: int) -> bool:
     """Whether there is such a process, dead ones that nobody has reaped included."""
     return Path(f"/proc/{pid}").exists()
+
+
+def grandchildren(pid: int) -> list[int]:
+    """What this process has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process is gone, or is a zombie that its new parent has still to reap."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def open_files() -> int:

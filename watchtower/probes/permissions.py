@@ -12,8 +12,6 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-import pycurl
-
 from watchtower.core.settings import Settings
 from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget, LoginTarget
 from watchtower.errors import ConfigError
@@ -34,18 +32,24 @@ def check_permissions(settings: Settings) -> None:
             f"{_named(pinging)}: icmp:// needs the permission to ping, which this process lacks\n"
             f"     = {PERMISSION}"
         )
-    spoken = pycurl.version_info()[4]
     for version, feature in _FEATURES.items():
         asking = [
             service.name
             for service in looked_at
             if isinstance(service.target, HttpTarget) and service.target.http_version == version
         ]
-        if asking and not spoken & feature:
+        if asking and not _features() & feature:
             raise ConfigError(
                 f"{_named(asking)}: the libcurl of this installation does not speak HTTP/{version}\n"
                 "     = install pycurl from its wheel, or choose another `http_version`"
             )
+
+
+def _features() -> int:
+    """What libcurl can do, as bits."""
+    import pycurl  # noqa: PLC0415 - six megabytes that a peer with workers needs for this question alone
+
+    return int(pycurl.version_info()[4])
 
 
 def _named(names: list[str]) -> str:

@@ -13,11 +13,11 @@ import signal
 from collections.abc import Mapping
 from typing import Any, Final
 
-from watchtower.core.conditions import judge
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import ExecTarget
 from watchtower.core.text import HIDDEN, clean
 from watchtower.probes.children import Ended, environment
+from watchtower.probes.judging import unmet
 from watchtower.probes.look import Finding, Look, Shortfall
 from watchtower.probes.perfdata import Said, parse_output
 from watchtower.probes.tools import Tools
@@ -112,7 +112,7 @@ def _beside_conditions(why: Shortfall | None, facts: Mapping[str, Any], look: Lo
     """What the exit code says, unless it is a mere warning and a condition says worse."""
     if why is None or why.opinion is not Opinion.DEGRADED:
         return why
-    return why if all(judge(condition, facts) is None for condition in look.judged) else None
+    return why if not unmet(look.judged, facts) else None
 
 
 def _killed(ended: Ended, look: Look) -> str:

@@ -10,7 +10,7 @@ from support.core_support import service, settings
 
 from watchtower.core.reloading import refusal, waits_for_start
 from watchtower.core.secret import Secret
-from watchtower.core.settings import WAN, HistorySettings, HttpSettings, PeerSettings
+from watchtower.core.settings import WAN, HistorySettings, HttpSettings, PeerSettings, ProbeSettings
 
 OLD = settings()
 CLUSTER = OLD.cluster
@@ -38,6 +38,7 @@ def test_another_cluster_is_refused_and_other_peers_are_not() -> None:
         ({"http": HttpSettings(listen_port=9090)}, "http.listen"),
         ({"storage_path": "elsewhere"}, "storage.path"),
         ({"history": HistorySettings(is_on=False)}, "storage.history"),
+        ({"probe": ProbeSettings(workers=2)}, "probe.workers"),
     ],
 )
 def test_what_is_open_already_waits_for_the_next_start(change: dict[str, Any], expected: str) -> None:
@@ -48,7 +49,9 @@ def test_what_is_open_already_waits_for_the_next_start(change: dict[str, Any], e
 def test_everything_else_is_taken_at_once() -> None:
     """Services, tokens, zones, witnesses and where others are need no restart; several keys are all named."""
     zones = tuple(replace(peer, zone="x", witness=peer.name == "c") for peer in moved("b"))
-    new = replace(OLD, cluster=replace(CLUSTER, peers=zones), services={"web": service("web")})
+    bounds = ProbeSettings(concurrency=9, per_host=9)
+    changed = {"services": {"web": service("web")}, "probe": bounds}
+    new = replace(OLD, cluster=replace(CLUSTER, peers=zones), **changed)
     assert waits_for_start(OLD, new) == ()
     other = next(name for name in CLUSTER.peer_names if name != OLD.me)
     assert waits_for_start(OLD, replace(OLD, cluster=replace(CLUSTER, peers=moved(other)))) == ()
