@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +66,13 @@ def mariadb(authority: Authority) -> Iterator[MariaDb]:
             "--innodb-flush-log-at-trx-commit=0", "--plugin-load-add=auth_ed25519", "--max-connections=10",
         )  # fmt: skip
         with running(command, folder) as pid:
-            wait_for((folder / "socket").exists, READY_S, "MariaDB is ready")
+            wait_for(lambda: _accepts(folder / "socket"), READY_S, "MariaDB is ready")
             server = MariaDb(port, pid, folder)
             server.admin(_SETUP)
             yield server
+
+
+def _accepts(path: Path) -> bool:
+    """The file is there a moment before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as tried:
+        return tried.connect_ex(str(path)) == 0
