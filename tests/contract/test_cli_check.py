@@ -136,3 +136,23 @@ def test_a_test_message_that_fails_is_explained(tmp_path: Path) -> None:
     assert "connection refused" in done.stdout
     assert "secret-path" not in done.stdout + done.stderr
     assert watchtower("check", "--send", cwd=tmp_path).returncode == 1
+
+
+def test_programs_and_schedules_are_told(tmp_path: Path) -> None:
+    """A missing program is a warning; a schedule stands in its own words, and is missed in its own time."""
+    (tmp_path / "watchtower.yaml").write_text(
+        "services:\n"
+        "  disk: {exec: [/nowhere/check_disk]}\n"
+        "  backup: {heartbeat: 15 3 * * *, tz: Europe/Berlin, grace: 30m}\n"
+        "http: {ping_key: abcdefabcdefabcdef}\n"
+    )
+    done = watchtower("check", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Warning: services.disk: /nowhere/check_disk does not exist here" in done.stdout
+    assert "15 3 * * * Europe/Berlin" in " ".join(done.stdout.split())
+    doc = json.loads(watchtower("check", "--json", cwd=tmp_path).stdout)
+    assert [service["detection_s"] for service in doc["services"]][1] == 25 * 3600 + 1800 + 2
+    listed = watchtower("heartbeat", "list", cwd=tmp_path).stdout
+    assert "# backup: 15 3 * * * Europe/Berlin, missing after 1800 s more" in listed
+    (call,) = json.loads(watchtower("heartbeat", "list", "--json", cwd=tmp_path).stdout)
+    assert (call["cron"], call["tz"], call["period_s"]) == ("15 3 * * *", "Europe/Berlin", None)
