@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.core_support import service
+from support.http2 import answer_http2
 from support.looking import condition, look
 from support.proxies import Proxy
 from support.targets import Authority, DnsServer, HttpServer, Listener, closed_port, full_backlog, hang, http
@@ -61,22 +62,28 @@ def test_an_authority_of_its_own(tmp_path: Path) -> None:
 
 
 def test_an_authority_is_read_once(tmp_path: Path) -> None:
-    """A bundle is not parsed anew for every look: what changes on the disk counts later."""
-    authority = Authority(tmp_path)
+    """A bundle is not parsed anew for every look, not even when two take turns: a change counts later."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    authorities = [Authority(folder) for folder in folders]
 
     async def run() -> list[Opinion]:
         prober = Prober(SystemClock(), "a", lambda _: True)
         opinions = []
-        async with HttpServer({"/": http(200)}, authority.context("localhost")) as server:
-            target = HttpTarget(url=server.url(host="localhost"), ca=str(authority.ca_file))
+        servers = [HttpServer({"/": http(200)}, one.context("localhost")) for one in authorities]
+        async with servers[0], servers[1]:
             for _ in range(2):
-                result = await prober.probe(service("web", target), SystemClock().now().boot + 5)
-                opinions.append(result.opinion)
-                authority.ca_file.write_text("nonsense")
+                for server, authority in zip(servers, authorities, strict=True):
+                    target = HttpTarget(url=server.url(host="localhost"), ca=str(authority.ca_file))
+                    result = await prober.probe(service("web", target), SystemClock().now().boot + 5)
+                    opinions.append(result.opinion)
+                for authority in authorities:
+                    authority.ca_file.write_text("nonsense")
         await prober.close()
         return opinions
 
-    assert asyncio.run(run()) == [Opinion.UP, Opinion.UP]
+    assert asyncio.run(run()) == [Opinion.UP] * 4
 
 
 def test_our_own_missing_files_say_nothing_about_the_service(authority: Authority, tmp_path: Path) -> None:
@@ -179,6 +186,25 @@ def test_a_resolver_of_its_own() -> None:
     assert mute.opinion is Opinion.DOWN
 
 
+def test_names_are_asked_anew() -> None:
+    """An address that has moved in DNS is the one that the next look goes to."""
+
+    async def run() -> list[object]:
+        records: dict[str, Any] = {"shop.example": ["A 127.0.0.1"]}
+        prober, seen = Prober(SystemClock(), "a", lambda _: True), list[object]()
+        here = Listener(_hello)
+        async with DnsServer(records) as dns, here, Listener(_hello, host="127.0.0.2", port=here.port):
+            watched = service("web", HttpTarget(url=here.url(host="shop.example"), resolver=dns.address))
+            for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+                records["shop.example"] = [f"A {address}"]
+                result = await prober.probe(watched, SystemClock().now().boot + 5)
+                seen.append(result.facts["ip"])
+        await prober.close()
+        return seen
+
+    assert asyncio.run(run()) == ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+
+
 def test_one_family_of_addresses() -> None:
     """`ip` chooses among a name's addresses; none of that family is a failure of DNS."""
 
@@ -268,6 +294,31 @@ def test_a_version_that_is_not_spoken(authority: Authority) -> None:
     result = see(authority.context("localhost"), http_version="2")
     assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.PROTOCOL)
     assert result.text == "speaks HTTP/1.1, not HTTP/2"
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_http_2(authority: Authority, *, over_tls: bool) -> None:
+    """HTTP/2 is spoken over TLS, and in the clear to who is known to speak it."""
+    context = authority.context("localhost") if over_tls else None
+    if context is not None:
+        context.set_alpn_protocols(["h2"])
+
+    async def run() -> Result:
+        async with Listener(answer_http2, context) as server:
+            return await look(
+                HttpTarget(url=server.url(host="localhost"), http_version="2"), expect=(SAYS_HI,)
+            )
+
+    result = asyncio.run(run())
+    assert (result.opinion, result.facts["http.version"]) == (Opinion.UP, "2"), result.text
+
+
+def test_nobody_answers_http_3() -> None:
+    """HTTP/3 goes to the port over UDP, and nobody there is a refusal as over TCP."""
+    port = closed_port()
+    result = asyncio.run(look(HttpTarget(url=f"https://127.0.0.1:{port}/", http_version="3"), timeout_s=2.0))
+    assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.REFUSED), result.text
+    assert result.text == f"connection refused by 127.0.0.1:{port}"
 
 
 def test_one_in_ten_connects_anew() -> None:
