@@ -385,6 +385,25 @@ def test_a_token_is_fetched_once_and_kept() -> None:
     assert len(asked) == 3
 
 
+def test_a_token_comes_by_the_way_of_its_service() -> None:
+    """Who reaches a service through a proxy fetches the token through it as well."""
+
+    async def run() -> tuple[Result, list[str]]:
+        async with Proxy() as proxy, HttpServer({"/": http(200), "/token": grant("t0k3n")}) as server:
+            oauth2 = OAuth2(
+                token_url=server.url("/token", host="id.example"),
+                client_id="me",
+                client_secret=Secret("hunter2"),
+            )
+            way = Secret(f"http://127.0.0.1:{proxy.port}")
+            target = HttpTarget(url=server.url(host="shop.example"), oauth2=oauth2, proxy=way)
+            return await look(target), [head.split(" ")[1].split(":")[1] for head in proxy.heads]
+
+    result, asked = asyncio.run(run())
+    assert result.opinion is Opinion.UP, result.text
+    assert asked == ["//id.example", "//shop.example"]
+
+
 def test_a_token_that_expires_is_renewed() -> None:
     """A token that lives no longer than a look is asked for again."""
     _, asked, issued = with_token([grant("one", expires_in=0.01), grant("two")], looks=1)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pycurl
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import HttpTarget
@@ -97,8 +98,11 @@ async def _authorized(request: Request, tools: Tools, look: Look) -> Request:
     if oauth2 is None:
         return request
 
-    async def ask(target: HttpTarget, beside: Look) -> tuple[int, bytes]:
-        answer = await fetch(target, tools, beside)
+    async def ask(question: HttpTarget, beside: Look) -> tuple[int, bytes]:
+        # By the way of the service, and always verified: the client's secret is in it.
+        service = request.target
+        way = replace(question, ca=service.ca, proxy=service.proxy, ip=service.ip, resolver=service.resolver)
+        answer = await fetch(way, tools, beside)
         return answer.status, answer.body
 
     return request.as_bearer(await tools.tokens.token(oauth2, look, ask))
