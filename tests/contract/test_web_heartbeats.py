@@ -15,7 +15,7 @@ from support.web_support import PING_KEY, eventually, serving, world
 
 from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, BeatSeen
-from watchtower.core.model import EVIDENCE_TEXT_MAX
+from watchtower.web.heartbeats import WORDS_MAX
 
 PATH = f"/ping/{PING_KEY}/nightly"
 
@@ -204,7 +204,7 @@ def test_the_end_of_a_long_body_is_kept_without_secrets() -> None:
         (seen,) = made.submitted
         assert isinstance(seen, BeatSeen)
         assert seen.text.endswith("x curl /ping/***/x [31mhttps://***@db/ gone\ufffd")
-        assert len(seen.text) == EVIDENCE_TEXT_MAX
+        assert len(seen.text) == WORDS_MAX
 
     asyncio.run(main())
 

@@ -18,7 +18,6 @@ from aiohttp import web
 from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, BeatSeen
 from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s
-from watchtower.core.model import EVIDENCE_TEXT_MAX
 from watchtower.core.ports import Snapshot, Submit
 from watchtower.core.settings import Settings
 from watchtower.core.targets import HeartbeatTarget
@@ -30,6 +29,8 @@ from watchtower.web.routes import NAME, Route
 SAME_SIGNAL_S: Final = 1.0
 WAITING_MAX: Final = 100
 BODY_S: Final = 5.0
+WORDS_MAX: Final = 120
+"""Characters of a job's last words; with what is said about them they still are one line of evidence."""
 BODY_BYTES_MAX: Final = 1_048_576
 _TAIL_BYTES: Final = 4_096
 _NAMED: Final = {"": Signal.BEAT, "start": Signal.START, "fail": Signal.FAIL, "log": Signal.LOG}
@@ -144,7 +145,7 @@ def _text(body: bytes, settings: Settings) -> str:
     for secret in (settings.http.ping_key, *tokens, *settings.cluster.secrets):
         text = text.replace(secret.reveal(), HIDDEN) if secret else text
     line = clean(text, _TAIL_BYTES)
-    return line if len(line) <= EVIDENCE_TEXT_MAX else f"…{line[1 - EVIDENCE_TEXT_MAX :].lstrip()}"
+    return line if len(line) <= WORDS_MAX else f"…{line[1 - WORDS_MAX :].lstrip()}"
 
 
 def _taken() -> web.Response:
