@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from watchtower.core.model import Result
 from watchtower.core.settings import Service
+from watchtower.core.targets import HttpTarget
 from watchtower.probes.resolver import is_address
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -24,7 +25,7 @@ class Hosts:
     def learn(self, service: Service, ip: object) -> None:
         """The address at which the service was looked at; anything but text tells nothing."""
         place = place_of(service)
-        if place is not None and isinstance(ip, str) and ip:
+        if place is not None and isinstance(ip, str) and ip and not _is_proxied(service):
             self._known[service.name] = _shown(ip, place[1])
 
     def note(self, service: Service, result: Result) -> None:
@@ -33,7 +34,7 @@ class Hosts:
 
     def knows(self, service: Service) -> bool:
         """False when the address of a service that has one is still to be found out."""
-        if service.name in self._known:
+        if service.name in self._known or _is_named_elsewhere(service):
             return True
         place = place_of(service)
         return place is None or is_address(place[0])
@@ -62,7 +63,21 @@ def place_of(service: Service) -> tuple[str, int] | None:
     if not isinstance(url, str) or not url:
         return None
     parts = urlsplit(url)
-    return (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)) if parts.hostname else None
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    if isinstance(target, HttpTarget) and target.address[0]:
+        return target.address[0], target.address[1] or port
+    return (parts.hostname, port) if parts.hostname else None
+
+
+def _is_named_elsewhere(service: Service) -> bool:
+    """This peer's own resolver may not know the name: a proxy does, or the resolver of the service."""
+    target = service.target
+    return isinstance(target, HttpTarget) and (target.proxy is not None or bool(target.resolver))
+
+
+def _is_proxied(service: Service) -> bool:
+    """The address that is seen is the proxy's, and one proxy stands before many hosts."""
+    return isinstance(service.target, HttpTarget) and service.target.proxy is not None
 
 
 def _shown(host: str, port: int) -> str:
