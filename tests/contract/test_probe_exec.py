@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 from support.core_support import service
 from support.looking import condition, look
 
@@ -340,6 +341,12 @@ def test_secrets_of_env_are_not_repeated(script: Write) -> None:
     assert "hunter2" not in repr(result)
     assert result.text == "login *** failed"
     assert "hunter2" not in repr(target)
+
+
+def test_secrets_among_the_arguments_are_not_repeated_either(script: Write) -> None:
+    """What `${}` put into an argument is hidden like a variable."""
+    target = replace(script('echo "no such user $1"; exit 2', "hunter2"), hidden=(Secret("hunter2"),))
+    assert run(target).text == "no such user ***"
 
 
 def test_arguments_are_words_and_no_shell_sees_them(script: Write) -> None:

@@ -6,6 +6,7 @@ Peers, labels, headers and tokens are sorted by name, so that equal hashes mean 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from watchtower.config.schema import (
     ServiceModel,
 )
 from watchtower.core.conditions import Condition
+from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
@@ -36,11 +38,12 @@ from watchtower.core.settings import (
     Token,
     WithoutQuorum,
 )
-from watchtower.core.targets import PeerTarget
+from watchtower.core.targets import ExecTarget, PeerTarget
 
 SINGLE_CLUSTER: Final = "single"
 PEER_INTERVAL_S: Final = 5.0
 PEER_TIMEOUT_S: Final = 2.0
+_REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
 
 
 def single_cluster(name: str, http: HttpServerModel) -> ClusterSettings:
@@ -187,15 +190,37 @@ def _recover(model: RecoverModel, defaults: RecoverModel) -> Recover:
 
 
 def as_written(service: Service, tree: Tree) -> Service:
-    """The service with conditions that show `${...}` instead of what it stands for.
+    """The service whose conditions show `${...}` and not what it stands for, and whose program hides that.
 
-    A condition's text ends up in incidents, messages and the API.
+    A condition's text and what a program says end up in incidents, messages and the API.
     """
+    target = service.target
+    if isinstance(target, ExecTarget):
+        hidden = [value for node in _words(tree, service.name, target) for value in _put_in(node)]
+        target = replace(target, hidden=tuple(map(Secret, hidden)))
     return replace(
         service,
+        target=target,
         expect=_unexpanded(service.expect, tree, ("services", service.name, "expect")),
         warn=_unexpanded(service.warn, tree, ("services", service.name, "warn")),
     )
+
+
+def _words(tree: Tree, name: str, target: ExecTarget) -> list[Tree]:
+    """Where the words of a command are written: one by one, or all in a URL."""
+    url = find(tree, ("services", name, "url"))
+    if isinstance(url, Scalar):
+        return [url]
+    return [find(tree, ("services", name, "exec", index)) for index in range(len(target.arguments) + 1)]
+
+
+def _put_in(node: Tree) -> tuple[str, ...]:
+    """What `${}` put into a value; the whole of it if that cannot be told."""
+    if not isinstance(node, Scalar) or not node.text or not _REFERENCE.search(node.written or ""):
+        return ()
+    around = map(re.escape, _REFERENCE.split(node.written or ""))
+    match = re.fullmatch("(.*)".join(around), node.text, re.DOTALL)
+    return match.groups() if match else (node.text,)
 
 
 def _unexpanded(conditions: tuple[Condition, ...], tree: Tree, path: Path) -> tuple[Condition, ...]:

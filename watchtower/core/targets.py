@@ -183,11 +183,15 @@ class PostgresTarget(LoginTarget, frozen=True, kw_only=True, tag="postgres"):
 
 
 class ExecTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="exec"):
-    """A program of this machine by its whole path, without a shell; `env` joins a bare environment."""
+    """A program of this machine by its whole path, without a shell; `env` joins a bare environment.
+
+    `hidden` are parts of its arguments that must not be repeated when the program says them.
+    """
 
     program: str
     arguments: tuple[Secret, ...] = ()
     env: tuple[tuple[str, Secret], ...] = ()
+    hidden: tuple[Secret, ...] = ()
 
 
 class MysqlTarget(LoginTarget, frozen=True, kw_only=True, tag="mysql"):

@@ -146,9 +146,9 @@ def _field(label: str) -> str:
 
 
 def _shown(written: bytes, target: ExecTarget) -> str:
-    """What the program wrote, without the secrets that were put into its environment."""
+    """What the program wrote, without the secrets that it was given."""
     text = written.decode("utf-8", "replace")
-    for _, value in target.env:
+    for value in (*(value for _, value in target.env), *target.hidden):
         if len(value.reveal()) >= _SHORTEST_SECRET:
             text = text.replace(value.reveal(), HIDDEN)
     return text

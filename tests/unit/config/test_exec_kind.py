@@ -50,6 +50,23 @@ def test_a_list_becomes_a_program_with_arguments(tmp_path: Path) -> None:
     assert msgspec.structs.fields(ExecTarget)[0].name == "program"
 
 
+def test_what_was_put_into_arguments_is_hidden(tmp_path: Path) -> None:
+    """A password among the arguments, alone or as a part of one, is known to the probe as a secret."""
+    text = """
+    services:
+      a: {exec: [/opt/check, -p, "${PW}", "--as=${USER}:${PW}!", plain]}
+      b: exec:/opt/check -p ${PW} x
+      c: {url: "exec:/opt/check --pw=${PW}"}
+      d: {exec: [/opt/check, plain]}
+    """
+    services = load_text(tmp_path, text, environ={"PW": "hunter2", "USER": "monitor"}).services
+    hidden = {}
+    for name, service in services.items():
+        assert isinstance(service.target, ExecTarget)
+        hidden[name] = {value.reveal() for value in service.target.hidden}
+    assert hidden == {"a": {"hunter2", "monitor"}, "b": {"hunter2"}, "c": {"hunter2"}, "d": set()}
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
