@@ -69,7 +69,6 @@ class Engine:
         else:
             easy = Easy()
             easy.intake = Intake()
-        easy.intake.clear()
         easy.sockets, easy.was_connected = [], False
         setopt = easy.setopt
         setopt(pycurl.SOCKOPTFUNCTION, easy.note_socket)
@@ -80,9 +79,10 @@ class Engine:
         return easy
 
     def give_back(self, easy: Easy) -> None:
-        """The handle is no longer needed; whatever it was told is forgotten."""
+        """The handle is no longer needed; whatever it was told, and has taken in, is forgotten."""
         if len(self._idle) < POOLED_MAX:
             easy.reset()
+            easy.intake.clear()
             self._idle.append(easy)
         else:
             easy.close()
