@@ -179,3 +179,17 @@ async def until_set(event: asyncio.Event, timeout_s: float) -> None:
             await event.wait()
     except TimeoutError:
         pass
+
+
+async def until_news(event: asyncio.Event, timeout_s: float, rest_s: float) -> None:
+    """Until the event is set or the time is up, but at least `rest_s`; the event is clear afterwards.
+
+    What happens during the rest goes along (group commit), and a rest in which nothing happens wakes nobody.
+    """
+    loop = asyncio.get_running_loop()
+    rested = loop.time() + rest_s
+    await until_set(event, timeout_s)
+    left_s = rested - loop.time()
+    if left_s > 0:
+        await asyncio.sleep(left_s)  # noqa: TID251 - at most forty passes and forty reports a second
+    event.clear()

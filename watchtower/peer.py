@@ -42,7 +42,7 @@ from watchtower.core.ports import (
 )
 from watchtower.core.settings import UNANSWERED_AFTER_S, Settings
 from watchtower.core.view import View, listen
-from watchtower.departure import Departure, until_set
+from watchtower.departure import Departure, until_news
 from watchtower.errors import ConfigError
 from watchtower.proposing import propose
 from watchtower.reporter import Reporter
@@ -286,7 +286,7 @@ class Peer:
         """Our truth into the log: join first, then what differs; reports within 25 ms go together."""
         rest_s = 0.0
         while True:
-            await _wait(self._wake_report, REPORT_LOOK_EVERY_S, rest_s)
+            await until_news(self._wake_report, REPORT_LOOK_EVERY_S, rest_s)
             is_aside, begun = bool(self._departure.aside), self._clock.now()
             command = self._reporter.next(self._settings, begun, is_aside=is_aside)
             rest_s = self._rest_s(begun)
@@ -297,7 +297,7 @@ class Peer:
         """Verdicts, then decisions, then the lease: a pass that fails does not renew it."""
         rest_s = 0.0
         while True:
-            await _wait(self._wake_pass, PASS_EVERY_S, rest_s)
+            await until_news(self._wake_pass, PASS_EVERY_S, rest_s)
             begun = self._clock.now()
             try:
                 self._pass(begun)
@@ -388,17 +388,3 @@ class Peer:
         error = await parts.courier.tell(channel, title, lines)
         log.warning("said on %s that monitoring is %s: %s", channel, word.value, error or "accepted")
         return not error
-
-
-async def _wait(event: asyncio.Event, timeout_s: float, rest_s: float) -> None:
-    """Until the event is set or the time is up, but at least `rest_s`; the event is clear afterwards.
-
-    What happens during the rest goes along (group commit), and a rest in which nothing happens wakes nobody.
-    """
-    loop = asyncio.get_running_loop()
-    rested = loop.time() + rest_s
-    await until_set(event, timeout_s)
-    left_s = rested - loop.time()
-    if left_s > 0:
-        await asyncio.sleep(left_s)  # noqa: TID251 - at most forty passes and forty reports a second
-    event.clear()
