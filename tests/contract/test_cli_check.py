@@ -53,8 +53,9 @@ def test_what_is_too_much_for_this_machine_is_a_warning(folder: Path) -> None:
     done = watchtower("check", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Set `probe: {concurrency: " in done.stdout
+    assert "set `probe: {per_host: 8}`" in done.stdout
     said = json.loads(watchtower("check", "--json", cwd=folder).stdout)
-    assert (said["ok"], len(said["warnings"])) == (True, 1)
+    assert (said["ok"], len(said["warnings"])) == (True, 2)
 
 
 def test_all_mistakes_are_told_with_their_lines(folder: Path) -> None:

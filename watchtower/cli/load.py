@@ -64,12 +64,14 @@ def tell(settings: Settings) -> None:
 
 def _warnings(found: list[Load], settings: Settings) -> list[str]:
     """Held against the limits of this machine, for a process started as this one."""
+    from watchtower.config.crowding import crowded  # noqa: PLC0415 - comes with the file
     from watchtower.config.estimate import warnings  # noqa: PLC0415 - comes with the file
     from watchtower.probes.permissions import missing_programs, unreadable_files  # noqa: PLC0415 - as above
 
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
         *warnings(found, settings.probe.concurrency, descriptors),
+        *crowded(settings),
         *missing_programs(settings),
         *unreadable_files(settings),
     ]

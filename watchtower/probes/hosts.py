@@ -6,14 +6,11 @@ address and port are one host.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from watchtower.core.model import Result
+from watchtower.core.places import place_of
 from watchtower.core.settings import Service
 from watchtower.core.targets import HttpTarget
 from watchtower.probes.resolver import is_address
-
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class Hosts:
@@ -51,22 +48,6 @@ class Hosts:
         """These services are gone or changed."""
         for name in names:
             self._known.pop(name, None)
-
-
-def place_of(service: Service) -> tuple[str, int] | None:
-    """Name or address, and port, that the target points to; None when it does not point to one place."""
-    target = service.target
-    host, port = getattr(target, "host", ""), getattr(target, "port", 0)
-    if isinstance(host, str) and host:
-        return host, port if isinstance(port, int) else 0
-    url = getattr(target, "url", "")
-    if not isinstance(url, str) or not url:
-        return None
-    parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme, 0)
-    if isinstance(target, HttpTarget) and target.address[0]:
-        return target.address[0], target.address[1] or port
-    return (parts.hostname, port) if parts.hostname else None
 
 
 def _is_named_elsewhere(service: Service) -> bool:

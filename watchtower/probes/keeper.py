@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -248,11 +247,7 @@ class _Life:
         self.line.close()
         self._loop.remove_reader(self._pidfd)
         if not self._is_reaped:
-            programs = _children(self.pid)
             os.kill(self.pid, signal.SIGKILL)
-            for group in programs:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signal.SIGKILL)
             poll = select.poll()
             poll.register(self._pidfd, select.POLLIN)
             poll.poll(1000)  # a killed process is gone in a moment
@@ -301,14 +296,6 @@ def _spawn(theirs: socket.socket) -> int:
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
         setsid=True,
     )
-
-
-def _children(pid: int) -> list[int]:
-    """What the process has started and not reaped; each leads a group of its own (children.py)."""
-    try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _sum(before: ProbeStats, now: ProbeStats | None) -> ProbeStats:

@@ -18,10 +18,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion, Result
+from watchtower.core.places import place_of
 from watchtower.core.ports import Clock, Probe, ProbeStats, Trouble
 from watchtower.core.settings import UNANSWERED_AFTER_S, Service, Settings
 from watchtower.probes.admission import Admission
-from watchtower.probes.hosts import Hosts, place_of
+from watchtower.probes.hosts import Hosts
 from watchtower.probes.means import Means
 from watchtower.probes.schedule import Due, Schedule
 
