@@ -73,6 +73,29 @@ def test_the_peer_introduces_itself() -> None:
     assert "Accept-Encoding: identity\r\n" in head
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("body", ["", "so"])
+def test_each_method_is_asked_as_it_is(method: str, body: str) -> None:
+    """Method and body arrive as configured; what carries a body says its length even when there is none."""
+
+    async def run() -> tuple[Result, str]:
+        async with HttpServer({"/": http(200, b"" if method == "HEAD" else b"hi")}) as server:
+            headers = (("X-Empty", Secret("")), ("Host", Secret("other.example")))
+            target = HttpTarget(url=server.url(), method=method, body=body, headers=headers)
+            return await look(target), server.heads[0]
+
+    result, head = asyncio.run(run())
+    assert result.opinion is Opinion.UP, result.text
+    assert head.startswith(f"{method} / HTTP/1.1\r\n")
+    assert head.count("Host: other.example\r\n") == head.count("Host:") == 1
+    assert "X-Empty:\r\n" in head
+    length = {"": 0 if method in ("POST", "PUT", "PATCH") else None, "so": None if method == "HEAD" else 2}[
+        body
+    ]
+    assert (f"Content-Length: {length}\r\n" in head) is (length is not None)
+    assert ("Content-Type:" in head) is bool(length)
+
+
 @pytest.mark.parametrize(("status", "opinion"), [(204, "up"), (304, "up"), (404, "down"), (503, "down")])
 def test_without_expect_the_status_decides(status: int, opinion: str) -> None:
     """2xx and 3xx are good, everything else is down and names the status."""

@@ -132,7 +132,7 @@ class Request:
 def first_request(target: HttpTarget, roots: Roots, user_agent: str) -> Request:
     """What a look at `target` asks first."""
     named = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
-    named |= {"Content-Type": "application/octet-stream"} if target.body else {}
+    named |= {"Content-Type": "application/octet-stream"} if target.body and target.method != "HEAD" else {}
     named |= {name.title(): value.reveal() for name, value in target.headers}
     return Request(
         target,
@@ -197,7 +197,7 @@ def _asking(request: Request) -> list[Option]:
         lines.append(b"Connection: close")
     if request.method == "HEAD":
         options.append((pycurl.NOBODY, 1))
-    elif request.body or request.method == "POST":
+    elif request.body or request.method in ("POST", "PUT", "PATCH"):
         options += [(pycurl.POSTFIELDS, request.body), (pycurl.CUSTOMREQUEST, request.method)]
         lines += [] if request.body else [b"Content-Type:"]
     elif request.method != "GET":
