@@ -161,17 +161,18 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             reference=Reference(settings, clock, vantage.note_reference),
             history=history,
             courier=courier,
-            web=WebServer(settings, peer.snapshot, _doors(peer, cluster), history),
+            web=WebServer(settings, peer.snapshot, _doors(peer, cluster, looking), history),
         )
     )
     return peer, looking
 
 
-def _doors(peer: Peer, cluster: Cluster) -> Doors:
+def _doors(peer: Peer, cluster: Cluster, looking: Looking) -> Doors:
     """What people may do to this peer over HTTP."""
     return Doors(
         submit=cluster.submit,
         reload=peer.reload,
+        look=looking.scheduler.probe_now,
         transfer=cluster.transfer,
         backup=cluster.backup,
         drain=peer.drain,

@@ -11,7 +11,7 @@ import socket
 import aiohttp
 import pytest
 from msgspec.structs import replace
-from support.web_support import WRITE, World, bearer, http_service, serving, settings, world
+from support.web_support import READ, WRITE, World, bearer, http_service, serving, settings, world
 
 from watchtower.core.model import Level, Opinion, Stage
 from watchtower.errors import ClusterError
@@ -181,6 +181,22 @@ def test_peers_tell_version_config_role_lease_clock_and_link() -> None:
         assert peers[1]["command_version"] == 1
 
     asyncio.run(main())
+
+
+def test_a_look_out_of_turn_is_asked_for() -> None:
+    """202 and a look; 404 for a stranger, 409 for what this peer does not look at, 403 for a reader."""
+
+    async def run() -> None:
+        made = world(http_service("shop"), replace(http_service("theirs"), voters=("b", "c")))
+        async with serving(made) as (_, http):
+            for name, status in (("shop", 202), ("theirs", 409), ("nobody", 404)):
+                async with http.post(f"/api/v1/services/{name}/probe", headers=bearer(WRITE)) as answer:
+                    assert answer.status == status, await answer.text()
+            async with http.post("/api/v1/services/shop/probe", headers=bearer(READ)) as answer:
+                assert answer.status == 403
+        assert made.acts == [("look", "shop")]
+
+    asyncio.run(run())
 
 
 def test_reload_takes_the_file_or_says_what_is_wrong() -> None:

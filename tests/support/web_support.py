@@ -233,6 +233,7 @@ class World:
         return Doors(
             submit=self.submit,
             reload=self.reload,
+            look=lambda names: self.acts.append(("look", *names)),
             transfer=partial(act, "transfer"),
             backup=backup,
             drain=partial(act, "drain"),

@@ -8,7 +8,7 @@ everything but its age.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from watchtower.core.ports import Snapshot
 from watchtower.web import documents, incidents
 from watchtower.web.access import Scope
 from watchtower.web.answers import json_answer, large_answer, not_modified, problem
+from watchtower.web.cluster import Doors
 from watchtower.web.incidents import BadQuery
 from watchtower.web.routes import NAME, Handler, Route
 from watchtower.web.shapes import ServiceDoc, StatusDoc
@@ -65,12 +66,10 @@ class Picture:
 class Api:
     """Handlers of `/api/v1` and of reload."""
 
-    def __init__(
-        self, snapshot: Callable[[], Snapshot], picture: Picture, reload: Callable[[], Awaitable[str]]
-    ) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], picture: Picture, doors: Doors) -> None:
         self._snapshot = snapshot
         self._picture = picture
-        self._reload = reload
+        self._doors = doors
 
     def routes(self) -> list[Route]:
         """Every path of the API but the event stream."""
@@ -84,7 +83,11 @@ class Api:
             ("/api/v1/peers", self.peers),
         ]
         routes = [Route("GET", path, Scope.READ, _asked_well(handler)) for path, handler in reads]
-        return [*routes, Route("POST", "/-/reload", Scope.WRITE, self.reload)]
+        acts: list[tuple[str, Handler]] = [
+            ("/api/v1/services/" + NAME + "/probe", self.probe),
+            ("/-/reload", self.reload),
+        ]
+        return [*routes, *(Route("POST", path, Scope.WRITE, handler) for path, handler in acts)]
 
     async def status(self, request: web.Request) -> web.Response:
         """The whole picture, with ETag; `match=label=value` (repeatable) narrows the services."""
@@ -111,6 +114,16 @@ class Api:
         """One service, with this peer's latest result."""
         detail = documents.service_detail(self._snapshot(), request.match_info["name"])
         return _found(detail, "no service of that name in the config of this peer")
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Look at a service now, from this peer; what is seen counts like any look."""
+        settings, name = self._snapshot().settings, request.match_info["name"]
+        if name not in settings.services:
+            return problem(404, "not found", "no service of that name in the config of this peer")
+        if all(service.name != name for service in settings.looked_at_by(settings.me)):
+            return problem(409, "not looked at", f"peer {settings.me} does not look at {name}: ask another")
+        self._doors.look((name,))
+        return json_answer({"service": name, "peer": settings.me}, status=202)
 
     async def incidents(self, request: web.Request) -> web.Response:
         """Incidents, open ones first."""
@@ -151,7 +164,7 @@ class Api:
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the config again; a file with errors leaves the old one in force and says what is wrong."""
-        refusal = await self._reload()
+        refusal = await self._doors.reload()
         if refusal:
             return problem(422, "config refused", refusal)
         snap = self._snapshot()

@@ -33,11 +33,13 @@ _Asked = TypeVar("_Asked", bound=Struct)
 class Doors:
     """What a peer lets its HTTP server do. Each returns "" or why it was not done, unless it says otherwise.
 
-    `submit` proposes a command, `backup` gives the bytes of a backup, `drain` takes seconds.
+    `submit` proposes a command, `backup` gives the bytes of a backup, `drain` takes seconds, `look` the names
+    of services that are looked at out of turn.
     """
 
     submit: Submit
     reload: Callable[[], Awaitable[str]]
+    look: Callable[[tuple[str, ...]], None]
     transfer: Callable[[str], Awaitable[str]]
     backup: Callable[[], Awaitable[bytes]]
     drain: Callable[[float], Awaitable[str]]

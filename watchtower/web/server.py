@@ -64,7 +64,7 @@ class WebServer:
         self._parts = (
             self._health,
             Heartbeats(snapshot, doors.submit, self._access),
-            Api(snapshot, picture, doors.reload),
+            Api(snapshot, picture, doors),
             HistoryApi(snapshot, history),
             ClusterApi(snapshot, doors),
             stream,

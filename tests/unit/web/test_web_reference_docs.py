@@ -46,7 +46,8 @@ def test_what_is_open_is_exactly_what_the_reference_says() -> None:
         "/ping/{ping_key}/{name}/{signal}",
         "/login", "/logout", "/static/{file}",
     }  # fmt: skip
-    assert [route.path for route in _routes() if route.scope is Scope.WRITE] == ["/-/reload"]
+    acts = {route.path for route in _routes() if route.scope is Scope.WRITE}
+    assert acts == {"/-/reload", f"/api/v1/services/{NAME}/probe"}
     assert {route.path for route in _routes() if route.scope is Scope.ADMIN} == {
         "/api/v1/cluster/backup", "/api/v1/cluster/transfer", "/api/v1/cluster/resize",
         "/-/drain", "/-/undrain",
