@@ -13,6 +13,8 @@ import pytest
 from support.cli_support import watchtower
 from support.sinks import HttpSink
 
+from watchtower.config.worst_case import OVERHEAD_S
+
 ANSWERS = ("--name", "prod", "--watch", "http://127.0.0.1:1/healthz")
 
 
@@ -152,7 +154,7 @@ def test_programs_and_schedules_are_told(tmp_path: Path) -> None:
     assert "Warning: services.disk: /nowhere/check_disk does not exist here" in done.stdout
     assert "15 3 * * * Europe/Berlin" in " ".join(done.stdout.split())
     doc = json.loads(watchtower("check", "--json", cwd=tmp_path).stdout)
-    assert [service["detection_s"] for service in doc["services"]][1] == 25 * 3600 + 1800 + 2
+    assert [service["detection_s"] for service in doc["services"]][1] == 25 * 3600 + 1800 + OVERHEAD_S
     listed = watchtower("heartbeat", "list", cwd=tmp_path).stdout
     assert "# backup: 15 3 * * * Europe/Berlin, missing after 1800 s more" in listed
     (call,) = json.loads(watchtower("heartbeat", "list", "--json", cwd=tmp_path).stdout)
