@@ -1,7 +1,8 @@
 """Puts `${VAR}`, `${VAR:-default}` and `${file:/path}` into scalars, after YAML has been read.
 
 What is put in is never parsed as YAML and never appears in a problem: problems name the variable or the
-file, and reports show the line as written. `$${` is a literal `${`. Keys are not expanded.
+file, and reports show the line as written. `$${` is a literal `${`. Keys are not expanded. A value that would
+end the user info of a URL early is refused: the rest of a password would be taken for a host to be asked for.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from watchtower.config.problems import Problem, Wrong, nearest
 
 FILE_BYTES_MAX: Final = 65_536
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_BEFORE_USER_INFO: Final = re.compile(r"[A-Za-z][\w+.-]*://[^/?#]*")
+_REST_OF_USER_INFO: Final = re.compile(r"[^/?#]*@")
+_ENDS_USER_INFO: Final = re.compile(r"[/?#]")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 def expanded(text: str, environ: Mapping[str, str]) -> str:
     """A single value with everything put in, outside of any file. Raises Wrong."""
-    return _REFERENCE.sub(Expansion(environ, FilePath())._value, text)  # noqa: SLF001 - of this very module
+    return Expansion(environ, FilePath()).put_in(text)
 
 
 class Expansion:
@@ -48,6 +52,25 @@ class Expansion:
             return replace(tree, items=items)
         return self._scalar(tree, path)
 
+    def put_in(self, written: str) -> str:
+        """One value with everything put in. Raises Wrong."""
+        plain = _REFERENCE.sub(lambda match: "\0" * len(match[0]), written)
+
+        def value(match: re.Match[str]) -> str:
+            found = self._value(match)
+            before, after = plain[: match.start()], plain[match.end() :]
+            is_user_info = _BEFORE_USER_INFO.fullmatch(before) and _REST_OF_USER_INFO.match(after)
+            if is_user_info and _ENDS_USER_INFO.search(found):
+                raise Wrong(
+                    "the value has a `/`, `?` or `#`, where the user info of a URL would end",
+                    "write them as %2F, %3F and %23, or use the key `password:` where there is one",
+                    start=match.start(),
+                    width=len(match[0]),
+                )
+            return found
+
+        return _REFERENCE.sub(value, written)
+
     def _table(self, table: Table, path: Path) -> Table:
         entries = {
             name: Entry(entry.key, self.expand(entry.value, (*path, name)))
@@ -59,7 +82,7 @@ class Expansion:
         if scalar.written is None or "${" not in scalar.written:
             return scalar
         try:
-            return replace(scalar, text=_REFERENCE.sub(self._value, scalar.written))
+            return replace(scalar, text=self.put_in(scalar.written))
         except Wrong as wrong:
             self.failed.add(path)
             self.problems.append(problem_at(_part(scalar, wrong), path, wrong.what, wrong.fix))

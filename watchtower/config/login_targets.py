@@ -121,6 +121,8 @@ def _login(text: str, port: int, example: str) -> _Login:
     if parts.query or parts.fragment:
         fix = f"options are keys of the service, as `tls: true`; write the URL like {example}"
         raise Wrong("a URL of this kind ends with its path", fix)
+    if "@" in parts.path:
+        raise Wrong("an @ behind the host, as when a password has a / in it", "write / as %2F, and @ as %40")
     password = _unquoted(parts.password or "")
     return _Login(
         host=checked_host(parts),

@@ -50,6 +50,7 @@ CHANNEL_OPTIONS_REFUSED: Final = {
     "optional": "it would report an alert that nobody got as delivered",
 }
 _URL_MAX: Final = 2000
+_ESCAPES: Final = "write / ? # @ as %2F %3F %23 %40 where they belong to no address"
 _HOST: Final = re.compile(
     r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?"
 )
@@ -100,14 +101,29 @@ def split_url(text: str) -> SplitResult:
         raise Wrong("blanks or control characters in a URL", "write a blank as %20")
     try:
         parts = urlsplit(text)
-        _ = parts.port, parts.hostname
+        _ = parts.hostname
     except ValueError:
         raise Wrong("this is no URL", "write it like https://shop.example.com/healthz") from None
+    _check_port(parts)
+    if parts.username is not None and "@" in parts.path + parts.query + parts.fragment:
+        # Half of a password would be taken for the host, and DNS asked for it.
+        raise Wrong("an @ behind the host, as when a password has / ? or # in it", _ESCAPES)
     return parts
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        _ = parts.port
+    except ValueError:
+        if parts.netloc.rpartition(":")[2].isdecimal():
+            raise Wrong("there is no such port", "ports go from 1 to 65535") from None
+        raise Wrong("this is no URL", "write it like https://shop.example.com/healthz") from None
 
 
 def kind_of_url(text: str) -> str:
     """The probe kind that the scheme picks. Raises Wrong."""
+    if text.lower().startswith("heartbeat:"):
+        raise Wrong("a heartbeat has no URL", "write {heartbeat: 1d, grace: 30m}")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//|[^\d])", text)
     if scheme is None:
         raise Wrong(
@@ -116,8 +132,6 @@ def kind_of_url(text: str) -> str:
     name = scheme[1].lower()
     if name in SCHEMES:
         return SCHEMES[name]
-    if name == "heartbeat":
-        raise Wrong("a heartbeat has no URL", "write {heartbeat: 1d, grace: 30m}")
     if name.partition("/")[0] in LATER_SCHEMES:
         what = f"{name} services are not part of this release"
         raise Wrong(what, f"it knows {' '.join(SCHEMES)} heartbeat; tcp:// at least sees the port")

@@ -149,7 +149,7 @@ def test_a_configuration_loads_for_each_of_its_peers(name: str, tmp_path: Path) 
     text = (DEPLOY / name).read_text(encoding="utf-8")
     filled = tmp_path / name
     filled.write_text(re.sub(r"\$\{file:[^}]+\}", f"${{file:{secret}}}", text), encoding="utf-8")
-    environ = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "T0/B0/x") | {"PING_KEY": "q" * 32}
+    environ = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "T0-B0-x") | {"PING_KEY": "q" * 32}
     for peer in yaml_of(name)["cluster"]["peers"]:
         settings = load(filled, peer=peer, environ=environ)
         assert settings.me == peer
