@@ -15,13 +15,23 @@ from pathlib import Path
 import pytest
 from support.cli_support import watchtower
 from support.mail_sink import MailSink
+from support.real_servers import nginx
 from support.redis_server import redis
 from support.rpc_servers import grpc_server
+from support.targets import Authority, closed_port
 from websockets.sync.server import ServerConnection, serve
 
 LINE = re.compile(
     r"HTTP (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| time=[\d.]+s;;;0;10( time_\w+=[\d.]+s;;;0)+"
 )
+
+
+def tls_server(pem: Path) -> str:
+    """An nginx server with this certificate."""
+    return (
+        f"server {{ listen {{0}} ssl; ssl_certificate {pem}; ssl_certificate_key {pem}; "
+        "location / { return 200 ok; } }"
+    )
 
 
 class Health(http.server.BaseHTTPRequestHandler):
@@ -78,11 +88,19 @@ def test_a_look_is_a_line_and_an_exit_code(
     [
         (("ftp://127.0.0.1",), "no probe knows this scheme"),
         (("http://127.0.0.1", "--expect", "staus == 200"), "did you mean `status`?"),
+        (("http://127.0.0.1", "--set", "timeout=1s"), "--set timeout: this is an option of its own"),
+        (("http://127.0.0.1", "--set", "expect"), "--set expect: the value is missing"),
+        (("heartbeat:1h",), "a heartbeat has no URL"),
+        (("redis://:${ODD}@127.0.0.1",), "URL: the value has a `/`, `?` or `#`, where the user info"),
     ],
 )
-def test_a_wrong_call_is_unknown(arguments: tuple[str, ...], says: str) -> None:
+def test_a_wrong_call_is_unknown(
+    arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What cannot be looked at is neither up nor down: 3, with one line that says why."""
+    monkeypatch.setenv("ODD", "x@hunter2/3")
     done = watchtower("probe", *arguments)
+    assert "hunter2" not in done.stdout
     assert done.returncode == 3
     assert done.stdout.startswith("PROBE UNKNOWN - ")
     assert says in done.stdout
@@ -91,6 +109,26 @@ def test_a_wrong_call_is_unknown(arguments: tuple[str, ...], says: str) -> None:
 def test_a_wrong_option_is_unknown_too() -> None:
     """Nagios would read the usual 2 of wrong usage as CRITICAL."""
     assert watchtower("probe", "--nonsense").returncode == 3
+    missing = watchtower("probe")
+    assert (missing.returncode, "Missing argument 'URL'" in missing.stderr) == (3, True)
+
+
+def test_without_a_scheme_it_is_https() -> None:
+    """Also with a port, which is no scheme."""
+    port = closed_port()
+    done = watchtower("probe", f"127.0.0.1:{port}/path")
+    assert done.stdout.startswith(f"HTTP CRITICAL - connection refused by 127.0.0.1:{port} | ")
+    assert "\n\n  resolve" not in done.stdout
+    assert not done.stdout.endswith("\n\n")
+
+
+def test_a_certificate_is_shown_with_the_day_it_expires(authority: Authority, tmp_path: Path) -> None:
+    """As people read it, whether the look is good or not."""
+    with nginx(tmp_path, tls_server(authority.pem("localhost", ends_days=9)), 1) as ((port,), _):
+        good = watchtower("probe", f"https://localhost:{port}/")
+    assert re.search(r"\n  cert.expires_at   20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9.0 days\n", good.stdout), (
+        good.stdout
+    )
 
 
 def test_json_holds_phases_and_facts(url: str) -> None:

@@ -6,6 +6,7 @@ Reaches past app.py to the prober on purpose: there is no peer here, and nothing
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ from watchtower.core.targets import GrpcTarget, HttpTarget, LoginTarget, MailTar
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
 
+_WITHOUT_SCHEME: Final = re.compile(
+    r"(?:\[[0-9A-Fa-f:.%]+\]|[^/:?#@\[\]]+)(?::[0-9]+)?(?:[/?#].*)?", re.DOTALL
+)
+_OPTIONS_OF_THEIR_OWN: Final = frozenset({"expect", "warn", "timeout"})
 _OVER_TLS: Final = HttpTarget | TlsTarget | MailTarget | GrpcTarget | WsTarget | LoginTarget
 
 
@@ -43,7 +48,11 @@ def service_of(
     """
     said: dict[str, Any] = {}
     for option in options:
-        key, _, value = option.partition("=")
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {key}: the value is missing (write it like --set starttls=true)")
+        if key in _OPTIONS_OF_THEIR_OWN:
+            raise ConfigError(f"--set {key}: this is an option of its own (write it like --{key} ...)")
         *outer, last = key.split(".")
         below = said
         for name in outer:
@@ -51,7 +60,8 @@ def service_of(
             below = deeper if isinstance(deeper, dict) else {}
         below[last] = _put_in(value, f"--set {key}")
     whole = _put_in(url, "URL")
-    service = service_from_url(whole if ":" in whole else f"https://{whole}", options=said)
+    url = f"https://{whole}" if _WITHOUT_SCHEME.fullmatch(whole) else whole
+    service = service_from_url(url, options=said)
     target = service.target
     if not verify and isinstance(target, _OVER_TLS):
         target = replace(target, verify=False)

@@ -77,4 +77,4 @@ class NagiosCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            raise UnknownUsageError(error.message, ctx) from None
+            raise UnknownUsageError(error.format_message(), ctx) from None

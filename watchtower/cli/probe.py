@@ -7,6 +7,7 @@ what was seen. Decides only how it is shown.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -104,7 +105,7 @@ def document(service: Service, result: Result, health: Health) -> dict[str, Any]
 
 def details(result: Result) -> list[str]:
     """The look for people: a bar for each phase, drawn where in time it was, then what was found."""
-    lines = [""]
+    lines = []
     begun_ms = 0.0
     for phase, spent_ms in result.phases_ms.items():
         name = _PHASE_NAMES.get(phase, phase)
@@ -113,9 +114,12 @@ def details(result: Result) -> list[str]:
         begun_ms += spent_ms
     if result.phases_ms:
         lines.append(f"  {'all':<12}{'':<{BAR_WIDTH}} {result.duration_ms:8.1f} ms")
-        lines.append("")
-    lines += [f"  {name:<18}{_fact(name, value)}" for name, value in result.facts.items() if value != ""]
-    return lines if len(lines) > 1 else []
+    found = [
+        f"  {name:<17} {_fact(name, value, result.at_wall)}"
+        for name, value in result.facts.items()
+        if value != ""
+    ]
+    return [line for block in (lines, found) if block for line in ("", *block)]
 
 
 def _bar(begun_ms: float, spent_ms: float, whole_ms: float) -> str:
@@ -124,9 +128,12 @@ def _bar(begun_ms: float, spent_ms: float, whole_ms: float) -> str:
     return (" " * start + "━" * width)[:BAR_WIDTH].ljust(BAR_WIDTH)
 
 
-def _fact(name: str, value: float | str) -> str:
+def _fact(name: str, value: float | str, now_wall: float) -> str:
     if isinstance(value, str):
         return value
-    if name == "cert.expires":
-        return f"in {value / 86_400:.1f} days"
+    if name == "cert.expires_at":
+        at, days = datetime.fromtimestamp(value, UTC), (value - now_wall) / 86_400
+        return f"{at:%Y-%m-%d %H:%M} UTC, " + (
+            f"in {days:.1f} days" if days >= 0 else f"{-days:.1f} days ago"
+        )
     return f"{value:.3f}".rstrip("0").rstrip(".")
