@@ -115,8 +115,9 @@ class PeerRow(Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint | None = None
 
     def vote(self, service: str) -> Vote:
-        """This peer's vote on `service`."""
-        return self.votes.get(service) or Vote(opinion=self.default)
+        """This peer's vote on `service`. Where it knows nothing at all, its doubt says why."""
+        text = f"in doubt: {self.doubt}" if self.doubt and self.default is Opinion.UNKNOWN else ""
+        return self.votes.get(service) or Vote(opinion=self.default, text=text[:EVIDENCE_TEXT_MAX])
 
 
 class Lease(Struct, frozen=True, kw_only=True):

@@ -254,6 +254,9 @@ def test_who_sees_nothing_at_all_votes_on_nothing() -> None:
     (report,) = watch.settle()
     assert (report.default, dict(report.votes)) == (UNKNOWN, {})
     assert set(watch.votes().values()) == {(UNKNOWN, False)}
+    watch.pass_s(5.1)
+    watch.settle()
+    assert watch.vote("web").text == "in doubt: worker gone"
     watch.vantage.note_trouble(Trouble(reason="worker gone"))
     watch.settle()
     assert watch.votes()["db"] == (UP, False)
