@@ -43,7 +43,7 @@ def test_a_good_file_is_described(folder: Path) -> None:
     assert set(services) == {"127-0-0-1", "peer/a", "peer/b", "peer/c"}
     assert [load["looks_per_s"] for load in doc["load"]] == [{"http": 0.033, "peer": 0.4}] * 3
     assert doc["warnings"] == []
-    assert "http 0.033, peer 0.4" in done.stdout
+    assert "peer 0.4, http 0.033" in done.stdout
 
 
 def test_what_is_too_much_for_this_machine_is_a_warning(folder: Path) -> None:
@@ -156,6 +156,6 @@ def test_programs_and_schedules_are_told(tmp_path: Path) -> None:
     doc = json.loads(watchtower("check", "--json", cwd=tmp_path).stdout)
     assert [service["detection_s"] for service in doc["services"]][1] == 25 * 3600 + 1800 + OVERHEAD_S
     listed = watchtower("heartbeat", "list", cwd=tmp_path).stdout
-    assert "# backup: 15 3 * * * Europe/Berlin, missing after 1800 s more" in listed
+    assert "# backup: 15 3 * * * Europe/Berlin, missing after 30m more" in listed
     (call,) = json.loads(watchtower("heartbeat", "list", "--json", cwd=tmp_path).stdout)
     assert (call["cron"], call["tz"], call["period_s"]) == ("15 3 * * *", "Europe/Berlin", None)

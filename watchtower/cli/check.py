@@ -7,6 +7,7 @@ config/, channels by delivery/, and reachability by the network.
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from watchtower.cli.advice import advice
 from watchtower.cli.heartbeat import rhythm
 from watchtower.cli.options import config_option, json_option, peer_option
 from watchtower.cli.tables import Cell, show
+from watchtower.config.units import duration_text
 from watchtower.core.settings import Service, Settings
 from watchtower.core.targets import HeartbeatTarget
 from watchtower.errors import ConfigError
@@ -160,7 +162,7 @@ def _tell(path: Path, settings: Settings) -> None:
 
 def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
     target = service.target
-    every = f"{service.interval_s:g} s"
+    every = duration_text(service.interval_s)
     if isinstance(target, HeartbeatTarget):
         every = rhythm(target)
     told = ", ".join(_told(service, settings))
@@ -168,9 +170,17 @@ def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
         service.name,
         service.kind,
         every,
-        *(f"{seconds:.1f} s" for seconds in _found_s(service, settings)),
+        *(within(seconds) for seconds in _found_s(service, settings)),
         told or Cell("nobody", "bad"),
     ]
+
+
+def within(seconds: float) -> str:
+    """A bound as people read it, never shorter than it is: `36.0 s`, `1.2 h`."""
+    for unit, unit_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * unit_s:
+            return f"{math.ceil(seconds / unit_s * 10 - 1e-6) / 10:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _word(ok: bool | None) -> Cell:  # noqa: FBT001 - a finding in one word

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from watchtower.cli.options import config_option, json_option
+from watchtower.config.units import duration_text
 from watchtower.core.settings import Settings
 from watchtower.core.targets import HeartbeatTarget
 
@@ -47,7 +48,7 @@ def list_calls(*, config_path: Path, as_json: bool) -> None:
         click.echo("http.ping_key is not set: no peer takes beats without it", err=True)
         raise click.exceptions.Exit(1)
     for name, target in beats.items():
-        click.echo(f"# {name}: {rhythm(target)}, missing after {target.grace_s:.0f} s more")
+        click.echo(f"# {name}: {rhythm(target)}, missing after {duration_text(target.grace_s)} more")
         click.echo(curl_line(ping_urls(settings, name)))
     click.echo(
         "# /start before the job and /$? after it, behind the address, tell runs that fail or take too long."
@@ -67,8 +68,8 @@ def _entry(settings: Settings, name: str, target: HeartbeatTarget) -> dict[str, 
 
 
 def rhythm(target: HeartbeatTarget) -> str:
-    """When beats are due, in words: `every 60 s`, `15 3 * * * Europe/Berlin`."""
-    return f"{target.cron} {target.timezone}" if target.cron else f"every {target.period_s:g} s"
+    """When beats are due, in words: `every 1m`, `15 3 * * * Europe/Berlin`."""
+    return f"{target.cron} {target.timezone}" if target.cron else f"every {duration_text(target.period_s)}"
 
 
 def ping_urls(settings: Settings, service: str) -> list[str]:

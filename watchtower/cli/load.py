@@ -7,7 +7,7 @@ they do not change the exit code.
 from __future__ import annotations
 
 import resource
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,6 +16,8 @@ from watchtower.core.settings import Settings
 
 if TYPE_CHECKING:
     from watchtower.config.estimate import Load
+
+KINDS_SHOWN_MAX: Final = 4
 
 
 def document(settings: Settings) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def tell(settings: Settings) -> None:
         [
             load.peer,
             _rate(load.looks_per_s),
-            ", ".join(f"{kind} {_rate(rate)}" for kind, rate in load.per_s.items()) or "none",
+            kinds(load.per_s),
             _share(load.cpu_percent, estimate.BUDGET_PERCENT),
             str(load.sockets),
             str(load.children),
@@ -75,6 +77,14 @@ def _warnings(found: list[Load], settings: Settings) -> list[str]:
         *missing_programs(settings),
         *unreadable_files(settings),
     ]
+
+
+def kinds(per_s: dict[str, float]) -> str:
+    """The kinds that are looked at most; those that a line has no room for are counted."""
+    by_rate = sorted(per_s.items(), key=lambda one: -one[1])
+    shown = [f"{kind} {_rate(rate)}" for kind, rate in by_rate[:KINDS_SHOWN_MAX]]
+    more = len(by_rate) - len(shown)
+    return ", ".join(shown + [f"{more} more kind{'s'[: more - 1]}"] * bool(more)) or "none"
 
 
 def _rate(per_s: float) -> str:

@@ -67,14 +67,13 @@ def _draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     from rich.table import Table  # noqa: PLC0415 - only where a person looks
     from rich.text import Text  # noqa: PLC0415 - only where a person looks
 
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="dim"
-    )
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell.text, style=STYLES.get(cell.style, "")) for cell in row))
-    Console(highlight=False).print(table)
+    # Not as the table's own title, which would be folded to the width of a small table.
+    Console(highlight=False).print(Text(f"\n{title}", style="bold"), table, sep="")
 
 
 def _align(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
