@@ -192,7 +192,7 @@ async def goes_after_the_login(reader: asyncio.StreamReader, writer: asyncio.Str
         (say(nested(3000)), Kind.PROTOCOL, "not AMQP: a frame makes no sense"),
         (say(start()[:20], hang_up), Kind.PROTOCOL, "closed in the middle of a message"),
         (say(start("EXTERNAL")), Kind.STATUS, 'login refused: offers "EXTERNAL", not PLAIN'),
-        (say(start(), hang_up), Kind.RESET, "closed without an answer while logging in"),
+        (say(start(), hang_up), Kind.RESET, "connection closed while logging in"),
         (
             say(closes(320, "CONNECTION_FORCED - bye")),
             Kind.STATUS,
@@ -213,10 +213,10 @@ async def goes_after_the_login(reader: asyncio.StreamReader, writer: asyncio.Str
         (
             goes_after_the_login,
             Kind.RESET,
-            "closed without an answer while waiting for the result of the query",
+            "connection closed while waiting for the result of the query",
         ),
         (reset, Kind.RESET, "connection reset while logging in"),
-        (hang_up, Kind.RESET, "closed without an answer while logging in"),
+        (hang_up, Kind.RESET, "connection closed while logging in"),
         (hang, Kind.TIMEOUT, "timeout after 1.0 s while logging in"),
     ],
 )

@@ -263,7 +263,7 @@ def test_how_the_bytes_are_cut_does_not_matter() -> None:
 
 
 CUT = answering(head(*OK_HEAD), then=asked(hang_up))
-NO_ANSWER = "closed without an answer while "
+NO_ANSWER = "connection closed while "
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_an_end_at_every_stage() -> None:
             assert "handshake" in result.text, stage
             continue
         assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.RESET), stage
-        assert result.text == f"closed without an answer while {doing(*stage)}", stage
+        assert result.text == f"connection closed while {doing(*stage)}", stage
 
 
 @pytest.mark.parametrize(

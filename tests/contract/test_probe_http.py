@@ -162,7 +162,7 @@ def test_nobody_listens() -> None:
             "timeout after 0.4 s while reading the answer",
         ),
         (reset, Kind.RESET, "connection reset while waiting for the answer"),
-        (hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        (hang_up, Kind.RESET, "connection closed while waiting for the answer"),
         (
             say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", hang_up),
             Kind.RESET,

@@ -175,7 +175,7 @@ def test_tls_after_starttls_of_a_protocol(
         ("smtp", say(b"\x00\xff\xfe\x80\n"), Kind.PROTOCOL, "not SMTP: says 4 bytes of binary data"),
         ("smtp", say(b"220-a\r\n221 b\r\n"), Kind.PROTOCOL, 'not SMTP: says "221 b"'),
         ("smtp", say(b"220 cut", hang_up), Kind.PROTOCOL, 'closed in the middle of a line: "220 cut"'),
-        ("smtp", hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        ("smtp", hang_up, Kind.RESET, "connection closed while waiting for the answer"),
         ("smtp", reset, Kind.RESET, "connection reset while waiting for the answer"),
         ("smtp", hang, Kind.TIMEOUT, "timeout after 0.5 s while waiting for the answer"),
         ("smtp", say(b"220-x\r\n"), Kind.TIMEOUT, "timeout after 0.5 s while reading the answer"),

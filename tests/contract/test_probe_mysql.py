@@ -268,7 +268,7 @@ def test_the_fast_login_of_mysql_8() -> None:
             "login refused: Host is blocked (1129)",
         ),
         (say(b"\x20\0\0\0\x0a", hang_up), Kind.PROTOCOL, "closed in the middle of a message"),
-        (hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        (hang_up, Kind.RESET, "connection closed while waiting for the answer"),
         (reset, Kind.RESET, "connection reset while waiting for the answer"),
         (hang, Kind.TIMEOUT, "timeout after 1.0 s while waiting for the answer"),
         (

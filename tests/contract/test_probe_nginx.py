@@ -88,7 +88,7 @@ def test_what_nginx_answers(tmp_path: Path) -> None:
         silent = see(HttpTarget(url=f"{url}/silent"))
         assert (silent.kind, silent.text) == (
             Kind.RESET,
-            "closed without an answer while waiting for the answer",
+            "connection closed while waiting for the answer",
         )
         late = see(HttpTarget(url=f"{url}/slow"), timeout_s=0.6)
         assert (late.kind, late.text) == (Kind.TIMEOUT, "timeout after 0.6 s while waiting for the answer")

@@ -298,7 +298,7 @@ def challenge(words: str) -> Handler:
         (say(b"SSH-2.0-OpenSSH\r\n"), Kind.PROTOCOL, 'not PostgreSQL: says "SSH-2.0-OpenSSH"'),
         (say(b"Esorry, cannot fork\n\0"), Kind.STATUS, 'refuses: says "sorry, cannot fork"'),
         (say(b"R\0", hang_up), Kind.PROTOCOL, "closed in the middle of a message: 2 bytes of binary data"),
-        (hang_up, Kind.RESET, "closed without an answer while logging in"),
+        (hang_up, Kind.RESET, "connection closed while logging in"),
         (reset, Kind.RESET, "connection reset while logging in"),
         (say(READY, reset), Kind.RESET, "connection reset while waiting for the result of the query"),
         (say(login(7)), Kind.STATUS, "login refused: wants GSSAPI, which this probe does not speak"),

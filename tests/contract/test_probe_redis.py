@@ -215,7 +215,7 @@ def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result
         (endless(b"*1\r\n" * 1000), Kind.PROTOCOL, TOO_MUCH),
         (endless(b"x" * 4096), Kind.PROTOCOL, "a line of more than 4096 bytes"),
         (say(b"-ERR my " + PASSWORD.encode() + b" is\r\n"), Kind.STATUS, "login refused: ERR my *** is"),
-        (hang_up, Kind.RESET, "closed without an answer while logging in"),
+        (hang_up, Kind.RESET, "connection closed while logging in"),
         (reset, Kind.RESET, "connection reset while logging in"),
         (say(b"+OK\r\n", reset), Kind.RESET, "connection reset while waiting for the result of the query"),
         (hang, Kind.TIMEOUT, "timeout after 1.0 s while logging in"),

@@ -102,7 +102,7 @@ def test_lines_before_the_version_are_allowed() -> None:
         (say(b"220 mail\r\n" * 30), Kind.PROTOCOL, 'not SSH: begins with "220 mail"'),
         (say(b"MaxStartups\r\n", hang_up), Kind.PROTOCOL, 'not SSH: "MaxStartups", then closed'),
         (say(b"\xff" * 5000), Kind.PROTOCOL, "a line of more than 4096 bytes: 5000 bytes of binary data"),
-        (hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        (hang_up, Kind.RESET, "connection closed while waiting for the answer"),
         (reset, Kind.RESET, "connection reset while waiting for the answer"),
         (hang, Kind.TIMEOUT, "timeout after 0.5 s while waiting for the answer"),
         (say(b"SSH-2.0-"), Kind.TIMEOUT, "timeout after 0.5 s while reading the answer"),

@@ -208,7 +208,7 @@ def test_a_banner_is_read_only_when_it_matters() -> None:
     ("handler", "outcome", "text"),
     [
         (hang, Kind.TIMEOUT, "timeout after 0.8 s while waiting for the answer"),
-        (hang_up, Kind.RESET, "closed without an answer while waiting for the answer"),
+        (hang_up, Kind.RESET, "connection closed while waiting for the answer"),
         (reset, Kind.RESET, "connection reset while waiting for the answer"),
         (say(b"not yet"), Kind.CONDITION, 'banner contains ready: was "not yet"'),
         (say(b"bye", hang_up), Kind.CONDITION, 'banner contains ready: was "bye"'),

@@ -10,10 +10,13 @@ import asyncio
 import os
 import socket
 from errno import EINPROGRESS
-from typing import Any
+from typing import Any, Final
 
 from watchtower.probes.look import Look
 from watchtower.probes.resolver import AddressInfo
+
+NEXT_ADDRESS_AFTER_S: Final = 0.25
+"""A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
 
 
 async def dial(info: AddressInfo, look: Look) -> socket.socket:

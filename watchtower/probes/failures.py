@@ -105,7 +105,7 @@ def failure(error: BaseException, look: Look) -> Shortfall:
         case UnicodeError():
             found = _down(Kind.DNS, "not a name that DNS could know")
         case EOFError():
-            found = _reset(look, "closed without an answer")
+            found = _reset(look, "connection closed")
         case _:
             found = _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
     return found

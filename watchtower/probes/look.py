@@ -1,7 +1,7 @@
 """One look at one service: its stopwatch, its deadline, and what it noticed on the way.
 
-The look of the running task is in `CURRENT`, because the moments worth timing (a name resolved, a
-socket made, a handshake begun) happen deep inside aiohttp and asyncio, which hand nothing through.
+The look of the running task is in `CURRENT`, because some moments worth timing (a name resolved, a
+socket made, a handshake begun) happen inside ssl, aiohttp and asyncio, which hand nothing through.
 A Finding is what a probe function hands back; it decides nothing about votes.
 """
 

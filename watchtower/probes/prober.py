@@ -7,6 +7,7 @@ reasons of the target; anything that does escape is a bug of ours, and the sched
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -86,6 +87,14 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
 """The table of kinds: which function looks at which target."""
 
 
+_LATE_MODULES: Final[dict[type[Target], str]] = {
+    WsTarget: "ws",
+    GrpcTarget: "healthcall",
+    AmqpTarget: "amqp_wire",
+}
+"""What is imported with the first look of its kind: it takes memory that few peers need, or an extra."""
+
+
 class Prober:
     """Looks at services from peer `me`. Build it anywhere, use and close it in one event loop."""
 
@@ -95,6 +104,7 @@ class Prober:
 
     async def probe(self, service: Service, deadline_boot: float) -> Result:
         """Look once and be back at `deadline_boot`. Any outcome of the target is a Result."""
+        _import_for(service.target)
         look = Look(self._clock, deadline_boot, (*service.expect, *service.warn))
         token = CURRENT.set(look)
         try:
@@ -128,6 +138,13 @@ class Prober:
     async def close(self) -> None:
         """Close connections and stop resolving."""
         await self._tools.close()
+
+
+def _import_for(target: Target) -> None:
+    """Import what only this kind needs, before the stopwatch runs: that time is not the service's."""
+    late = _LATE_MODULES.get(type(target))
+    if late is not None:
+        importlib.import_module(f"watchtower.probes.{late}")
 
 
 async def find(service: Service, tools: Tools, look: Look) -> Finding:

@@ -1,12 +1,14 @@
 """A TLS handshake and the certificate that was shown.
 
 The first handshake is verified. When it fails on the certificate, a second one without checks finds
-out which certificate it was: OpenSSL drops it before anybody can read it. Used by HTTPS and mail as well.
+out which certificate it was: OpenSSL drops it before anybody can read it. Used by every kind over TLS but
+HTTPS, whose handshakes are libcurl's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from typing import Final
@@ -19,7 +21,7 @@ from watchtower.core.text import clean
 from watchtower.probes.certificates import NO_PEMS, Certificate, Pems, distrust, shown
 from watchtower.probes.failures import FAILURES
 from watchtower.probes.greetings import STARTTLS
-from watchtower.probes.look import CURRENT, Finding, Look, Shortfall, milliseconds
+from watchtower.probes.look import Finding, Look, Shortfall, aside, milliseconds
 from watchtower.probes.secured import Secured
 from watchtower.probes.tools import Tools
 from watchtower.probes.wire import Wire
@@ -109,19 +111,12 @@ async def distrusted(error: BaseException, door: Door, tools: Tools, look: Look)
 
 
 async def _second_look(door: Door, tools: Tools, budget_s: float) -> Certificate | None:
-    aside = Look(tools.clock, tools.clock.now().boot + budget_s)
-    token = CURRENT.set(aside)
-    try:
+    with aside(tools.clock, budget_s) as beside, contextlib.suppress(*FAILURES):
         async with asyncio.timeout(budget_s):
-            wire, _ = await shake(door, tools, aside, verify=False)
-        try:
-            return shown(aside.ssl_object, with_chain=True)
-        finally:
-            wire.hang_up()
-    except FAILURES:
-        return None
-    finally:
-        CURRENT.reset(token)
+            wire, _ = await shake(door, tools, beside, verify=False)
+        wire.hang_up()
+        return shown(beside.ssl_object, with_chain=True)
+    return None
 
 
 def _validity(certificate: Certificate | None, now_wall: float) -> str:

@@ -1,7 +1,7 @@
-"""What all probe functions of a process share: resolver, trust, one HTTP session, one way to connect.
+"""What all probe functions of a process share: resolver, trust, the HTTP engine, one way to connect.
 
-Holds no knowledge of services or of what is good. Built once by the Prober; the session is made at
-first use because it belongs to the running event loop.
+Holds no knowledge of services or of what is good. Built once by the Prober; engine and session are made at
+first use because they belong to the running event loop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from watchtower.core.ports import Clock
 from watchtower.probes.certificates import NO_PEMS, Pems, Trust, trust
 from watchtower.probes.children import Children
 from watchtower.probes.curl import Engine
-from watchtower.probes.dial import dial
+from watchtower.probes.dial import NEXT_ADDRESS_AFTER_S, dial
 from watchtower.probes.echoes import Echoes
 from watchtower.probes.failures import OwnFaultError
 from watchtower.probes.look import Look, socket_of_look
@@ -29,8 +29,6 @@ from watchtower.probes.tokens import Tokens
 if TYPE_CHECKING:
     import aiohttp
 
-NEXT_ADDRESS_AFTER_S: Final = 0.25
-"""A host with several addresses: how long one may stay silent before the next is tried (RFC 8305)."""
 PEMS_KEPT_S: Final = 600.0
 """After that long a service's own PEM files are read again: libcurl does the same for HTTP."""
 

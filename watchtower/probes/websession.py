@@ -13,11 +13,11 @@ from typing import Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from watchtower.probes.dial import NEXT_ADDRESS_AFTER_S
 from watchtower.probes.failures import BrokenOffError, ProtocolError
 from watchtower.probes.look import CURRENT, socket_of_look
 from watchtower.probes.resolver import AddressInfo, Resolver
 
-NEXT_ADDRESS_AFTER_S: Final = 0.25
 HEADER_BYTES_MAX: Final = 16_384
 READ_BUFFER_BYTES: Final = 65_536
 
@@ -123,7 +123,6 @@ async def _connecting(
     look = CURRENT.get()
     if look is not None:
         look.hop()
-        look.enter("connect")
 
 
 async def _connected(

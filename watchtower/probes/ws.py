@@ -20,6 +20,7 @@ from watchtower.core.text import clean
 from watchtower.probes import tls
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, Shortfall, json_facts, milliseconds
+from watchtower.probes.resolver import is_address
 from watchtower.probes.tools import Tools
 from watchtower.probes.websession import plain
 from watchtower.probes.wire import SHOWN_MAX, quoted
@@ -41,8 +42,11 @@ async def probe(target: WsTarget, tools: Tools, look: Look) -> Finding:
 
 
 async def _looked(target: WsTarget, tools: Tools, look: Look) -> Finding:
+    url = URL(target.url)
+    if is_address(url.host or ""):
+        look.enter("connect")  # a name has a phase of its own before, which websession.py ends
     try:
-        socket = await _shaken(target, tools)
+        socket = await _shaken(target, url, tools)
     except aiohttp.ClientConnectorCertificateError as error:
         door = tls.Door(host=error.host, port=error.port or 443, name=error.host)
         return await tls.distrusted(error.certificate_error, door, tools, look)
@@ -57,11 +61,11 @@ async def _looked(target: WsTarget, tools: Tools, look: Look) -> Finding:
         await _part(socket)
 
 
-async def _shaken(target: WsTarget, tools: Tools) -> Socket:
+async def _shaken(target: WsTarget, url: URL, tools: Tools) -> Socket:
     """The open socket, to be closed by the caller; whoever looks answers pings and ends himself."""
     configured = {name.title(): value.reveal() for name, value in target.headers}
     return await tools.session().ws_connect(
-        URL(target.url),
+        url,
         headers={hdrs.USER_AGENT: tools.user_agent, **configured},
         ssl=tools.trust(verify=target.verify),
         autoping=False,

@@ -59,7 +59,7 @@ def look(phase: str = "connect", address: str = "192.0.2.1:80") -> Look:
         (ssl.SSLError(1, "something else"), Kind.TLS, "TLS failed: something else"),
         (ProtocolError("a\x00b\nc http://u:p@h/"), Kind.PROTOCOL, "ab c http://***@h/"),
         (UnicodeError("label too long"), Kind.DNS, "not a name that DNS could know"),
-        (EOFError(), Kind.RESET, "closed without an answer while connecting"),
+        (EOFError(), Kind.RESET, "connection closed while connecting"),
     ],
 )
 def test_each_error_has_a_kind_and_a_line(error: Exception, kind: Kind, text: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import get_args
+
+import pytest
 
 from watchtower.config.kinds import SERVICE_MODELS
 from watchtower.core.targets import HeartbeatTarget, PeerTarget, Target
@@ -19,3 +23,34 @@ def test_every_target_is_made_by_a_model_or_is_a_peer() -> None:
     made = {model.target.__annotations__["return"] for model in SERVICE_MODELS.values()}
 
     assert made == {kind.__name__ for kind in set(get_args(Target)) - {PeerTarget}}
+
+
+@pytest.mark.parametrize(
+    ("url", "library"),
+    [("ws://127.0.0.1:1/", "aiohttp"), ("grpc://127.0.0.1:1", "h2"), ("amqp://127.0.0.1:1", "pamqp")],
+)
+def test_what_few_need_is_imported_late_and_not_timed(url: str, library: str) -> None:
+    """The first look of a kind is not slower than its second: the stopwatch starts behind the import."""
+    program = f"""
+import asyncio, sys
+from watchtower.clock import SystemClock
+from watchtower.config.loader import service_from_url
+from watchtower.probes.prober import Prober
+
+class Watched(SystemClock):
+    def now(self):
+        seen.append({library!r} in sys.modules)
+        return super().now()
+
+async def run():
+    prober = Prober(Watched(), "a", lambda peer: False)
+    seen.append({library!r} in sys.modules)
+    await prober.probe(service_from_url({url!r}), SystemClock().now().boot + 5)
+    await prober.close()
+
+seen = []
+asyncio.run(run())
+print(*seen[:2])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
