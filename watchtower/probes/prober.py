@@ -7,6 +7,7 @@ reasons of the target; anything that does escape is a bug of ours, and the sched
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -143,7 +144,9 @@ class Prober:
 def _import_for(target: Target) -> None:
     """Import what only this kind needs, before the stopwatch runs: that time is not the service's."""
     late = _LATE_MODULES.get(type(target))
-    if late is not None:
+    if late is None:
+        return
+    with contextlib.suppress(OSError):  # without descriptors the look itself fails, and says why
         importlib.import_module(f"watchtower.probes.{late}")
 
 
