@@ -20,7 +20,7 @@ from watchtower.config.problems import Wrong
 from watchtower.core.conditions import Condition
 from watchtower.core.model import Result
 from watchtower.core.settings import Service
-from watchtower.core.targets import GrpcTarget, HttpTarget, LoginTarget, MailTarget, TlsTarget, WsTarget
+from watchtower.core.targets import Trusting
 from watchtower.errors import ConfigError
 from watchtower.probes.prober import Prober
 
@@ -28,7 +28,6 @@ _WITHOUT_SCHEME: Final = re.compile(
     r"(?:\[[0-9A-Fa-f:.%]+\]|[^/:?#@\[\]]+)(?::[0-9]+)?(?:[/?#].*)?", re.DOTALL
 )
 _OPTIONS_OF_THEIR_OWN: Final = frozenset({"expect", "warn", "timeout"})
-_OVER_TLS: Final = HttpTarget | TlsTarget | MailTarget | GrpcTarget | WsTarget | LoginTarget
 
 
 def service_of(
@@ -63,7 +62,7 @@ def service_of(
     url = f"https://{whole}" if _WITHOUT_SCHEME.fullmatch(whole) else whole
     service = service_from_url(url, options=said)
     target = service.target
-    if not verify and isinstance(target, _OVER_TLS):
+    if not verify and isinstance(target, Trusting):
         target = replace(target, verify=False)
     return replace(
         service,

@@ -16,24 +16,21 @@ from watchtower.config.problems import Wrong
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
-    Flag,
+    Clash,
     HeaderValue,
     Line,
     Model,
     PacedModel,
     Server,
-    ServiceModel,
     judging,
     read_by,
 )
+from watchtower.config.trusting import TrustingModel
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
 from watchtower.core.targets import HttpTarget, OAuth2
 
 HttpLines = Annotated[tuple[Annotated[Condition, judging("http")], ...], SEVERAL, LINES_MAX]
-File = Annotated[str, read_by(http_targets.read_file)]
-Clash = tuple[tuple[str, ...], Wrong]
-"""Path of a key below the service, and what is wrong with it beside the others."""
 
 
 class BasicModel(Model):
@@ -69,7 +66,7 @@ class AuthModel(Model):
         return Secret(f"Basic {base64.b64encode(pair.encode()).decode()}")
 
 
-class HttpModel(ServiceModel, PacedModel):
+class HttpModel(TrustingModel, PacedModel):
     """An http:// or https:// service."""
 
     url: Annotated[HttpTarget, read_by(targets.parse_http_target)]
@@ -82,10 +79,6 @@ class HttpModel(ServiceModel, PacedModel):
     body: Annotated[str, read_by(readers.read_body)] = ""
     follow_redirects: Annotated[int, read_by(readers.read_redirects)] = 5
     auth: AuthModel | None = None
-    verify: Flag = True
-    ca: File = ""
-    cert: File = ""
-    key: File = ""
     connection: Annotated[str, read_by(readers.one_of("fresh", "reuse"))] = "fresh"
     http_version: Annotated[str, read_by(readers.one_of("1.1", "2", "3"))] = "1.1"
     proxy: Annotated[Secret, read_by(http_targets.read_proxy)] | None = None
@@ -98,7 +91,7 @@ class HttpModel(ServiceModel, PacedModel):
         auth = self.auth or AuthModel()
         header = auth.header()
         return replace(
-            self.url,
+            self.trusting(self.url),
             method=self.method,
             headers=(
                 *self.url.headers,
@@ -114,7 +107,7 @@ class HttpModel(ServiceModel, PacedModel):
 
     def clashes(self) -> list[Clash]:
         """Keys that do not go together."""
-        return [*self._authorizations(), *self._certificates(), *self._ways()]
+        return [*self._authorizations(), *super().clashes(), *self._ways()]
 
     def _authorizations(self) -> list[Clash]:
         how = [name for name in AuthModel.model_fields if self.auth and getattr(self.auth, name) is not None]
@@ -133,15 +126,6 @@ class HttpModel(ServiceModel, PacedModel):
             found.append((("headers", named[0]), Wrong(what, "keep one of the two")))
         return found
 
-    def _certificates(self) -> list[Clash]:
-        found: list[Clash] = []
-        if self.key and not self.cert:
-            found.append((("key",), Wrong("a key without its certificate", "add `cert:` beside it")))
-        if self.ca and not self.verify:
-            what = "`verify: false` accepts every certificate, whoever signed it"
-            found.append((("ca",), Wrong(what, "remove one of the two")))
-        return found
-
     def _ways(self) -> list[Clash]:
         found: list[Clash] = []
         if self.address is not None and self.proxy is not None:
@@ -155,7 +139,5 @@ class HttpModel(ServiceModel, PacedModel):
         return found
 
 
-_AS_THEY_ARE = (
-    "verify", "ca", "cert", "key", "connection", "http_version", "proxy", "ip", "resolver",
-)  # fmt: skip
+_AS_THEY_ARE = ("connection", "http_version", "proxy", "ip", "resolver")
 """Keys that the target has under the same name."""

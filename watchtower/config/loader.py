@@ -14,17 +14,13 @@ from watchtower.config import build
 from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fingerprint, parse, problem_at
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
-from watchtower.config.http_services import HttpModel
 from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
-from watchtower.config.login_services import LoginModel
 from watchtower.config.masking import Masks, mask_url
 from watchtower.config.problems import Wrong, nearest, shown_key
 from watchtower.config.readers import NAME, read_service_name
 from watchtower.config.references import check_references
 from watchtower.config.report import report
-from watchtower.config.rpc_services import WsModel
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
-from watchtower.config.services import HeartbeatModel, MailModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
 from watchtower.core.settings import (
@@ -82,7 +78,7 @@ def service_from_url(url: str, name: str = "probe", options: Mapping[str, Any] |
         model, faults = validate(SERVICE_MODELS[kind], content)
         if model is None:
             raise faults[0].wrong
-        for _, clash in model.clashes() if isinstance(model, HttpModel | LoginModel) else ():
+        for _, clash in model.clashes():
             raise clash
     except Wrong as wrong:
         shown = "".join(char for char in mask_url(url[:200]) if char.isprintable())
@@ -221,29 +217,9 @@ class _Loading:
         model, faults = validate(SERVICE_MODELS[kind], mapping, path)
         for fault in faults:
             self._faults.add(fault)
-        if model is not None:
-            self._check_clashes(path, model)
+        for below, clash in model.clashes() if model is not None else ():
+            self._faults.at((*path, *below), clash, at_key=True)
         return model
-
-    def _check_clashes(self, path: Path, model: ServiceModel) -> None:
-        """Keys of one service that do not go together."""
-        if isinstance(model, HttpModel | LoginModel):
-            for below, clash in model.clashes():
-                self._faults.at((*path, *below), clash, at_key=True)
-        if isinstance(model, WsModel) and model.url.headers:
-            self._check_authorization(path, model)
-        if isinstance(model, HeartbeatModel) and "tz" in model.model_fields_set and not model.heartbeat.cron:
-            what = "a period is the same in every time zone"
-            self._faults.at((*path, "tz"), Wrong(what, "remove it, or write a schedule like 15 3 * * *"))
-        if isinstance(model, MailModel) and model.starttls and getattr(model, "url").tls:  # noqa: B009 - of each
-            what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
-            self._faults.at((*path, "starttls"), Wrong(what, "remove it, or write smtp:// or imap://"))
-
-    def _check_authorization(self, path: Path, model: WsModel) -> None:
-        for name in model.headers:
-            if name.lower() == "authorization":
-                what = "the user info in the URL and this header both set Authorization"
-                self._faults.at((*path, "headers", name), Wrong(what, "keep one of the two"), at_key=True)
 
     def _named(self, section: str) -> list[tuple[str, Any]]:
         content = self._content.get(section)

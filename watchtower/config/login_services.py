@@ -5,23 +5,23 @@ What their addresses may say is login_targets.py; what is said to the servers is
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from msgspec.structs import replace
 
 from watchtower.config import login_targets, targets
 from watchtower.config.extras import needing
-from watchtower.config.http_services import Clash, File
 from watchtower.config.problems import Wrong
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
+    Clash,
     Flag,
     PacedModel,
-    ServiceModel,
     judging,
     read_by,
 )
+from watchtower.config.trusting import TrustingModel
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
 from watchtower.core.targets import AmqpTarget, LoginTarget, MysqlTarget, PostgresTarget, RedisTarget
@@ -36,52 +36,39 @@ PostgresLines = Annotated[tuple[Annotated[Condition, judging("postgres")], ...],
 T = TypeVar("T", bound=LoginTarget)
 
 
-class LoginModel(ServiceModel, PacedModel):
+class LoginModel(TrustingModel, PacedModel):
     """What all services that are logged in to have in common."""
 
     user: Annotated[str, read_by(login_targets.read_name)] = ""
     password: Annotated[Secret, read_by(login_targets.read_password)] | None = None
     server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
-    verify: Flag = True
-    ca: File = ""
-    cert: File = ""
-    key: File = ""
+
+    how_to_speak_tls: ClassVar[str] = "set `tls: true`, or write rediss:// or amqps://"
+
+    def speaks_tls(self) -> bool:
+        """By the URL, or by a key."""
+        return self._url.tls or bool(getattr(self, "tls", False))
+
+    @property
+    def _url(self) -> LoginTarget:
+        url: LoginTarget = getattr(self, "url")  # noqa: B009 - each kind has one of its own
+        return url
 
     def clashes(self) -> list[Clash]:
         """Keys that do not go together, or with what the URL says."""
-        url: LoginTarget = getattr(self, "url")  # noqa: B009 - each kind has one of its own
-        found = [*self._said_twice(url), *self._certificates()]
-        unused = [key for key in ("ca", "cert", "server_name") if getattr(self, key)]
-        if unused and not (url.tls or getattr(self, "tls", False)):
-            fix = "set `tls: true`, or write rediss:// or amqps://"
-            found.append(((unused[0],), Wrong("nothing is said over TLS here", fix)))
-        return found
-
-    def _said_twice(self, url: LoginTarget) -> list[Clash]:
+        url = self._url
         both = {"user": self.user and url.user, "password": self.password and url.password}
         twice = [key for key, is_twice in both.items() if is_twice]
-        return [((key,), Wrong(f"the URL has a {key} of its own", "keep one of the two")) for key in twice]
-
-    def _certificates(self) -> list[Clash]:
-        found: list[Clash] = []
-        if self.key and not self.cert:
-            found.append((("key",), Wrong("a key without its certificate", "add `cert:` beside it")))
-        if self.ca and not self.verify:
-            what = "`verify: false` accepts every certificate, whoever signed it"
-            found.append((("ca",), Wrong(what, "remove one of the two")))
-        return found
+        said = [((key,), Wrong(f"the URL has a {key} of its own", "keep one of the two")) for key in twice]
+        return [*said, *super().clashes()]
 
     def logged_in(self, url: T, *, user: str = "") -> T:
         """The target of the URL with what the keys say; `user` when nothing names one."""
         return replace(
-            url,
+            self.trusting(url),
             user=self.user or url.user or user,
             password=self.password or url.password,
             server_name=self.server_name,
-            verify=self.verify,
-            ca=self.ca,
-            cert=self.cert,
-            key=self.key,
         )
 
 

@@ -87,6 +87,8 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=Model)
+Clash = tuple[tuple[str, ...], Wrong]
+"""Path of a key below the service, and what is wrong with it beside the others."""
 
 
 def read_as(model: type[M], content: object) -> tuple[M | None, list[dict[str, Any]]]:
@@ -180,6 +182,10 @@ class ServiceModel(AlertedModel):
     runbook: Link = ""
     dashboard: Link = ""
     labels: Annotated[dict[str, Line], Field(max_length=20)] = {}
+
+    def clashes(self) -> list[Clash]:
+        """Keys that are right each by itself, and do not go together."""
+        return []
 
     @abstractmethod
     def target(self) -> Target:

@@ -5,15 +5,17 @@ Keys that every probed service has come from schema.py; what addresses may say i
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, TypeVar
 
 from msgspec.structs import replace
 from pydantic import BeforeValidator, Field
 
 from watchtower.config import readers, targets, wire_targets
+from watchtower.config.problems import Wrong
 from watchtower.config.schema import (
     LINES_MAX,
     SEVERAL,
+    Clash,
     Flag,
     PacedModel,
     Server,
@@ -22,6 +24,7 @@ from watchtower.config.schema import (
     list_of_one,
     read_by,
 )
+from watchtower.config.trusting import TrustingModel
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
 from watchtower.core.targets import (
@@ -29,6 +32,7 @@ from watchtower.core.targets import (
     HeartbeatTarget,
     IcmpTarget,
     ImapTarget,
+    MailTarget,
     SmtpTarget,
     SshTarget,
     TcpTarget,
@@ -38,6 +42,8 @@ from watchtower.core.targets import (
 TcpLines = Annotated[tuple[Annotated[Condition, judging("tcp")], ...], SEVERAL, LINES_MAX]
 TlsLines = Annotated[tuple[Annotated[Condition, judging("tls")], ...], SEVERAL, LINES_MAX]
 DnsLines = Annotated[tuple[Annotated[Condition, judging("dns")], ...], SEVERAL, LINES_MAX]
+
+M = TypeVar("M", bound=MailTarget)
 
 
 class TcpModel(ServiceModel, PacedModel):
@@ -53,19 +59,18 @@ class TcpModel(ServiceModel, PacedModel):
         return replace(self.url, send=self.send)
 
 
-class TlsModel(ServiceModel, PacedModel):
+class TlsModel(TrustingModel, PacedModel):
     """A tls:// service."""
 
     url: Annotated[TlsTarget, read_by(targets.parse_tls_target)]
     expect: TlsLines = ()
     warn: TlsLines = ()
     server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
-    verify: Flag = True
     starttls: Annotated[str, read_by(readers.one_of(*wire_targets.STARTTLS))] = ""
 
     def target(self) -> TlsTarget:
         """The address, and how its certificate is judged."""
-        return replace(self.url, server_name=self.server_name, verify=self.verify, starttls=self.starttls)
+        return replace(self.trusting(self.url), server_name=self.server_name, starttls=self.starttls)
 
 
 class DnsModel(ServiceModel, PacedModel):
@@ -101,6 +106,13 @@ class HeartbeatModel(ServiceModel):
     grace: Annotated[float, read_by(readers.duration_between(0, 366 * 86_400))] = 300.0
     tz: Annotated[str, read_by(readers.read_timezone)] = "UTC"
 
+    def clashes(self) -> list[Clash]:
+        """A time zone belongs to a schedule."""
+        if "tz" not in self.model_fields_set or self.heartbeat.cron:
+            return []
+        what = "a period is the same in every time zone"
+        return [(("tz",), Wrong(what, "remove it, or write a schedule like 15 3 * * *"))]
+
     def target(self) -> HeartbeatTarget:
         """When signals are expected."""
         return replace(self.heartbeat, grace_s=self.grace, timezone=self.tz)
@@ -112,12 +124,34 @@ SshLines = Annotated[tuple[Annotated[Condition, judging("ssh")], ...], SEVERAL, 
 IcmpLines = Annotated[tuple[Annotated[Condition, judging("icmp")], ...], SEVERAL, LINES_MAX]
 
 
-class MailModel(ServiceModel, PacedModel):
+class MailModel(TrustingModel, PacedModel):
     """What smtp and imap services have in common."""
 
     starttls: Flag = False
     server_name: Annotated[str, read_by(targets.parse_dns_name)] = ""
-    verify: Flag = True
+
+    how_to_speak_tls: ClassVar[str] = "set `starttls: true`, or write smtps:// or imaps://"
+
+    @property
+    def _url(self) -> MailTarget:
+        url: MailTarget = getattr(self, "url")  # noqa: B009 - each kind has one of its own
+        return url
+
+    def speaks_tls(self) -> bool:
+        """By the URL, or after the greeting."""
+        return self._url.tls or self.starttls
+
+    def clashes(self) -> list[Clash]:
+        """Keys that do not go together, or with what the URL says."""
+        if not (self.starttls and self._url.tls):
+            return super().clashes()
+        what = "smtps:// and imaps:// speak TLS from the first byte on, there is nothing to start"
+        twice = Wrong(what, "remove it, or write smtp:// or imap://")
+        return [(("starttls",), twice), *super().clashes()]
+
+    def mail(self, url: M) -> M:
+        """The target of the URL with what the keys say."""
+        return replace(self.trusting(url), starttls=self.starttls, server_name=self.server_name)
 
 
 class SmtpModel(MailModel):
@@ -129,7 +163,7 @@ class SmtpModel(MailModel):
 
     def target(self) -> SmtpTarget:
         """The address, and how TLS is spoken there."""
-        return replace(self.url, starttls=self.starttls, server_name=self.server_name, verify=self.verify)
+        return self.mail(self.url)
 
 
 class ImapModel(MailModel):
@@ -141,7 +175,7 @@ class ImapModel(MailModel):
 
     def target(self) -> ImapTarget:
         """The address, and how TLS is spoken there."""
-        return replace(self.url, starttls=self.starttls, server_name=self.server_name, verify=self.verify)
+        return self.mail(self.url)
 
 
 class SshModel(ServiceModel, PacedModel):

@@ -12,7 +12,7 @@ from msgspec import Struct
 from watchtower.config.document import Path
 from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
 from watchtower.config.problems import Wrong, nearest, shown_key
-from watchtower.config.schema import ClusterModel, FileModel, M, Model, ServiceModel, read_as
+from watchtower.config.schema import ClusterModel, FileModel, M, Model, PacedModel, ServiceModel, read_as
 
 _EXPECTED: Final = {
     "model_type": "a mapping belongs here",
@@ -81,7 +81,10 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
     meant = MEANT.get(key)
     if meant in model.model_fields:
         return Wrong(f"unknown key `{shown}`", f"did you mean `{meant}`?")
-    return Wrong(f"unknown key `{shown}`", nearest(key, model.model_fields))
+    # Those of this kind first: the list is cut, and what every service has is known best.
+    shared = ServiceModel.model_fields.keys() | PacedModel.model_fields.keys()
+    known = sorted(model.model_fields, key=shared.__contains__)
+    return Wrong(f"unknown key `{shown}`", nearest(key, known))
 
 
 def _model_at(model: type[Model], path: Path) -> type[Model]:

@@ -22,11 +22,23 @@ class OAuth2(Struct, frozen=True, kw_only=True):
     scope: str = ""
 
 
-class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"):
+class Trusting(Struct, frozen=True, kw_only=True):
+    """What may be said over TLS: whether the certificate must be valid, and paths of PEM files.
+
+    `ca` are the authorities to trust instead of the system's, `cert` and `key` who we are.
+    """
+
+    verify: bool = True
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class HttpTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="http"):
     """GET (or another method) on an http:// or https:// URL.
 
     `address` is connected to instead of the URL's host, at the URL's port when its own is 0; `ip` is `4`,
-    `6` or "" for either; `resolver` a DNS server `host[:port]`; `ca`, `cert` and `key` paths of PEM files.
+    `6` or "" for either; `resolver` a DNS server `host[:port]`.
     """
 
     url: str
@@ -34,11 +46,7 @@ class HttpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="http"
     headers: tuple[tuple[str, Secret], ...] = ()
     body: str = ""
     follow_redirects: int = 5
-    verify: bool = True
     connection: str = "fresh"
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
     oauth2: OAuth2 | None = None
     proxy: Secret | None = None
     address: tuple[str, int] = ("", 0)
@@ -55,13 +63,12 @@ class TcpTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
     send: Secret | None = None
 
 
-class TlsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tls"):
+class TlsTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="tls"):
     """A TLS handshake and the certificate that was shown, at once or after `starttls` of a protocol."""
 
     host: str
     port: int
     server_name: str = ""
-    verify: bool = True
     starttls: str = ""
 
 
@@ -92,7 +99,7 @@ class PeerTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="peer"
     url: str
 
 
-class MailTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mail"):
+class MailTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="mail"):
     """The greeting of a mail server: in the clear, over TLS at once (`tls`), or followed by STARTTLS."""
 
     host: str
@@ -100,7 +107,6 @@ class MailTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mail"
     tls: bool = False
     starttls: bool = False
     server_name: str = ""
-    verify: bool = True
 
 
 class SmtpTarget(MailTarget, frozen=True, kw_only=True, tag="smtp"):
@@ -137,7 +143,7 @@ GRPC_CODES: Final = (
 """How a gRPC call may end, by number."""
 
 
-class GrpcTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="grpc"):
+class GrpcTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="grpc"):
     """A call of grpc.health.v1.Health/Check; an empty `service` asks for the server as a whole."""
 
     host: str
@@ -145,23 +151,18 @@ class GrpcTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="grpc"
     service: str = ""
     tls: bool = False
     server_name: str = ""
-    verify: bool = True
 
 
-class WsTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ws"):
+class WsTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="ws"):
     """A WebSocket handshake on a ws:// or wss:// URL; a text message may be sent after it."""
 
     url: str
     headers: tuple[tuple[str, Secret], ...] = ()
     send: Secret | None = None
-    verify: bool = True
 
 
-class LoginTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="login"):
-    """Who logs in where, and whether over TLS: what the kinds that log in have in common.
-
-    `ca`, `cert` and `key` are paths of PEM files.
-    """
+class LoginTarget(Trusting, frozen=True, kw_only=True, tag_field="kind", tag="login"):
+    """Who logs in where, and whether over TLS: what the kinds that log in have in common."""
 
     host: str
     port: int
@@ -169,10 +170,6 @@ class LoginTarget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="logi
     password: Secret | None = None
     tls: bool = False
     server_name: str = ""
-    verify: bool = True
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
 
 
 class PostgresTarget(LoginTarget, frozen=True, kw_only=True, tag="postgres"):

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import NameOID
 from msgspec import Struct, structs
 
+from watchtower.core.targets import Trusting
 from watchtower.core.text import clean
 from watchtower.probes.look import CURRENT
 
@@ -74,6 +75,11 @@ class Pems(Struct, frozen=True, kw_only=True):
 
 
 NO_PEMS: Final = Pems()
+
+
+def pems_of(target: Trusting) -> Pems:
+    """The files that a service names."""
+    return Pems(ca=target.ca, cert=target.cert, key=target.key)
 
 
 class Trust(ssl.SSLContext):

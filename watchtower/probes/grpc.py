@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import GrpcTarget
 from watchtower.probes import tls
+from watchtower.probes.certificates import pems_of
 from watchtower.probes.failures import ProtocolError
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds
 from watchtower.probes.tools import Tools
@@ -24,7 +25,8 @@ async def probe(target: GrpcTarget, tools: Tools, look: Look) -> Finding:
     """Call Check. Without `expect` SERVING is good."""
     from watchtower.probes import healthcall  # noqa: PLC0415 - h2 is an extra, and 7 MB
 
-    door = tls.Door(host=target.host, port=target.port, name=target.server_name or target.host, alpn=("h2",))
+    name = target.server_name or target.host
+    door = tls.Door(host=target.host, port=target.port, name=name, pems=pems_of(target), alpn=("h2",))
     try:
         wire = await _connected(target, door, tools, look)
     except ssl.SSLCertVerificationError as error:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from watchtower.core.targets import LoginTarget
 from watchtower.core.text import HIDDEN, clean
 from watchtower.probes import tls
-from watchtower.probes.certificates import Pems
+from watchtower.probes.certificates import pems_of
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
@@ -44,7 +44,7 @@ async def inside(
     `starttls` names what the protocol says before TLS begins, "" when TLS begins at once.
     """
     name = target.server_name or target.host
-    pems = Pems(ca=target.ca, cert=target.cert, key=target.key)
+    pems = pems_of(target)
     door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls, pems=pems)
     try:
         if target.tls:

@@ -12,6 +12,7 @@ from typing import Final
 from watchtower.core.targets import ImapTarget, SmtpTarget
 from watchtower.core.text import clean
 from watchtower.probes import tls
+from watchtower.probes.certificates import pems_of
 from watchtower.probes.greetings import Greet, greet_imap, greet_smtp
 from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
@@ -26,7 +27,8 @@ async def probe(target: SmtpTarget | ImapTarget, tools: Tools, look: Look) -> Fi
     protocol = "smtp" if isinstance(target, SmtpTarget) else "imap"
     name = target.server_name or target.host
     starttls = protocol if target.starttls and not target.tls else ""
-    door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls)
+    pems = pems_of(target)
+    door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls, pems=pems)
     try:
         if target.tls or starttls:
             wire, banner = await tls.shake(door, tools, look, verify=target.verify)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from watchtower.core.settings import Settings
-from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget, LoginTarget
+from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget, Trusting
 from watchtower.errors import ConfigError
 from watchtower.probes.echoes import PERMISSION, may_ping
 
@@ -62,14 +62,14 @@ def unreadable_files(settings: Settings) -> list[str]:
     found = [
         f"services.{service.name}.{key}: {why}; its looks will be unknown."
         for service in settings.looked_at_by(settings.me)
-        if isinstance(service.target, HttpTarget | LoginTarget)
+        if isinstance(service.target, Trusting)
         for key, why in _unusable(service.target)
     ]
     more = len(found) - _WARNINGS_MAX
     return [*found[:_WARNINGS_MAX], f"... and {more} more files."] if more > 0 else found
 
 
-def _unusable(target: HttpTarget | LoginTarget) -> list[tuple[str, str]]:
+def _unusable(target: Trusting) -> list[tuple[str, str]]:
     """Keys that name a file, and what is wrong with it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found = []

@@ -18,7 +18,7 @@ from msgspec import Struct
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import TlsTarget
 from watchtower.core.text import clean
-from watchtower.probes.certificates import NO_PEMS, Certificate, Pems, distrust, shown
+from watchtower.probes.certificates import NO_PEMS, Certificate, Pems, distrust, pems_of, shown
 from watchtower.probes.failures import FAILURES
 from watchtower.probes.greetings import STARTTLS
 from watchtower.probes.look import Finding, Look, Shortfall, aside, milliseconds
@@ -46,7 +46,8 @@ class Door(Struct, frozen=True, kw_only=True):
 async def probe(target: TlsTarget, tools: Tools, look: Look) -> Finding:
     """Shake hands. Without `expect` an accepted handshake is good."""
     name = target.server_name or target.host
-    door = Door(host=target.host, port=target.port, name=name, starttls=target.starttls)
+    pems = pems_of(target)
+    door = Door(host=target.host, port=target.port, name=name, starttls=target.starttls, pems=pems)
     try:
         wire, _ = await shake(door, tools, look, verify=target.verify)
     except ssl.SSLCertVerificationError as error:

@@ -18,6 +18,7 @@ from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import WsTarget
 from watchtower.core.text import clean
 from watchtower.probes import tls
+from watchtower.probes.certificates import pems_of
 from watchtower.probes.failures import ProtocolError, RefusalError
 from watchtower.probes.look import Finding, Look, Shortfall, json_facts, milliseconds
 from watchtower.probes.resolver import is_address
@@ -48,7 +49,8 @@ async def _looked(target: WsTarget, tools: Tools, look: Look) -> Finding:
     try:
         socket = await _shaken(target, url, tools)
     except aiohttp.ClientConnectorCertificateError as error:
-        door = tls.Door(host=error.host, port=error.port or 443, name=error.host)
+        pems = pems_of(target)
+        door = tls.Door(host=error.host, port=error.port or 443, name=error.host, pems=pems)
         return await tls.distrusted(error.certificate_error, door, tools, look)
     except aiohttp.WSServerHandshakeError as error:
         return _not_shaken(error, tools, look)
@@ -67,7 +69,7 @@ async def _shaken(target: WsTarget, url: URL, tools: Tools) -> Socket:
     return await tools.session().ws_connect(
         url,
         headers={hdrs.USER_AGENT: tools.user_agent, **configured},
-        ssl=tools.trust(verify=target.verify),
+        ssl=tools.trust(verify=target.verify, pems=pems_of(target)),
         autoping=False,
         autoclose=False,
         max_msg_size=MESSAGE_BYTES_MAX,
