@@ -460,8 +460,9 @@ def test_the_hops_are_told() -> None:
     """Where redirects led is part of the evidence, without user info and within its limit."""
 
     async def run() -> Result:
-        async with HttpServer({"/b": http(302, Location="/c"), "/c": http(200)}) as server:
-            there = f"http://ann:hunter2@127.0.0.1:{server.port}/b"
+        first_hop = "/b?X-Amz-Signature=hunter2&state=hunter2"
+        async with HttpServer({first_hop: http(302, Location="/c"), "/c": http(200)}) as server:
+            there = f"http://ann:hunter2@127.0.0.1:{server.port}{first_hop}"
             async with HttpServer({"/": http(301, Location=there)}) as first:
                 result = await look(HttpTarget(url=first.url()))
                 assert "Authorization" not in server.heads[0]
@@ -471,4 +472,5 @@ def test_the_hops_are_told() -> None:
     told = str(result.facts["redirected.to"])
     assert told.endswith("/c")
     assert told.count(" > ") == 1
+    assert "/b?*** > " in told
     assert "hunter2" not in told

@@ -227,7 +227,7 @@ def test_redirects_are_followed_and_counted() -> None:
     [
         ("/", 3, Kind.PROTOCOL, "more than 3 redirects, the last one to http://127.0.0.1:.*/"),
         ("/", 0, Kind.OK, "HTTP 302 in .*"),
-        ("ftp://127.0.0.1/", 5, Kind.PROTOCOL, "redirects to ftp://127.0.0.1/"),
+        ("ftp://127.0.0.1/?state=s3cret", 5, Kind.PROTOCOL, "redirects to ftp://127.0.0.1/"),
         ("http://ann:s3cret@[", 5, Kind.PROTOCOL, r"redirects to what is no address: http://\*\*\*@\["),
     ],
 )

@@ -20,7 +20,8 @@ _READ_MAX: Final = 16_384
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^\s/?#]*@")
 _BARE_CREDENTIALS: Final = re.compile(r"(?<![^\s/:@'\"(])[^\s/:@'\"(]+:[^\s/@]+@")
 _QUERY_SECRETS: Final = re.compile(
-    r"([?&](?:[a-z0-9]+[_-])?(?:token|key|apikey|secret|password|passwd|pwd|sig|signature)=)[^&#\s]+",
+    r"([?&](?:[a-z0-9]+[_-]){0,4}"
+    r"(?:token|key|apikey|secret|password|passwd|pwd|sig|signature|credential|session|ticket|code|jwt)=)[^&#\s]+",
     re.IGNORECASE,
 )
 

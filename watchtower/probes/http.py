@@ -14,6 +14,7 @@ from typing import Any, Final
 import pycurl
 from msgspec import Struct
 from msgspec.structs import replace
+from yarl import URL
 
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.targets import HttpTarget
@@ -42,7 +43,7 @@ _VERSIONS: Final = {
 class Answer(Struct, frozen=True, kw_only=True):
     """The last answer of a chain. `body` is unpacked and holds at most BODY_BYTES_MAX bytes.
 
-    `headers` have their names in small letters; `hops` are the URLs that redirects led to, cleaned.
+    `headers` have their names in small letters; `hops` are the URLs that redirects led to, without secrets.
     """
 
     status: int
@@ -88,7 +89,7 @@ async def fetch(target: HttpTarget, tools: Tools, look: Look) -> Answer:
         finally:
             tools.engine().give_back(easy)
         request = step
-        hops.append(clean(str(request.url)))
+        hops.append(_hop(request.url))
     raise ProtocolError(f"more than {target.follow_redirects} redirects, the last one to {hops[-1]}")
 
 
@@ -247,6 +248,11 @@ def _kept(answer: Answer, look: Look) -> dict[str, float | str]:
         **({"redirected.to": _shortened(answer.hops)} if answer.hops else {}),
         **(answer.certificate.kept() if answer.certificate else {}),
     }
+
+
+def _hop(url: URL) -> str:
+    """Where a redirect led, without its query: that of a signed URL lets in whoever reads it."""
+    return clean(str(url.with_query(None)) + ("?***" if url.query_string else ""))
 
 
 def _shortened(hops: tuple[str, ...]) -> str:

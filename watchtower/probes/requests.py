@@ -154,9 +154,9 @@ def onward(request: Request, status: int, location: str) -> Request | None:
         url = url.with_user(None) if url.user else url
         known = url.scheme in ("http", "https") and bool(url.host) and bool(url.port)
     except ValueError as error:
-        raise ProtocolError(f"redirects to what is no address: {location}") from error
+        raise ProtocolError(f"redirects to what is no address: {location.partition('?')[0]}") from error
     if not known:
-        raise ProtocolError(f"redirects to {location}")
+        raise ProtocolError(f"redirects to {location.partition('?')[0]}")
     rewritten = status == 303 or (status in (301, 302) and request.method == "POST")
     method, body = ("GET", b"") if rewritten else (request.method, request.body)
     is_own = request.is_own and url.origin() == request.url.origin()

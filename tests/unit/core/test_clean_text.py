@@ -33,6 +33,7 @@ from watchtower.core.text import clean
         ("mail ann@db.example about it", "mail ann@db.example about it"),
         ("/x?token=abc&n=1", "/x?token=***&n=1"),
         ("/x?n=1&api_key=abc#top", "/x?n=1&api_key=***#top"),
+        ("/x?X-Amz-Security-Token=abc&code=abc&barcode=7", "/x?X-Amz-Security-Token=***&code=***&barcode=7"),
     ],
 )
 def test_poison_is_taken_out(raw: str, wanted: str) -> None:
