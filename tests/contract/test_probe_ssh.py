@@ -100,6 +100,7 @@ def test_lines_before_the_version_are_allowed() -> None:
     [
         (say(b"SSH-1.5-Old\r\n"), Kind.PROTOCOL, 'speaks SSH 1.5, not 2.0: "SSH-1.5-Old"'),
         (say(b"220 mail\r\n" * 30), Kind.PROTOCOL, 'not SSH: begins with "220 mail"'),
+        (say(b"220 mail\r\n"), Kind.PROTOCOL, 'not SSH: "220 mail", then silence'),
         (say(b"MaxStartups\r\n", hang_up), Kind.PROTOCOL, 'not SSH: "MaxStartups", then closed'),
         (say(b"\xff" * 5000), Kind.PROTOCOL, "a line of more than 4096 bytes: 5000 bytes of binary data"),
         (hang_up, Kind.RESET, "connection closed while waiting for the answer"),

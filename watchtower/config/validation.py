@@ -72,9 +72,12 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
         if here.endswith(" url") and kinds == [here.removesuffix(" url")]:
             kind = kinds[0]
             what = f"`{shown}` does not go with a{'n' * (kind == 'exec')} {kind}: URL"
-            return Wrong(what, f"write {{{kind}: ..., {shown}: ...}} instead")
+            url = ", or dns://server/name?type=AAAA" if kind == "dns" else ""
+            return Wrong(what, f"write {{{kind}: ..., {shown}: ...}} instead{url}")
         if kinds:
-            what = f"`{shown}` belongs to {', '.join(kinds)} services, this one is {here}"
+            what = (
+                f"`{shown}` belongs to {', '.join(kinds)} services, this one is {here.removesuffix(' url')}"
+            )
             return Wrong(what, "remove it")
     if model is FileModel and key in ClusterModel.model_fields:
         return Wrong(f"unknown key `{shown}`", f"`{shown}` belongs under `cluster:`: indent it deeper")

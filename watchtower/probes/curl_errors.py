@@ -38,6 +38,7 @@ _E_TOO_LARGE: Final = 100
 _SOCKETS: Final = (pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR)
 _HANDSHAKES: Final = (pycurl.E_SSL_CONNECT_ERROR, *_SOCKETS)
 _TOO_LONG: Final = "not a valid HTTP answer: its head is too long"
+_NO_STATUS_LINE: Final = "HTTP/0.9"
 _NO_TUNNEL: Final = "CONNECT tunnel failed"
 _NO_CONNECTION: Final = "Failed to connect"
 
@@ -85,7 +86,8 @@ def _broken_answer(code: int, words: str) -> Exception:
         case _ if code == _E_PROXY:
             found = ProtocolError(f"the proxy refuses: {words}")
         case _:
-            found = ProtocolError(f"not a valid HTTP answer: {words or code}")
+            said = "it has no status line" if _NO_STATUS_LINE in words else words or code
+            found = ProtocolError(f"not a valid HTTP answer: {said}")
     return found
 
 

@@ -6,6 +6,7 @@ connection allows is wire.py's business, and so is every limit on bytes.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,6 +17,8 @@ from watchtower.probes.wire import Wire, quoted
 
 REPLY_LINES_MAX: Final = 50
 _SSH_LINES_MAX: Final = 20
+_SPARE_S: Final = 0.05
+"""So long before the deadline what has come is told, instead of a timeout."""
 _REPLY: Final = re.compile(r"(?P<code>[1-5][0-9][0-9])(?P<more>[ -]|$)(?P<text>.*)", re.DOTALL)
 _SSH: Final = re.compile(r"SSH-(?P<version>[0-9.]{1,10})-.*", re.DOTALL)
 
@@ -47,11 +50,15 @@ async def greet_ssh(wire: Wire) -> str:
     first = ""
     for _ in range(_SSH_LINES_MAX):
         try:
-            line = await wire.line()
+            async with asyncio.timeout(wire.left_s() - _SPARE_S if first else None):
+                line = await wire.line()
         except EOFError:
             if not first:
                 raise
             raise ProtocolError(f"not SSH: {quoted(first)}, then closed") from None
+        except TimeoutError:
+            # Who waits for our first words, as mail servers do, is told by his own.
+            raise ProtocolError(f"not SSH: {quoted(first)}, then silence") from None
         version = _SSH.fullmatch(line)
         if version is not None and version["version"] in {"2.0", "1.99"}:
             return line

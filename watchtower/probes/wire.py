@@ -55,6 +55,10 @@ class Wire:
         """Our own address on this connection."""
         return str(self._socket.getsockname()[0])
 
+    def left_s(self) -> float:
+        """Seconds until the deadline of the look."""
+        return self._look.left_s()
+
     async def line(self) -> str:
         """The next line without its end. Raises ProtocolError beyond the limits, EOFError at the end."""
         while b"\n" not in self._pending:
