@@ -261,25 +261,27 @@ def test_through_a_proxy(authority: Authority, *, over_tls: bool) -> None:
 
 
 def test_the_proxy_is_told_apart() -> None:
-    """A proxy that refuses or is not there is named as such; its password is in no text."""
+    """A proxy that refuses or is not reached is named as such; its password is in no text."""
 
     async def run() -> list[Result]:
         async with Proxy(status=403) as proxy:
-            ports = (proxy.port, closed_port())
-            return [
-                await look(
-                    HttpTarget(
-                        url="https://shop.example/", proxy=Secret(f"http://ann:hunter2@127.0.0.1:{port}")
-                    )
-                )
-                for port in ports
-            ]
+            with full_backlog() as full:
+                places = [f"127.0.0.1:{port}" for port in (proxy.port, closed_port(), full)]
+                targets = [
+                    HttpTarget(url="https://shop.example/", proxy=Secret(f"http://ann:hunter2@{place}"))
+                    for place in (*places, "no-such-proxy.invalid:1")
+                ]
+                return [await look(target, timeout_s=0.5) for target in targets]
 
-    refused, gone = asyncio.run(run())
+    refused, absent, silent, unnamed = asyncio.run(run())
     assert refused.text.startswith("the proxy refuses: ")
     assert "403" in refused.text
-    assert gone.kind is Kind.REFUSED
-    assert "hunter2" not in f"{refused}{gone}"
+    assert absent.kind is Kind.REFUSED
+    assert absent.text.startswith("through the proxy: connection refused by 127.0.0.1:")
+    assert unnamed.kind is Kind.DNS
+    assert unnamed.text.startswith("through the proxy: ")
+    assert silent.text == "through the proxy: timeout after 0.5 s while connecting"
+    assert "hunter2" not in f"{refused}{absent}{unnamed}{silent}"
 
 
 def test_a_proxy_of_the_environment_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

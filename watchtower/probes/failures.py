@@ -12,6 +12,8 @@ import socket
 import ssl
 from typing import Final
 
+from msgspec.structs import replace
+
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.text import clean
 from watchtower.probes.look import DOING, Look, Shortfall
@@ -108,7 +110,14 @@ def failure(error: BaseException, look: Look) -> Shortfall:
             found = _reset(look, "connection closed")
         case _:
             found = _down(Kind.PROTOCOL, f"{type(error).__name__}: {error}")
-    return found
+    return _of_proxy(found) if look.by_proxy and look.phase in ("resolve", "connect") else found
+
+
+def _of_proxy(found: Shortfall) -> Shortfall:
+    """The same where nobody knows yet whether it is the proxy's trouble or that of what stands behind it."""
+    if found.opinion is not Opinion.DOWN or found.kind is Kind.PROTOCOL:
+        return found
+    return replace(found, text=clean(f"through the proxy: {found.text}"))
 
 
 def _tls(error: ssl.SSLError) -> str:

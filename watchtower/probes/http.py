@@ -114,6 +114,7 @@ async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> N
     host, port = request.door
     found = [host]
     look.hop()
+    look.by_proxy = request.target.proxy is not None
     if not request.has_address:
         target = request.target
         found = await addresses(host, port, tools, look, ip=target.ip, server=target.resolver)

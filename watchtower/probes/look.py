@@ -73,6 +73,8 @@ class Look:
         self.aside_s = 0.0
         """Time that did not go to the service: it counts for the deadline, and not as its answer's."""
         self.address = ""
+        self.by_proxy = False
+        """What is resolved and connected to is a proxy, and no part of the service."""
         self.ssl_object: ssl.SSLObject | None = None
         self.alpn: tuple[str, ...] = ("http/1.1",)
         """Protocols that the next handshake offers; strict mail servers refuse whoever offers HTTP."""
@@ -96,7 +98,7 @@ class Look:
 
     def hop(self) -> None:
         """A new connection begins; what was noticed of the one before is forgotten."""
-        self.address, self.ssl_object, self._sockets = "", None, []
+        self.address, self.by_proxy, self.ssl_object, self._sockets = "", False, None, []
 
     def note_address(self, host: str, port: int) -> None:
         """The address that is looked at."""
