@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -105,8 +106,8 @@ class Prober:
 
     async def probe(self, service: Service, deadline_boot: float) -> Result:
         """Look once and be back at `deadline_boot`. Any outcome of the target is a Result."""
-        _import_for(service.target)
-        look = Look(self._clock, deadline_boot, (*service.expect, *service.warn))
+        late_s = self._import_for(service.target)
+        look = Look(self._clock, deadline_boot + late_s, (*service.expect, *service.warn))
         token = CURRENT.set(look)
         try:
             async with asyncio.timeout(look.budget_s):
@@ -140,14 +141,15 @@ class Prober:
         """Close connections and stop resolving."""
         await self._tools.close()
 
-
-def _import_for(target: Target) -> None:
-    """Import what only this kind needs, before the stopwatch runs: that time is not the service's."""
-    late = _LATE_MODULES.get(type(target))
-    if late is None:
-        return
-    with contextlib.suppress(OSError):  # without descriptors the look itself fails, and says why
-        importlib.import_module(f"watchtower.probes.{late}")
+    def _import_for(self, target: Target) -> float:
+        """Import what only this kind needs, before the stopwatch runs; how long that took, which is ours."""
+        late = _LATE_MODULES.get(type(target))
+        if late is None or f"watchtower.probes.{late}" in sys.modules:
+            return 0.0
+        began_boot = self._clock.now().boot
+        with contextlib.suppress(OSError):  # without descriptors the look itself fails, and says why
+            importlib.import_module(f"watchtower.probes.{late}")
+        return self._clock.now().boot - began_boot
 
 
 async def find(service: Service, tools: Tools, look: Look) -> Finding:
