@@ -103,7 +103,8 @@ def kind_of(service: Service) -> str:
     url = getattr(service.target, "url", "")
     if service.kind == "http" and url.startswith("https:"):
         return "https"
-    over_tls = getattr(service.target, "tls", False) or url.startswith("wss:")
+    begun = service.kind != "tls" and bool(getattr(service.target, "starttls", False))
+    over_tls = begun or getattr(service.target, "tls", False) or url.startswith("wss:")
     return f"{service.kind}{_OVER_TLS}" if over_tls else service.kind
 
 

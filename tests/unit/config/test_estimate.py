@@ -17,7 +17,9 @@ from watchtower.core.targets import (
     HeartbeatTarget,
     HttpTarget,
     PostgresTarget,
+    SmtpTarget,
     TcpTarget,
+    TlsTarget,
     WsTarget,
 )
 
@@ -54,6 +56,14 @@ def test_a_handshake_costs_more() -> None:
     made = watching([*many(10, plain), *many(10, replace(plain, tls=True))])
     assert of("a", made).per_s == pytest.approx({"postgres": 1, "postgres over TLS": 1})
     assert cost_ms("postgres over TLS") == pytest.approx(cost_ms("postgres") + COST_OVER_TLS_MS)
+
+
+def test_a_handshake_after_the_greeting_costs_as_much() -> None:
+    """STARTTLS ends in the same handshake; a `tls` service is one already."""
+    mail = SmtpTarget(host="h", port=25)
+    upgraded = TlsTarget(host="h", port=25, starttls="smtp")
+    made = watching([*many(10, mail), *many(20, replace(mail, starttls=True)), *many(30, upgraded)])
+    assert of("a", made).per_s == pytest.approx({"smtp": 1, "smtp over TLS": 2, "tls": 3})
 
 
 def test_a_socket_over_tls_is_known_by_its_scheme() -> None:
