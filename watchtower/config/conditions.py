@@ -64,6 +64,7 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
     "rcode": (*_EQUAL, "in"),
     "health": (*_EQUAL, "in"),
     "code": (*_EQUAL, "in"),
+    "role": (*_EQUAL, "in"),
     "answers": (*_EQUAL, "in", "contains", "~", "exists"),
     "number": (*_EQUAL, *_ORDER, "in", "exists"),
 }
@@ -85,7 +86,7 @@ _TYPE_OF: Final = {
     "message": "text",
     "rows": "loose",
     "value": "loose",
-    "role": "text",
+    "role": "role",
     "exit": "number",
     "perf.<label>": "number",
     "messages": "loose",
@@ -146,6 +147,8 @@ def _clause(piece: _Word, kind: str) -> Clause:
     field = _Word(head["field"], piece.start + head.start("field"))
     name, kind_of_value = _field(field, kind)
     op = _op(piece, head.end(), field, kind_of_value)
+    if kind_of_value == "role":
+        kind_of_value = f"role in {kind}"
     after = piece.text[op.start - piece.start + len(op.text) :]
     lead = len(after) - len(after.lstrip())
     value = _Word(after.strip(), op.start + len(op.text) + lead)
@@ -276,6 +279,14 @@ def _rcode(word: _Word) -> str:
     return word.text.upper()
 
 
+def _role(known: tuple[str, ...], word: _Word) -> str:
+    """A role; what is none here would never be seen, and a service that is well always be down."""
+    name = _unquoted(word).lower()
+    if name not in known:
+        raise word.wrong("there is no such role here", f"one of {' '.join(known)}")
+    return name
+
+
 def _one_of(known: tuple[str, ...], word: _Word) -> str:
     name = word.text.upper()
     if name not in known:
@@ -290,6 +301,8 @@ _READ: Final[dict[str, Callable[[_Word], Value]]] = {
     "rcode": _rcode,
     "health": partial(_one_of, GRPC_STATUSES),
     "code": partial(_one_of, GRPC_CODES),
+    "role in postgres": partial(_role, ("primary", "standby")),
+    "role in redis": partial(_role, ("primary", "replica", "sentinel")),
 }
 """By type of value: what reads it, where that takes more than a line."""
 

@@ -98,5 +98,11 @@ MEANT: Final = {
     "every": "interval",
     "description": "title",
     "insecure": "verify",
+    "sslmode": "tls",
+    "ssl": "tls",
+    "username": "user",
+    "basic_auth": "auth",
+    "follow": "follow_redirects",
+    "retry": "confirm",
 }
 """What people from other tools write, and our word for it."""

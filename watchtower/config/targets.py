@@ -42,6 +42,7 @@ SCHEMES: Final = {
     "amqps": "amqp",
 }
 """URL scheme to probe kind. Heartbeats have no URL: nobody is asked, they call."""
+_SCHEMES_MEANT: Final = {"ping": "icmp", "pgsql": "postgres", "script": "exec", "websocket": "ws"}
 LATER_SCHEMES: Final = frozenset({"route53", "redundancy"})
 RECORD_TYPES: Final = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SOA", "SRV", "CAA", "PTR")
 CHANNEL_OPTIONS_REFUSED: Final = {
@@ -135,7 +136,9 @@ def kind_of_url(text: str) -> str:
     if name.partition("/")[0] in LATER_SCHEMES:
         what = f"{name} services are not part of this release"
         raise Wrong(what, f"it knows {' '.join(SCHEMES)} heartbeat; tcp:// at least sees the port")
-    raise Wrong("no probe knows this scheme", nearest(name, [*SCHEMES, "heartbeat"]))
+    meant = _SCHEMES_MEANT.get(name)
+    advice = f"did you mean `{meant}`?" if meant else nearest(name, [*SCHEMES, "heartbeat"])
+    raise Wrong("no probe knows this scheme", advice)
 
 
 def parse_http_url(text: str) -> tuple[str, Secret | None]:

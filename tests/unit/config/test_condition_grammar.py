@@ -125,6 +125,7 @@ def test_every_field_of_a_kind_can_be_used(kind: str) -> None:
         "ip": "2001:db8::1",
         "grpc.status": "SERVING",
         "grpc.code": "OK",
+        "role": "primary",
     }
     fields = {field for offered in FIELDS.values() for field in offered}
     for field in fields:
