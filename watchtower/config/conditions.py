@@ -80,17 +80,17 @@ _TYPE_OF: Final = {
     "dns.rcode": "rcode",
     "answers": "answers",
     "banner": "text",
-    "lost": "loose",
+    "lost": "number",
     "grpc.status": "health",
     "grpc.code": "code",
     "message": "text",
-    "rows": "loose",
+    "rows": "number",
     "value": "loose",
     "role": "role",
     "exit": "number",
     "perf.<label>": "number",
-    "messages": "loose",
-    "consumers": "loose",
+    "messages": "number",
+    "consumers": "number",
 }
 _WITH_AN: Final = ("http", "smtp", "imap", "ssh", "icmp", "exec", "amqp")
 _OPS: Final = ("==", "!=", "<=", ">=", "<", ">", "in", "contains", "~", "exists")

@@ -126,6 +126,7 @@ def test_every_field_of_a_kind_can_be_used(kind: str) -> None:
         "grpc.status": "SERVING",
         "grpc.code": "OK",
         "role": "primary",
+        **dict.fromkeys(("lost", "rows", "messages", "consumers"), "3"),
     }
     fields = {field for offered in FIELDS.values() for field in offered}
     for field in fields:
