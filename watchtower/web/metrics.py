@@ -172,6 +172,12 @@ def _service_families(snap: Snapshot) -> Iterator[str]:
         _phases(seen),
     )
     yield family(
+        "watchtower_probe_phase_seconds",
+        "gauge",
+        "How long each phase of this peer's latest probe took, of every kind but http.",
+        _phases_elsewhere(seen),
+    )
+    yield family(
         "probe_ssl_earliest_cert_expiry",
         "gauge",
         "When the certificate shown runs out, in Unix seconds.",
@@ -236,6 +242,15 @@ def _phases(seen: Iterable[tuple[str, Service, Result]]) -> Iterator[Sample]:
         for ours, theirs in _PHASES:
             if ours in result.phases_ms:
                 yield f'{text[:-1]},phase="{theirs}"}}', result.phases_ms[ours] / 1000
+
+
+def _phases_elsewhere(seen: Iterable[tuple[str, Service, Result]]) -> Iterator[Sample]:
+    """Under our names: blackbox-exporter has none for logins and queries."""
+    for text, service, result in seen:
+        if service.kind in ("http", "peer"):
+            continue
+        for phase, spent_ms in result.phases_ms.items():
+            yield f'{text[:-1]},phase="{phase}"}}', spent_ms / 1000
 
 
 def _lookup_ms(service: Service, result: Result) -> float | None:

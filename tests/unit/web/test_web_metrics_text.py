@@ -44,7 +44,7 @@ def _busy() -> World:
         Service(name="www", target=DnsTarget(name="www.example.com"), voters=PEERS),
     )
     made.result("shop")
-    made.result("www", phases_ms={}, duration_ms=12.5, facts={"dns.rcode": "NOERROR"})
+    made.result("www", phases_ms={"first_byte": 11.5}, duration_ms=12.5, facts={"dns.rcode": "NOERROR"})
     made.vote("a", "shop", Opinion.DOWN, 'refused "quoted" \\ text')
     made.judge("shop", Level.DOWN, "2 of 3 peers see it down", down=2, up=1)
     made.open("shop", 17)
@@ -65,6 +65,12 @@ def test_probe_results_carry_blackbox_exporter_names() -> None:
     assert phases[("processing",)] == 0.04
     assert _values(found["probe_ssl_earliest_cert_expiry"], "service") == {("shop",): NOW + 40 * 86_400}
     assert _values(found["probe_dns_lookup_time_seconds"], "service") == {("shop",): 0.004, ("www",): 0.0125}
+
+
+def test_phases_of_other_kinds_have_our_names() -> None:
+    """A login or a query has no name in blackbox-exporter; those of HTTP are not told twice."""
+    found = _families(_busy())["watchtower_probe_phase_seconds"]
+    assert _values(found, "service", "phase") == {("www", "first_byte"): 0.0115}
 
 
 def test_a_failed_probe_is_no_success_and_a_degraded_one_is() -> None:
