@@ -29,11 +29,11 @@ from watchtower.delivery.courier import Courier
 from watchtower.history.keeper import History
 from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
+from watchtower.probes.pace.scheduler import Scheduler
 from watchtower.probes.permissions import check_permissions
-from watchtower.probes.reference import Reference
-from watchtower.probes.scheduler import Scheduler
-from watchtower.probes.vantage import Vantage
-from watchtower.probes.workers import Workers
+from watchtower.probes.weighing.reference import Reference
+from watchtower.probes.weighing.vantage import Vantage
+from watchtower.probes.working.workers import Workers
 from watchtower.web.cluster import Doors
 from watchtower.web.server import WebServer
 

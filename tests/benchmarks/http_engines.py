@@ -28,9 +28,9 @@ from benchmarks.prometheus import require
 from support.cluster_support import TESTS
 
 from watchtower.core.targets import HttpTarget
-from watchtower.probes.curl import Engine
-from watchtower.probes.requests import first_request
-from watchtower.probes.roots import Roots
+from watchtower.probes.curl.engine import Engine
+from watchtower.probes.curl.requests import first_request
+from watchtower.probes.curl.roots import Roots
 
 ENGINES = ("aiohttp", "pycurl")
 SLOT_S = 0.1

@@ -19,8 +19,8 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import HttpTarget, OAuth2
-from watchtower.probes import http as http_probe
-from watchtower.probes.pems import sent_certificate
+from watchtower.probes.curl.pems import sent_certificate
+from watchtower.probes.kinds import http as http_probe
 from watchtower.probes.prober import Prober
 
 SAYS_HI = condition("body contains hi", "body", "contains", "hi")

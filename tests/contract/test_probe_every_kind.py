@@ -27,7 +27,7 @@ from watchtower.core.targets import (
     TlsTarget,
     WsTarget,
 )
-from watchtower.probes import http
+from watchtower.probes.kinds import http
 
 TARGETS: Final[dict[str, Callable[[str, int], Target]]] = {
     "http": lambda host, port: HttpTarget(url=f"http://{host}:{port}/"),

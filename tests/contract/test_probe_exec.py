@@ -23,8 +23,8 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import ExecTarget
-from watchtower.probes.children import HEARD_MAX, MARK, end_orphans
 from watchtower.probes.prober import Prober
+from watchtower.probes.programs.children import HEARD_MAX, MARK, end_orphans
 
 ROOT: Final = Path(__file__).parents[2]
 Write = Callable[..., ExecTarget]

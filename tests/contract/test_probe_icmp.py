@@ -23,8 +23,8 @@ from support.networks import Networks
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.targets import IcmpTarget
-from watchtower.probes.echoes import _packet
 from watchtower.probes.prober import Prober
+from watchtower.probes.wires.echoes import _packet
 
 ROOT = Path(__file__).parents[2]
 HAS_IPV6 = Path("/proc/net/if_inet6").exists()

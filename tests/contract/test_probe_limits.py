@@ -20,7 +20,7 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.targets import GrpcTarget, HttpTarget, IcmpTarget, Target, TcpTarget, WsTarget
 from watchtower.probes.prober import Prober
-from watchtower.probes.resolver import THREADS
+from watchtower.probes.wires.resolver import THREADS
 
 
 @contextlib.contextmanager

@@ -20,8 +20,8 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import PostgresTarget, TlsTarget
+from watchtower.probes.kinds.tls import Door, shake
 from watchtower.probes.look import Look
-from watchtower.probes.tls import Door, shake
 from watchtower.probes.tools import Tools
 
 

@@ -15,7 +15,7 @@ from support.watching import watching
 
 from watchtower.clock import SystemClock
 from watchtower.core.settings import Settings
-from watchtower.probes.reference import Reference, targets
+from watchtower.probes.weighing.reference import Reference, targets
 
 
 def with_reference(*reference: str) -> Settings:

@@ -16,8 +16,8 @@ from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Result
 from watchtower.core.settings import Confirm, ProbeSettings, Service
 from watchtower.core.targets import HttpTarget
-from watchtower.probes import admission
-from watchtower.probes.scheduler import Scheduler
+from watchtower.probes.pace import admission
+from watchtower.probes.pace.scheduler import Scheduler
 
 Look = Callable[[Service], Awaitable[Result]]
 

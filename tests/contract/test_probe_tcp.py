@@ -28,7 +28,7 @@ from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import PeerTarget, TcpTarget
 from watchtower.probes.prober import Prober
-from watchtower.probes.resolver import AddressInfo, Resolver
+from watchtower.probes.wires.resolver import AddressInfo, Resolver
 
 
 def test_an_open_port_is_up() -> None:

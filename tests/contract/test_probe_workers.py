@@ -28,8 +28,8 @@ from watchtower.core.model import Kind, Result
 from watchtower.core.secret import Secret
 from watchtower.core.settings import ProbeSettings, Service, Settings
 from watchtower.core.targets import ExecTarget, HttpTarget, TcpTarget
-from watchtower.probes import keeper
-from watchtower.probes.workers import Workers
+from watchtower.probes.working import keeper
+from watchtower.probes.working.workers import Workers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -329,7 +329,7 @@ async def test_starting_and_stopping_at_any_moment_leaves_nothing(web: Web) -> N
 
 def test_a_worker_imports_nothing_that_looking_does_not_take() -> None:
     """One more process on every host: neither servers, nor the file, nor what talks to people or to Raft."""
-    program = "import sys, watchtower.probes.worker; print(*sys.modules)"
+    program = "import sys, watchtower.probes.working.worker; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     loaded = set(run.stdout.split())
     unwanted = {
@@ -340,7 +340,7 @@ def test_a_worker_imports_nothing_that_looking_does_not_take() -> None:
             "watchtower.web",
             "watchtower.peer",
             "watchtower.app",
-            "watchtower.probes.vantage",
+            "watchtower.probes.weighing.vantage",
         ),
     }
     assert loaded & unwanted == set()

@@ -29,7 +29,7 @@ from watchtower.core import ledger
 from watchtower.core.commands import Answer, decode
 from watchtower.core.model import ClusterStatus, State
 from watchtower.core.settings import PeerSettings
-from watchtower.probes import schedule, scheduler
+from watchtower.probes.pace import schedule, scheduler
 
 PACE: Final = (
     (peer, "PASS_EVERY_S", 1.5),

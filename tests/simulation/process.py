@@ -36,8 +36,8 @@ from watchtower.delivery.courier import Courier
 from watchtower.delivery.message import Message
 from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
-from watchtower.probes.scheduler import Scheduler
-from watchtower.probes.vantage import Vantage
+from watchtower.probes.pace.scheduler import Scheduler
+from watchtower.probes.weighing.vantage import Vantage
 
 
 class Host:

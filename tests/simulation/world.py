@@ -31,7 +31,7 @@ from watchtower.core import incidents
 from watchtower.core.commands import BeatSeen
 from watchtower.core.incidents import Move
 from watchtower.core.model import Level, Stage
-from watchtower.probes.selfdoubt import STEP_REMEMBERED_S
+from watchtower.probes.weighing.selfdoubt import STEP_REMEMBERED_S
 
 RESTART_S: Final = 1.0
 """Whoever supervises a process starts it again after this."""

@@ -15,7 +15,7 @@ from watchtower.core import commands as c
 from watchtower.core.model import Instant, Kind, Opinion, Result, Vote
 from watchtower.core.ports import Recheck
 from watchtower.core.settings import ClusterSettings, PeerSettings, Service, Settings
-from watchtower.probes.vantage import Vantage
+from watchtower.probes.weighing.vantage import Vantage
 
 UP, DEGRADED, DOWN, UNKNOWN = Opinion.UP, Opinion.DEGRADED, Opinion.DOWN, Opinion.UNKNOWN
 

@@ -1,1 +1,1 @@
-"""The looking: one file per protocol, who is looked at when, and what this peer makes of what it saw."""
+"""The looking: each kind of look, who is looked at when and by which process, and what is made of it."""

@@ -15,7 +15,7 @@ from typing import Final
 from watchtower.core.settings import Settings
 from watchtower.core.targets import ExecTarget, HttpTarget, IcmpTarget, Trusting
 from watchtower.errors import ConfigError
-from watchtower.probes.echoes import PERMISSION, may_ping
+from watchtower.probes.wires.echoes import PERMISSION, may_ping
 
 _NAMED_MAX: Final = 3
 _WARNINGS_MAX: Final = 20

@@ -37,7 +37,9 @@ from watchtower.core.targets import (
     WsTarget,
 )
 from watchtower.core.text import clean
-from watchtower.probes import (
+from watchtower.probes.failures import FAILURES, failure
+from watchtower.probes.judging import EndlessError, unmet
+from watchtower.probes.kinds import (
     amqp,
     dns,
     grpc,
@@ -53,17 +55,15 @@ from watchtower.probes import (
     tcp,
     tls,
 )
-from watchtower.probes.failures import FAILURES, failure
-from watchtower.probes.judging import EndlessError, unmet
 from watchtower.probes.look import CURRENT, Finding, Look, Shortfall
-from watchtower.probes.means import Means
+from watchtower.probes.pace.means import Means
 from watchtower.probes.tools import Tools
 
 FIND_S: Final = 1.0
 
 
 async def _ws(target: WsTarget, tools: Tools, look: Look) -> Finding:
-    from watchtower.probes import ws  # noqa: PLC0415 - aiohttp comes with it, ten megabytes
+    from watchtower.probes.kinds import ws  # noqa: PLC0415 - aiohttp comes with it, ten megabytes
 
     return await ws.probe(target, tools, look)
 
@@ -90,9 +90,9 @@ LOOKS: Final[dict[type[Target], Callable[[Any, Tools, Look], Awaitable[Finding]]
 
 
 _LATE_MODULES: Final[dict[type[Target], str]] = {
-    WsTarget: "ws",
-    GrpcTarget: "healthcall",
-    AmqpTarget: "amqp_wire",
+    WsTarget: "kinds.ws",
+    GrpcTarget: "wires.healthcall",
+    AmqpTarget: "wires.amqp",
 }
 """What is imported with the first look of its kind: it takes memory that few peers need, or an extra."""
 

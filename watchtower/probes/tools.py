@@ -14,17 +14,17 @@ import aiohappyeyeballs
 
 from watchtower import __version__
 from watchtower.core.ports import Clock
-from watchtower.probes.certificates import NO_PEMS, Pems, Trust, trust
-from watchtower.probes.children import Children
-from watchtower.probes.curl import Engine
-from watchtower.probes.dial import NEXT_ADDRESS_AFTER_S, dial
-from watchtower.probes.echoes import Echoes
+from watchtower.probes.curl.engine import Engine
+from watchtower.probes.curl.roots import roots
+from watchtower.probes.curl.tokens import Tokens
 from watchtower.probes.failures import OwnFaultError
 from watchtower.probes.look import Look, socket_of_look
-from watchtower.probes.means import Means
-from watchtower.probes.resolver import Resolver
-from watchtower.probes.roots import roots
-from watchtower.probes.tokens import Tokens
+from watchtower.probes.pace.means import Means
+from watchtower.probes.programs.children import Children
+from watchtower.probes.wires.certificates import NO_PEMS, Pems, Trust, trust
+from watchtower.probes.wires.dial import NEXT_ADDRESS_AFTER_S, dial
+from watchtower.probes.wires.echoes import Echoes
+from watchtower.probes.wires.resolver import Resolver
 
 if TYPE_CHECKING:
     import aiohttp
@@ -81,7 +81,7 @@ class Tools:
     def session(self) -> aiohttp.ClientSession:
         """The session that WebSockets begin in, in this event loop."""
         if self._session is None:
-            from watchtower.probes.websession import session  # noqa: PLC0415 - aiohttp is for WebSockets alone
+            from watchtower.probes.wires.websession import session  # noqa: PLC0415 - aiohttp is for WebSockets alone
 
             self._session = session(self.resolver)
         return self._session

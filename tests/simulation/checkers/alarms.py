@@ -14,7 +14,7 @@ from simulation.history import History
 from simulation.replay import Closed, Opened, Replay
 
 from watchtower.core.model import Level, Opinion
-from watchtower.probes.selfdoubt import STEP_REMEMBERED_S
+from watchtower.probes.weighing.selfdoubt import STEP_REMEMBERED_S
 
 OLD_VOTE_S: Final = 22.0
 CALM_AFTER_S: Final = 20.0

@@ -20,7 +20,7 @@ from watchtower.core.targets import (
     TlsTarget,
 )
 from watchtower.errors import ConfigError
-from watchtower.probes.echoes import PERMISSION
+from watchtower.probes.wires.echoes import PERMISSION
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from watchtower.probes.admission import HOST_HELD_S, Admission
-from watchtower.probes.schedule import Due
+from watchtower.probes.pace.admission import HOST_HELD_S, Admission
+from watchtower.probes.pace.schedule import Due
 
 
 class Queue:

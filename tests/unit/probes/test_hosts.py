@@ -7,7 +7,7 @@ from support.core_support import service
 
 from watchtower.core.secret import Secret
 from watchtower.core.targets import HttpTarget
-from watchtower.probes.hosts import Hosts
+from watchtower.probes.pace.hosts import Hosts
 
 URL = "https://shop.example:8443/healthz"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchtower.probes.means import LACK_REMEMBERED_S, NAMES_REMEMBERED_S, Means
+from watchtower.probes.pace.means import LACK_REMEMBERED_S, NAMES_REMEMBERED_S, Means
 
 
 def test_a_lack_is_remembered_for_a_while() -> None:

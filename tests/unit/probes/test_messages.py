@@ -19,7 +19,7 @@ from watchtower.core.ports import ProbeStats
 from watchtower.core.secret import Secret
 from watchtower.core.settings import HttpSettings, ProbeSettings, Settings, Token
 from watchtower.core.targets import Target, TcpTarget
-from watchtower.probes.messages import (
+from watchtower.probes.working.messages import (
     FRAME_BYTES_MAX,
     Batch,
     Begin,

@@ -11,7 +11,7 @@ from support.watching import DEGRADED, DOWN, UNKNOWN, UP, result
 
 from watchtower.core.model import Kind, Opinion
 from watchtower.core.settings import Confirm, Recover
-from watchtower.probes.opinions import Track
+from watchtower.probes.weighing.opinions import Track
 
 LETTERS = {"u": UP, "g": DEGRADED, "d": DOWN, "?": UNKNOWN}
 CONFIRM = Confirm(failures=2, recheck_s=1.0)

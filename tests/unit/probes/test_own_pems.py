@@ -10,9 +10,9 @@ import pytest
 from support.history_support import SetClock
 from support.targets import Authority
 
-from watchtower.probes.certificates import Pems
 from watchtower.probes.failures import OwnFaultError
 from watchtower.probes.tools import PEMS_KEPT_S, Tools
+from watchtower.probes.wires.certificates import Pems
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchtower.probes.perfdata import LABEL_MAX, METRICS_MAX, Metric, parse_metrics, parse_output
+from watchtower.probes.programs.perfdata import LABEL_MAX, METRICS_MAX, Metric, parse_metrics, parse_output
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from support.core_support import WALL, service, settings
 from watchtower.core.model import Instant
 from watchtower.core.settings import Service, Settings
 from watchtower.core.targets import HeartbeatTarget, PeerTarget
-from watchtower.probes.schedule import Schedule
+from watchtower.probes.pace.schedule import Schedule
 
 
 def schedule(wanted: Settings, boot: float = 1000.0, wall: float = WALL) -> Schedule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from watchtower.probes.failures import ProtocolError, RefusalError
-from watchtower.probes.scram import ROUNDS_MAX, Exchange, prepared
+from watchtower.probes.wires.scram import ROUNDS_MAX, Exchange, prepared
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 CHALLENGE = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"

@@ -9,7 +9,7 @@ from support.watching import DEGRADED, DOWN, UNKNOWN, UP, Watch, watching
 
 from watchtower.core.model import EVIDENCE_TEXT_MAX, Kind, Vote
 from watchtower.core.settings import Service
-from watchtower.probes.opinions import Track
+from watchtower.probes.weighing.opinions import Track
 
 SUSPECT = Vote(opinion=UP, suspect=True)
 

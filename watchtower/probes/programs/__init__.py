@@ -1,0 +1,1 @@
+"""Other programs as looks: running them within limits, reading what they write."""

@@ -1,0 +1,1 @@
+"""What this peer makes of what it saw: opinions, votes, and whether it trusts itself."""
