@@ -1,7 +1,7 @@
 """libcurl on the running event loop: every HTTP request of this process goes through one Engine.
 
 It moves bytes and says how a transfer ended; what is asked for is requests.py, what an end means is
-curl_errors.py. Handles are pooled, and wiped before each use. Sockets are watched by an epoll of our own
+errors.py. Handles are pooled, and wiped before each use. Sockets are watched by an epoll of our own
 that the loop watches as one: a wake-up then serves every socket that is ready.
 """
 

@@ -1,7 +1,7 @@
 """A login to an AMQP broker: good when it lets us into the virtual host, and knows the queue if one is named.
 
 With `publish` it must take a message as well, which a broker that is short of memory or disk does not. The
-words are amqp_wire.py's, which needs the extra `amqp`.
+words are wires/amqp.py's, which needs the extra `amqp`.
 """
 
 from __future__ import annotations

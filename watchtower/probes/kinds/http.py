@@ -1,7 +1,8 @@
 """HTTP and HTTPS: one fresh connection per look, redirects followed within limits, a bounded body.
 
-What is asked is requests.py, how bytes move curl.py, what an end means curl_errors.py. Here a look goes
-from one request to the next, and what came at the end becomes facts. Only facts that are judged are made.
+What is asked is curl/requests.py, how bytes move curl/engine.py, what an end means curl/errors.py. Here a
+look goes from one request to the next, and what came at the end becomes facts. Only facts that are judged
+are made.
 """
 
 from __future__ import annotations

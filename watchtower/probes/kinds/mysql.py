@@ -1,6 +1,6 @@
 """A login to MySQL or MariaDB and one query: good when it lets us in and answers without an error.
 
-The words are mysql_wire.py's.
+The words are wires/mysql.py's.
 """
 
 from __future__ import annotations

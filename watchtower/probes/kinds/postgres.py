@@ -1,6 +1,6 @@
 """A login to PostgreSQL and one query: good when the server lets us in and answers without an error.
 
-The role is asked for only when a condition judges it. The words are postgres_wire.py's.
+The role is asked for only when a condition judges it. The words are wires/postgres.py's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A login to Redis and one command: good when it answers without an error.
 
 Without user and password nobody logs in. The role is asked for only when a condition judges it. The words are
-redis_wire.py's.
+wires/redis.py's.
 """
 
 from __future__ import annotations

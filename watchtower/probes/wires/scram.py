@@ -2,7 +2,7 @@
 
 Pure but for the nonce it is given. The server is not trusted: it must prove that it knows the password
 too, and may not ask for more rounds than ROUNDS_MAX, which would keep this process busy for as long as it
-likes. Knows no protocol that carries it; postgres_wire.py does.
+likes. Knows no protocol that carries it; wires/postgres.py does.
 """
 
 from __future__ import annotations
