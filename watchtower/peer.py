@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from watchtower import __version__
 from watchtower.clock import to_beat
-from watchtower.core import eligibility, membership, readiness, reloading, verdicts
+from watchtower.core import calm, eligibility, membership, readiness, reloading, verdicts
 from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.decide import decide
 from watchtower.core.model import Instant, Kind, Opinion, Result, State
@@ -99,6 +99,7 @@ class Peer:
         self._wake_report = asyncio.Event()
         self._submissions: set[asyncio.Task[None]] = set()
         self._deciding: asyncio.Task[None] | None = None
+        self._judged, self._calm_until_boot = State(), 0.0
         self._parts: Parts
         self._reporter: Reporter
         self._departure: Departure
@@ -214,7 +215,7 @@ class Peer:
             return self._refused(str(error))
         if reason := reloading.refusal(self._settings, settings):
             return self._refused(reason)
-        self._settings, self._reload_error = settings, ""
+        self._settings, self._reload_error, self._calm_until_boot = settings, "", 0.0
         self._results = {name: r for name, r in self._results.items() if name in settings.services}
         parts = self._parts
         parts.cluster.reload(settings)
@@ -310,17 +311,25 @@ class Peer:
         return max(GROUP_COMMIT_S, min(RESTS * worked_s, REST_S_MAX))
 
     def _pass(self, now: Instant) -> None:
-        parts, state = self._parts, self._parts.cluster.state
+        state = self._parts.cluster.state
+        if now.boot >= self._calm_until_boot or not calm.is_as_before(self._judged, state):
+            self._judge(state, now)
+        self._spawn(self._step_lease(state, now))
+
+    def _judge(self, state: State, now: Instant) -> None:
+        parts = self._parts
+        self._judged, self._calm_until_boot = state, 0.0
         standings = verdicts.observe(state, self._settings, self._view, now)
         self._view = replace(self._view, standings=standings)
         parts.web.on_standings(standings)
-        is_busy = self._deciding is not None and not self._deciding.done()
-        if parts.lease.in_office(now) and not self._departure.aside and not is_busy:
-            commands = decide(state, self._settings, self._view, now)
-            if commands:  # nothing new is decided until all of them are applied or given up
-                work = propose(commands, parts.cluster.submit, lambda: bool(self._departure.aside))
-                self._deciding = self._spawn(work)
-        self._spawn(self._step_lease(state, now))
+        is_idle = self._deciding is None or self._deciding.done()
+        may_decide = parts.lease.in_office(now) and not self._departure.aside and is_idle
+        commands = decide(state, self._settings, self._view, now) if may_decide else ()
+        if commands:  # nothing new is decided until all of them are applied or given up
+            work = propose(commands, parts.cluster.submit, lambda: bool(self._departure.aside))
+            self._deciding = self._spawn(work)
+        elif is_idle and calm.is_calm(state, standings):
+            self._calm_until_boot = now.boot + calm.PASS_AT_LEAST_EVERY_S
 
     async def _step_lease(self, state: State, now: Instant) -> None:
         parts = self._parts

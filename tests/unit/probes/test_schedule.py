@@ -62,10 +62,10 @@ def test_the_rhythm_does_not_drift(interval_s: float) -> None:
 
 @pytest.mark.parametrize(
     ("count", "interval_s", "slot_s"),
-    [(0, 1.0, 0.1), (100, 30.0, 0.1), (1000, 10.0, 0.08), (9000, 1.0, 0.01)],
+    [(0, 1.0, 0.1), (100, 30.0, 0.1), (1000, 10.0, 0.1), (2000, 10.0, 0.05), (9000, 1.0, 0.01)],
 )
-def test_slots_hold_eight_looks(count: int, interval_s: float, slot_s: float) -> None:
-    """As long as eight looks take to come due, from ten to a hundred milliseconds."""
+def test_slots_hold_ten_looks(count: int, interval_s: float, slot_s: float) -> None:
+    """As long as ten looks take to come due, from ten to a hundred milliseconds."""
     begun = schedule(settings(*many(count, interval_s=interval_s)))
     assert begun.slot_s == pytest.approx(slot_s)
 

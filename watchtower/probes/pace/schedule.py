@@ -20,7 +20,7 @@ from watchtower.core.settings import JITTER_MAX, Service, Settings
 
 FIRST_LOOK_WITHIN_S: Final = 20.0
 FIRST_LOOKS_PER_S: Final = 100
-LOOKS_PER_SLOT: Final = 8
+LOOKS_PER_SLOT: Final = 10
 SLOT_S_MIN: Final = 0.01
 SLOT_S_MAX: Final = 0.1
 
