@@ -17,28 +17,29 @@ from watchtower.config.schema import CONCURRENCY_MAX
 from watchtower.core.settings import EXTRA_SHARE, Service, Settings
 
 COST_MS: Final = {
-    "http": 0.65,
-    "https": 1.84,
-    "tcp": 0.44,
-    "tls": 1.84,
-    "dns": 0.73,
-    "peer": 0.65,
-    "postgres": 0.92,
-    "mysql": 0.68,
-    "redis": 0.66,
-    "amqp": 0.98,
+    "http": 0.25,
+    "https": 0.81,
+    "tcp": 0.17,
+    "tls": 0.81,
+    "dns": 0.17,
+    "icmp": 0.18,
+    "peer": 0.25,
+    "postgres": 0.64,
+    "mysql": 0.40,
+    "redis": 0.38,
+    "amqp": 0.70,
     "exec": 1.2,
-    "grpc": 0.88,
-    "ws": 0.83,
+    "grpc": 0.61,
+    "ws": 0.56,
 }
-"""CPU of one look at 100 a second, by kind: docs/measured.md, "What a look costs". `tls` and `peer`
-have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in, and of grpc
-and ws, the look alone was measured, on loopback; to it comes what a look over TCP costs beside its look.
-`exec` is that of a shell which prints a line (0.46 ms of ours, 0.61 of its own); most programs take more."""
-COST_OVER_TLS_MS: Final = 1.2
+"""CPU of one look at 100 a second, by kind, without what idling costs: docs/measured.md, "What a look costs".
+`tls` and `peer` have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in,
+and of grpc and ws, the look alone was measured, on loopback; to it comes what a look over TCP costs beside its
+look. `exec` is that of a shell which prints a line (0.46 ms of ours, 0.61 of its own); most programs take more."""
+COST_OVER_TLS_MS: Final = 1.0
 """What a handshake adds to a kind that is also spoken without."""
-COST_MS_ELSE: Final = 0.65
-"""A kind that has not been measured counts as HTTP."""
+COST_MS_ELSE: Final = 0.5
+"""A kind that has not been measured counts as twice HTTP."""
 _OVER_TLS: Final = " over TLS"
 IDLE_PERCENT: Final = 1.7
 """A peer of three that watches nothing: docs/measured.md, "Idling"."""
