@@ -18,10 +18,12 @@ from benchmarks.probe_targets import Targets, is_known
 from support.cluster_support import wait_for
 
 GOOD_SHARE = 0.95
-FIRST_RATE = 200.0
+FIRST_RATE = 400.0
 STEP = 1.4
-RATE_MAX = 20_000.0
-INTERVAL_S = 5.0
+RATE_MAX = 5_000.0
+"""A file holds at most ten thousand services."""
+
+INTERVAL_S = 2.0
 WINDOW_S = 10.0
 IDLE_RATE = 2.0
 LOADED_SHARE = 0.75

@@ -32,10 +32,11 @@ COST_MS: Final = {
     "grpc": 0.61,
     "ws": 0.56,
 }
-"""CPU of one look at 100 a second, by kind, without what idling costs: docs/measured.md, "What a look costs".
-`tls` and `peer` have not been measured and count as the HTTPS and HTTP that they are. Of the kinds that log in,
-and of grpc and ws, the look alone was measured, on loopback; to it comes what a look over TCP costs beside its
-look. `exec` is that of a shell which prints a line (0.46 ms of ours, 0.61 of its own); most programs take more."""
+"""CPU of one look at 100 a second, by kind, without what idling costs: docs/measured.md, "What a look
+costs". `tls` and `peer` have not been measured and count as the HTTPS and HTTP that they are. Of the kinds
+that log in, and of grpc and ws, the look alone was measured, on loopback; to it comes what a look over TCP
+costs beside its look. `exec` is that of a shell which prints a line (0.46 ms of ours, 0.61 of its own); most
+programs take more."""
 COST_OVER_TLS_MS: Final = 1.0
 """What a handshake adds to a kind that is also spoken without."""
 COST_MS_ELSE: Final = 0.5
