@@ -38,11 +38,12 @@ def ceilings(targets: Targets, options: argparse.Namespace) -> tuple[list[dict[s
     found = []
     lines = ["| kind | side | ceiling, looks/s |", "|---|---|---|"]
     for kind in filter(is_known, options.kind):
-        for side in SIDES:
-            one = ceiling(side, kind, targets)
-            found.append(one)
-            lines.append(f"| {kind} | {side.name} | {one['ceiling']:.0f} |")
-        mine = found[-len(SIDES)]
+        most = options.known_ceiling
+        known = {"kind": kind, "side": Ours.name, "ceiling": most}
+        sides = [known] if most else [ceiling(side, kind, targets) for side in SIDES]
+        found += sides
+        lines += [f"| {kind} | {one['side']} | {one['ceiling']:.0f} |" for one in sides]
+        mine = sides[0]
         for word, rate in (("idle", IDLE_RATE), ("75 %", LOADED_SHARE * mine["ceiling"])):
             load = Load(kind, rate, options.interval)
             lags = measure(Ours, load, targets, options)

@@ -128,7 +128,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--overload", action="store_true", help="also check what happens at twice the ceiling"
     )
-    parser.add_argument("--known-ceiling", type=float, default=0.0, help="looks a second, for --overload")
+    parser.add_argument("--known-ceiling", type=float, default=0.0, help="ours, not to be looked for again")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(arguments)
     options.kind = options.kind or list(KINDS)

@@ -350,7 +350,7 @@ def hung_after(seconds: float) -> tuple[str, ...]:
     """The command of a worker whose loop stands still some time after its start."""
     program = (
         "import asyncio, hashlib, threading\n"
-        "from watchtower.probes import worker\n"
+        "from watchtower.probes.working import worker\n"
         "def stand_still():\n"
         "    while True: pass\n"
         "begin = worker.Worker._begin\n"

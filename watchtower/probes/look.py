@@ -69,6 +69,8 @@ class Look:
         self.budget_s = max(deadline_boot - self.begun.boot, 0.0)
         self.phase = ""
         self.own_fault = ""
+        self.is_lack_shared = True
+        """False while what held this look up can hold up no other kind."""
         """Set when this peer itself held the look up; then a timeout says nothing about the service."""
         self.aside_s = 0.0
         """Time that did not go to the service: it counts for the deadline, and not as its answer's."""

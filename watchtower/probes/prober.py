@@ -119,7 +119,7 @@ class Prober:
         finally:
             CURRENT.reset(token)
         look.enter("")
-        if look.own_fault:
+        if look.own_fault and look.is_lack_shared:
             self.means.note_lack(look.own_fault, self._clock.now().boot)
         return _result(service, found, look)
 

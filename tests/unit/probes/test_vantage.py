@@ -280,6 +280,15 @@ def test_what_is_not_answered_in_time_is_told_before_it_has_failed() -> None:
     assert watch.book.state.row("a").votes == {}
 
 
+def test_a_reload_without_reference_targets_ends_the_doubt_about_them() -> None:
+    """Whoever takes the targets out of the file must not stay in doubt until the next start."""
+    watch = Watch("web", alone=True)
+    watch.checked(holds=False)
+    assert "cannot reach any reference target" in watch.vantage.doubt(watch.now)
+    watch.vantage.reload(watch.settings, watch.now)
+    assert watch.vantage.doubt(watch.now) == ""
+
+
 def test_a_service_that_comes_by_a_reload_may_be_suspected_already() -> None:
     """What others suspect of it is looked at once it is ours, though no vote has changed."""
     watch = Watch("web")

@@ -66,10 +66,11 @@ async def probe(target: ExecTarget, tools: Tools, look: Look) -> Finding:
 
 async def _place(tools: Tools, look: Look) -> None:
     """Until the program has its place, and when it has lost time by it, a timeout is this peer's doing."""
+    look.is_lack_shared = False
     look.own_fault = f"{tools.children.at_once} programs of this peer were running already"
     await tools.children.place()
     if look.elapsed_s() <= look.budget_s * _LATE_SHARE:
-        look.own_fault = ""
+        look.own_fault, look.is_lack_shared = "", True
 
 
 def _finding(ended: Ended, said: Said, line: str, look: Look) -> Finding:

@@ -61,6 +61,11 @@ class Track:
         return self._bad.length > 0
 
     @property
+    def is_in_question(self) -> bool:
+        """True when the latest look failed, or waits for its answer for long."""
+        return self.is_failing or bool(self._unanswered)
+
+    @property
     def is_settled(self) -> bool:
         """True once this peer has any opinion."""
         return self.opinion is not Opinion.UNKNOWN

@@ -42,6 +42,7 @@ class Reference:
         self._targets = targets(settings)
         # A refused connect to a peer proves the network; one to a public target smells of a local firewall.
         self._are_peers = not settings.cluster.reference
+        self._wake.set()
 
     def check_soon(self) -> None:
         """Look at once; something has just failed."""

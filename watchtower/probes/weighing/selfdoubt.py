@@ -45,6 +45,10 @@ class SelfDoubt:
         elif self._good_looks >= GOOD_LOOKS:
             self._reference_bad = ""
 
+    def forget_reference(self) -> None:
+        """There is nothing to compare with any more: no ground for that doubt, nobody who would end it."""
+        self._good_looks, self._reference_bad = GOOD_LOOKS, ""
+
     def note_loop_lag(self, lag_s: float, now: Instant) -> None:
         """How late the event loop was just now; also the moment to notice a step of the wall clock."""
         if lag_s > LATE_S:

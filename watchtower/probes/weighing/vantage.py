@@ -59,6 +59,8 @@ class Vantage:
         """Take new settings; opinions of services whose definition is unchanged stay."""
         self._settings = settings
         self._has_reference = bool(settings.cluster.reference) or len(settings.cluster.peers) > 1
+        if not self._has_reference:
+            self._doubts.forget_reference()
         old = self._tracks
         self._tracks = {
             service.name: old[service.name]
@@ -88,8 +90,8 @@ class Vantage:
         self._doubts.trouble, self._is_blind = trouble.reason, trouble.is_blind
 
     def failing(self) -> tuple[str, ...]:
-        """Services whose latest look failed."""
-        return tuple(name for name in self._odd if self._tracks[name].is_failing)
+        """Services whose latest look failed, or had no answer yet."""
+        return tuple(name for name in self._odd if self._tracks[name].is_in_question)
 
     def doubt(self, now: Instant) -> str:
         """Why this peer doubts itself; "" when it does not."""

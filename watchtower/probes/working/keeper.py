@@ -175,10 +175,12 @@ class Keeper:
             self._note(f"its probe {what} more than {LATE_S:.0f} s late", is_silent=False)
         for line in said.said:
             logging.getLogger(line.name).log(line.level, "%s", line.text)
+        if said.config_hash != self._share.config_hash:
+            return  # seen by settings that are no longer in force
+        for name in said.unanswered:  # first: the end of such a look may be in the same batch
+            self._on_unanswered(name)
         for result in said.results:
             self._on_result(result)
-        for name in said.unanswered:
-            self._on_unanswered(name)
 
     def _note(self, trouble: str, *, is_silent: bool) -> None:
         """Trouble from now on, for as long as the worker is silent and REMEMBERED_S more."""
@@ -205,7 +207,7 @@ class _Life:
         mine, theirs = socket.socketpair()
         try:
             self.pid = _spawn(theirs)
-            self._pidfd = os.pidfd_open(self.pid)
+            self._pidfd = _watch(self.pid)
         except OSError:
             mine.close()
             raise
@@ -284,6 +286,16 @@ class _Life:
             return
         self.latest, self.silent_s = said, 0.0
         self._on_batch(said)
+
+
+def _watch(pid: int) -> int:
+    """A descriptor that tells of the child's end; a child that cannot be watched does not live."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _spawn(theirs: socket.socket) -> int:

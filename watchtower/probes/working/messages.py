@@ -64,6 +64,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     """What came of looking since the batch before, sent at `sent_boot`, and how the worker is doing."""
 
     sent_boot: float
+    config_hash: str = ""
+    """Of the settings that the results were looked for by."""
     results: tuple[Result, ...] = ()
     unanswered: tuple[str, ...] = ()
     stats: ProbeStats

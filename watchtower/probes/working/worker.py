@@ -30,6 +30,8 @@ from watchtower.probes.working.messages import Batch, Begin, Links, LookAt, Orde
 
 SEND_EVERY_S: Final = 0.1
 SEND_AT_LEAST_EVERY_S: Final = 0.5
+BATCH_AT: Final = 50
+"""So many results do not wait any longer: a large batch would keep the peer's loop."""
 HELD_BYTES_MAX: Final = 4 * 1024 * 1024
 """A peer that does not read gets no more than that later on; other results are dropped and counted."""
 SAID_MAX: Final = 50
@@ -49,6 +51,7 @@ class Worker:
         self._results: list[Result] = []
         self._unanswered: list[str] = []
         self._plain: set[str] = set()
+        self._config_hash = ""
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._dropped_total = 0
@@ -83,13 +86,21 @@ class Worker:
             case Links():
                 self._links = frozenset(said.up)
             case Reload() if scheduler is not None:
-                self._plain.clear()
+                self._take_up(said.settings)
                 scheduler.reload(said.settings)
             case LookAt() if scheduler is not None:
                 scheduler.probe_now(said.names, said.in_s)
 
+    def _take_up(self, settings: Settings) -> None:
+        """Other settings from now on: what was seen by the ones before is void."""
+        self._config_hash = settings.config_hash
+        self._results.clear()
+        self._unanswered.clear()
+        self._plain.clear()
+
     def _begin(self, settings: Settings, first: tuple[str, ...], links: tuple[str, ...]) -> None:
         self._links = frozenset(links)
+        self._take_up(settings)
         prober = Prober(self._clock, settings.me, lambda peer: peer in self._links)
         scheduler = Scheduler(
             settings,
@@ -111,6 +122,8 @@ class Worker:
         """What is up as it was before is no news, and goes with the next sign of life."""
         self._results.append(result)
         if result.opinion is Opinion.UP and result.service in self._plain:
+            if len(self._results) >= BATCH_AT:
+                self._news.set()
             return
         self._plain.discard(result.service)
         if result.opinion is Opinion.UP:
@@ -152,6 +165,7 @@ class Worker:
             self._measure(now_boot)
         batch = Batch(
             sent_boot=now_boot,
+            config_hash=self._config_hash,
             results=tuple(self._results),
             unanswered=tuple(self._unanswered),
             stats=scheduler.stats,
