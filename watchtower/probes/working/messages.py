@@ -1,8 +1,8 @@
 """What a peer and a probe worker say to each other, and how it crosses the socket between them.
 
 The worker is told what it needs for looking and nothing else: no channel, no token, no secret of the cluster.
-What a look itself needs (a password, a header) crosses here and nowhere else, neither on a command line nor
-in an environment, and is a Secret again on the other side.
+What a look itself needs (a password, a header) crosses here and nowhere else, and is a Secret again on the
+other side. The environment of a worker is the peer's own.
 """
 
 from __future__ import annotations
