@@ -7,6 +7,7 @@ until a signal ends it. Decides nothing.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -59,6 +60,10 @@ async def run_peer(
 
     settings = read()
     running, looking = build(settings, read)
+    # Modules and settings stay until the end: collecting garbage must not walk through them again and again,
+    # which takes a tenth of a second with thousands of services.
+    gc.collect()
+    gc.freeze()
     reloads: set[asyncio.Task[str]] = set()
 
     def on_hangup() -> None:
