@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
 from support.core_support import service
 from support.hostile import HEAD, MEBIBYTE, asked, bomb, byte_by_byte, drip, flood, reset_after, rss_bytes
 from support.looking import condition, look
+from support.memory import traced
 from support.targets import Handler, HttpServer, Listener, hang, hang_up, http, say
 
 from watchtower.clock import SystemClock
@@ -162,15 +162,11 @@ def test_no_bomb_goes_off(encoding: str) -> None:
             return await look(HttpTarget(url=server.url()), expect=(wants_text,))
 
     began = time.monotonic()
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         result = asyncio.run(run())
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert result.kind is Kind.CONDITION
     assert time.monotonic() - began < 2
-    assert peak_bytes < 4 * MEBIBYTE
+    assert taken.peak_bytes < 4 * MEBIBYTE
 
 
 def test_a_hall_of_mirrors_ends() -> None:

@@ -10,26 +10,13 @@ from typing import Any
 import pytest
 from pamqp import commands, frame
 from support.database_servers import stopped
-from support.looking import condition, look
+from support.looking import condition, look, look_at
 from support.rabbitmq_server import PASSWORD, RabbitMq, rabbitmq
-from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
+from support.targets import Authority, Handler, after_words, closed_port, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import AmqpTarget
-
-TOO_MUCH = "sends or announces more than 256 KiB: ask for less"
-
-
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    """The authority whose certificate the broker of this module has."""
-    folder = tmp_path_factory.mktemp("authority")
-    authority = Authority(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(authority.ca_file))
-        patch.setenv("SSL_CERT_DIR", str(folder / "none"))
-        yield authority
 
 
 @pytest.fixture(scope="module")
@@ -135,18 +122,7 @@ def test_refused() -> None:
 
 def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result:
     """One look at what answers with `handler` after the first words of the client."""
-
-    async def after_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)
-        await handler(reader, writer)
-
-    async def run() -> Result:
-        async with Listener(after_hello) as server:
-            result = await look(target(server.port, **fields), timeout_s=timeout_s)
-            await server.settled()
-            return result
-
-    return asyncio.run(run())
+    return look_at(after_words(handler), lambda port: target(port, **fields), timeout_s=timeout_s)
 
 
 def start(mechanisms: str = "PLAIN AMQPLAIN") -> bytes:

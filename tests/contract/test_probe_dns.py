@@ -13,7 +13,7 @@ from support.targets import DnsServer, closed_port
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.targets import DnsTarget
-from watchtower.probes.kinds.dns import host_and_port
+from watchtower.probes.wires.questions import host_and_port
 
 ZONE: dict[str, list[str] | dns.rcode.Rcode | None] = {
     "www.example": ["A 192.0.2.10", "A 192.0.2.11", 'TXT "v=1 " "two"', "MX 10 mail.example."],

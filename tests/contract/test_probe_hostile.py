@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tracemalloc
 from typing import Final
 
 import pytest
 from support.looking import condition, look, look_at_all
+from support.memory import traced
 from support.targets import Authority, Handler, Listener, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
@@ -113,18 +113,14 @@ def test_nonsense_at_every_stage(words: bytes) -> None:
 )
 def test_a_flood_at_every_stage(flood: bytes) -> None:
     """Left after a few kilobytes, long before the deadline, with little memory."""
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         found = at_every_stage(endless(flood), 5.0)
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     for stage, result in found.items():
         assert result.opinion is Opinion.DOWN, stage
         assert result.kind in (Kind.PROTOCOL, Kind.STATUS, Kind.TLS), (stage, result.text)
         assert result.duration_ms < 4000, (stage, result.text)
         assert len(result.text) <= 160, stage
-    assert peak_bytes < 20_000_000
+    assert taken.peak_bytes < 20_000_000
 
 
 def record(kind: int, content: bytes) -> bytes:
@@ -157,16 +153,12 @@ def test_handshakes_without_end(words: bytes) -> None:
         async with Listener(endless(words)) as server:
             return await look(TlsTarget(host="127.0.0.1", port=server.port), timeout_s=3.0)
 
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         result = asyncio.run(run())
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert (result.opinion, result.kind) == (Opinion.DOWN, Kind.TLS), result.text
     assert result.text.startswith("TLS failed: ")
     assert result.duration_ms < 2500
-    assert peak_bytes < 10_000_000
+    assert taken.peak_bytes < 10_000_000
 
 
 @pytest.mark.parametrize("make", [SmtpTarget, ImapTarget])

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import dns.flags
@@ -15,6 +14,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 from support.looking import look, look_at_all
+from support.memory import traced
 from support.targets import Handler, Listener, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import EVIDENCE_TEXT_MAX, Kind, Opinion, Result
@@ -172,15 +172,11 @@ def test_a_very_big_answer_is_bounded() -> None:
     """A datagram of thousands of records costs little, and only the first of them are kept."""
     many = [f"{NAME}. 1 A 10.0.{number // 250}.{number % 250}" for number in range(3_000)]
     wire = answer(dns.message.make_query(NAME, "A"), *many).to_wire(max_size=65_000)
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         found = see_all({"big": lambda question: struct.pack("!H", question.id) + wire[2:]})
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert found["big"].opinion is Opinion.UP, found["big"].text
     assert found["big"].facts["answers"] == 64
-    assert peak_bytes < 10_000_000
+    assert taken.peak_bytes < 10_000_000
 
 
 def test_an_answer_from_elsewhere_does_not_count() -> None:

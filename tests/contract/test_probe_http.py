@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-import tracemalloc
 import zlib
 from typing import Any
 
 import pytest
 from support.looking import condition, look
+from support.memory import traced
 from support.targets import HttpServer, Listener, closed_port, full_backlog, hang, hang_up, http, reset, say
 
 from watchtower import __version__
@@ -319,15 +319,11 @@ def test_a_bomb_does_not_go_off() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(b"\0" * 1_000_000) for _ in range(60)) + packer.flush()
     assert len(bomb) < 65_536
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         result = see(http(200, bomb, Content_Encoding="gzip"))
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert result.opinion is Opinion.UP
     assert result.facts["body.bytes"] == 65_536
-    assert peak_bytes < 10_000_000
+    assert taken.peak_bytes < 10_000_000
 
 
 def test_what_a_service_says_is_hostile() -> None:

@@ -13,27 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.database_servers import stopped
-from support.looking import condition, look
+from support.database_servers import TOO_MUCH, stopped
+from support.looking import condition, look, look_at
 from support.mariadb_server import PASSWORD, MariaDb, mariadb
-from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
+from support.targets import Authority, Handler, closed_port, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import MysqlTarget, TlsTarget
-
-TOO_MUCH = "sends or announces more than 256 KiB: ask for less"
-
-
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    """The authority whose certificate the server of this module has."""
-    folder = tmp_path_factory.mktemp("authority")
-    authority = Authority(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(authority.ca_file))
-        patch.setenv("SSL_CERT_DIR", str(folder / "none"))
-        yield authority
 
 
 @pytest.fixture(scope="module")
@@ -225,14 +212,7 @@ def after_login(*replies: bytes) -> Handler:
 
 def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result:
     """One look at what speaks with `handler`."""
-
-    async def run() -> Result:
-        async with Listener(handler) as server:
-            result = await look(target(server.port, **fields), timeout_s=timeout_s)
-            await server.settled()
-            return result
-
-    return asyncio.run(run())
+    return look_at(handler, lambda port: target(port, **fields), timeout_s=timeout_s)
 
 
 def test_the_fast_login_of_mysql_8() -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.database_servers import stopped
-from support.looking import condition, look
+from support.looking import condition, look, look_at
+from support.memory import traced
 from support.postgres_server import PASSWORD, Postgres, postgres, standby
-from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
+from support.targets import Authority, Handler, after_words, closed_port, endless, hang, hang_up, reset, say
 
 from watchtower.clock import SystemClock
 from watchtower.core.model import Kind, Opinion, Result
@@ -23,17 +23,6 @@ from watchtower.core.targets import PostgresTarget, TlsTarget
 from watchtower.probes.kinds.tls import Door, shake
 from watchtower.probes.look import Look
 from watchtower.probes.tools import Tools
-
-
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    """The authority whose certificate the server of this module has."""
-    folder = tmp_path_factory.mktemp("authority")
-    authority = Authority(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(authority.ca_file))
-        patch.setenv("SSL_CERT_DIR", str(folder / "none"))
-        yield authority
 
 
 @pytest.fixture(scope="module")
@@ -244,18 +233,7 @@ def test_refused() -> None:
 
 def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result:
     """One look at what answers with `handler` after the first words of the client."""
-
-    async def after_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)
-        await handler(reader, writer)
-
-    async def run() -> Result:
-        async with Listener(after_hello) as server:
-            result = await look(target(server.port, **fields), timeout_s=timeout_s)
-            await server.settled()
-            return result
-
-    return asyncio.run(run())
+    return look_at(after_words(handler), lambda port: target(port, **fields), timeout_s=timeout_s)
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -352,14 +330,10 @@ def test_hostile_servers_cost_neither_time_nor_memory() -> None:
     notices = answer(endless(message(b"N", b"") * 1000))
     assert notices.text in {"never gets ready", huge.text}
     assert time.monotonic() - began < 2
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         for words in (READY + b"D" + (2**31 - 1).to_bytes(4), READY + ROW * 100_000):
             assert answer(say(words)).text == huge.text
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 4_000_000, "what was announced or sent beyond the limit was taken in"
+    assert taken.peak_bytes < 4_000_000, "what was announced or sent beyond the limit was taken in"
     drip = answer(endless(b"N\0", 0.02), timeout_s=0.5)
     assert drip.kind in (Kind.TIMEOUT, Kind.PROTOCOL)
     assert drip.duration_ms < 1500

@@ -8,27 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.database_servers import stopped
-from support.looking import condition, look
+from support.database_servers import TOO_MUCH, stopped
+from support.looking import condition, look, look_at
 from support.redis_server import PASSWORD, Redis, dump_of, redis
-from support.targets import Authority, Handler, Listener, closed_port, endless, hang, hang_up, reset, say
+from support.targets import Authority, Handler, after_words, closed_port, endless, hang, hang_up, reset, say
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.secret import Secret
 from watchtower.core.targets import RedisTarget
-
-TOO_MUCH = "sends or announces more than 256 KiB: ask for less"
-
-
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    """The authority whose certificate the server of this module has."""
-    folder = tmp_path_factory.mktemp("authority")
-    authority = Authority(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(authority.ca_file))
-        patch.setenv("SSL_CERT_DIR", str(folder / "none"))
-        yield authority
 
 
 @pytest.fixture(scope="module")
@@ -189,16 +176,7 @@ def test_refused() -> None:
 
 def answer(handler: Handler, *, timeout_s: float = 1.0, **fields: Any) -> Result:
     """One look at what answers with `handler` after the first words of the client."""
-
-    async def after_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)
-        await handler(reader, writer)
-
-    async def run() -> Result:
-        async with Listener(after_hello) as server:
-            return await look(target(server.port, **fields), timeout_s=timeout_s)
-
-    return asyncio.run(run())
+    return look_at(after_words(handler), lambda port: target(port, **fields), timeout_s=timeout_s)
 
 
 @pytest.mark.parametrize(

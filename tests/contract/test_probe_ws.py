@@ -7,13 +7,13 @@ import base64
 import hashlib
 import re
 import ssl
-import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 from support.looking import condition, look
+from support.memory import traced
 from support.targets import (
     Authority,
     Handler,
@@ -313,13 +313,9 @@ def test_floods_end_soon_and_stay_small() -> None:
     assert (first.opinion, first.duration_ms < 1500) == (Opinion.UP, True), first.text
     pings = see_raw(shaken(endless(b"\x89\x00" * 10_000)), expect=(PONG,))
     assert (pings.kind, pings.text) == (Kind.PROTOCOL, "more than 100 pings and pongs, and no message")
-    tracemalloc.start()
-    try:
+    with traced() as taken:
         see_raw(shaken(say(b"\x01\x00", endless(b"\x00\x7d" + b"x" * 125))), expect=(PONG,))
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak_bytes < 10_000_000
+    assert taken.peak_bytes < 10_000_000
 
 
 def test_single_bytes_and_a_drip() -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from support.cluster_support import wait_for
 
 READY_S = 20.0
+TOO_MUCH = "sends or announces more than 256 KiB: ask for less"
+"""What every kind that logs in says of a server that goes on and on."""
 
 
 @contextlib.contextmanager

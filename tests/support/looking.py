@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from support.core_support import service
+from support.targets import Handler, Listener
 
 from watchtower.clock import SystemClock
 from watchtower.core.conditions import Clause, Condition, Value
@@ -40,6 +41,18 @@ async def look_at_all(targets: Mapping[K, Target], timeout_s: float) -> dict[K, 
         return dict(zip(targets, await asyncio.gather(*map(one, targets.values())), strict=True))
     finally:
         await prober.close()
+
+
+def look_at(handler: Handler, target_at: Callable[[int], Target], **fields: Any) -> Result:
+    """One look at a server whose connections are handled by `handler`, wherever its free port is."""
+
+    async def run() -> Result:
+        async with Listener(handler) as server:
+            result = await look(target_at(server.port), **fields)
+            await server.settled()
+            return result
+
+    return asyncio.run(run())
 
 
 def condition(text: str, field: str, op: str, value: Value) -> Condition:

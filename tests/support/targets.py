@@ -139,6 +139,16 @@ def say(words: bytes, then: Handler = hang) -> Handler:
     return handler
 
 
+def after_words(then: Handler) -> Handler:
+    """Hear the first words of the client, then go on as `then`."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        await then(reader, writer)
+
+    return handler
+
+
 def endless(words: bytes, pause_s: float = 0.0) -> Handler:
     """Say `words` again and again, as fast as they are taken, or with a pause: a flood or a drip."""
 

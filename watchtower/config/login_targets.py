@@ -6,10 +6,8 @@ A password may stand in the URL, where `${VAR}` puts it; wherever it stands it b
 from __future__ import annotations
 
 import shlex
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote
-
-from msgspec import Struct
 
 from watchtower.config.problems import Wrong
 from watchtower.config.targets import checked_host, split_url
@@ -21,65 +19,30 @@ _NAME_MAX: Final = 128
 _PASSWORD_MAX: Final = 1_024
 
 
-class _Login(Struct, frozen=True, kw_only=True):
-    """What a URL says of a login; `path` without its first slash."""
-
-    host: str
-    port: int
-    user: str
-    password: Secret | None
-    path: str
-
-
 def parse_postgres_target(text: str) -> PostgresTarget:
     """Target of `postgres://[user[:password]@]host[:5432][/database]`. Raises Wrong."""
-    login = _login(text, 5432, "postgres://user@host/database")
-    return PostgresTarget(
-        host=login.host,
-        port=login.port,
-        user=login.user,
-        password=login.password,
-        database=read_name(login.path) if login.path else "",
-    )
+    login, path = _login(text, 5432, "postgres://user@host/database")
+    return PostgresTarget(**login, database=read_name(path) if path else "")
 
 
 def parse_mysql_target(text: str) -> MysqlTarget:
     """Target of `mysql://[user[:password]@]host[:3306][/database]`, or mariadb://. Raises Wrong."""
-    login = _login(text, 3306, "mysql://user@host/database")
-    return MysqlTarget(
-        host=login.host,
-        port=login.port,
-        user=login.user,
-        password=login.password,
-        database=read_name(login.path) if login.path else "",
-    )
+    login, path = _login(text, 3306, "mysql://user@host/database")
+    return MysqlTarget(**login, database=read_name(path) if path else "")
 
 
 def parse_redis_target(text: str) -> RedisTarget:
     """Target of `redis://[[user]:password@]host[:6379][/number]`, rediss:// over TLS. Raises Wrong."""
-    login = _login(text, 6379, "redis://host:6379/0")
-    return RedisTarget(
-        host=login.host,
-        port=login.port,
-        user=login.user,
-        password=login.password,
-        tls=text.lower().startswith("rediss:"),
-        database=_number(login.path) if login.path else 0,
-    )
+    login, path = _login(text, 6379, "redis://host:6379/0")
+    over_tls = text.lower().startswith("rediss:")
+    return RedisTarget(**login, tls=over_tls, database=_number(path) if path else 0)
 
 
 def parse_amqp_target(text: str) -> AmqpTarget:
     """Target of `amqp://[user[:password]@]host[:5672][/vhost]`, amqps:// over TLS. Raises Wrong."""
     over_tls = text.lower().startswith("amqps:")
-    login = _login(text, 5671 if over_tls else 5672, "amqp://user@host/vhost, with / in it as %2F")
-    return AmqpTarget(
-        host=login.host,
-        port=login.port,
-        user=login.user,
-        password=login.password,
-        tls=over_tls,
-        vhost=read_name(login.path) if login.path else "/",
-    )
+    login, path = _login(text, 5671 if over_tls else 5672, "amqp://user@host/vhost, with / in it as %2F")
+    return AmqpTarget(**login, tls=over_tls, vhost=read_name(path) if path else "/")
 
 
 def read_command(text: str) -> Secret:
@@ -116,7 +79,8 @@ def read_query(text: str) -> Secret:
     return Secret(text)
 
 
-def _login(text: str, port: int, example: str) -> _Login:
+def _login(text: str, port: int, example: str) -> tuple[dict[str, Any], str]:
+    """Host, port, user and password, as every target of a login has them; and the path, without its slash."""
     parts = split_url(text)
     if parts.query or parts.fragment:
         fix = f"options are keys of the service, as `tls: true`; write the URL like {example}"
@@ -124,13 +88,13 @@ def _login(text: str, port: int, example: str) -> _Login:
     if "@" in parts.path:
         raise Wrong("an @ behind the host, as when a password has a / in it", "write / as %2F, and @ as %40")
     password = _unquoted(parts.password or "")
-    return _Login(
-        host=checked_host(parts),
-        port=parts.port or port,
-        user=read_name(_unquoted(parts.username)) if parts.username else "",
-        password=read_password(password) if password else None,
-        path=_path(parts, example),
-    )
+    login = {
+        "host": checked_host(parts),
+        "port": parts.port or port,
+        "user": read_name(_unquoted(parts.username)) if parts.username else "",
+        "password": read_password(password) if password else None,
+    }
+    return login, _path(parts, example)
 
 
 def _path(parts: SplitResult, example: str) -> str:

@@ -22,7 +22,7 @@ from watchtower.core.text import clean
 from watchtower.probes.failures import FAILURES, failure
 from watchtower.probes.look import Finding, Look, Shortfall, milliseconds, shown_address
 from watchtower.probes.tools import Tools
-from watchtower.probes.wires.questions import Answer, Question, ask, question
+from watchtower.probes.wires.questions import Answer, Question, ask, host_and_port, question
 from watchtower.probes.wires.resolver import AddressInfo, is_address
 
 ROUNDS: Final = 2
@@ -122,14 +122,6 @@ def _silence(error: BaseException, host: str, look: Look) -> Shortfall:
             Opinion.DOWN, Kind.PROTOCOL, f"the answer of {host} is no DNS ({type(error).__name__})"
         )
     return failure(error, look)
-
-
-def host_and_port(server: str) -> tuple[str, int]:
-    """`host`, `host:port`, `[v6]:port` or a bare v6 address; the port is 53 when none is named."""
-    host, colon, port = server.rpartition(":")
-    if not colon or server.endswith("]") or (":" in host and not host.startswith("[")):
-        return server.strip("[]"), 53
-    return host.strip("[]"), int(port)
 
 
 def _system_servers() -> Sequence[tuple[str, int]]:

@@ -40,11 +40,9 @@ async def probe(target: GrpcTarget, tools: Tools, look: Look) -> Finding:
 
 
 async def _connected(target: GrpcTarget, door: tls.Door, tools: Tools, look: Look) -> Wire:
-    if not target.tls:
-        return Wire(await tools.connect(door.host, door.port, look), look)
-    wire, _ = await tls.shake(door, tools, look, verify=target.verify)
+    wire, _ = await tls.reach(door, tools, look, over_tls=target.tls, verify=target.verify)
     chosen = look.ssl_object.selected_alpn_protocol() if look.ssl_object else None
-    if chosen != "h2":
+    if target.tls and chosen != "h2":
         wire.hang_up()
         raise ProtocolError("speaks TLS, but no HTTP/2 over it (ALPN h2 was not accepted)")
     return wire

@@ -118,7 +118,7 @@ async def _transfer(request: Request, easy: Easy, tools: Tools, look: Look) -> N
     look.by_proxy = request.target.proxy is not None
     if not request.has_address:
         target = request.target
-        found = await addresses(host, port, tools, look, ip=target.ip, server=target.resolver)
+        found = await addresses(host, port, tools.resolver, look, ip=target.ip, server=target.resolver)
         listed = ",".join(f"[{one}]" if ":" in one else one for one in found)
         easy.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{listed}"])
     look.note_address(found[0], port)

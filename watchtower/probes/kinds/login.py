@@ -47,10 +47,7 @@ async def inside(
     pems = pems_of(target)
     door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls, pems=pems)
     try:
-        if target.tls:
-            wire, greeting = await tls.shake(door, tools, look, verify=target.verify)
-        else:
-            wire, greeting = Wire(await tools.connect(target.host, target.port, look), look), ""
+        wire, greeting = await tls.reach(door, tools, look, over_tls=target.tls, verify=target.verify)
     except ssl.SSLCertVerificationError as error:
         return await tls.distrusted(error, door, tools, look)
     try:

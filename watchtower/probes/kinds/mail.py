@@ -16,7 +16,7 @@ from watchtower.probes.look import Finding, Look, milliseconds
 from watchtower.probes.tools import Tools
 from watchtower.probes.wires.certificates import pems_of
 from watchtower.probes.wires.greetings import Greet, greet_imap, greet_smtp
-from watchtower.probes.wires.wire import SHOWN_MAX, Wire, quoted
+from watchtower.probes.wires.wire import SHOWN_MAX, quoted
 
 _GREET: Final[dict[str, Greet]] = {"smtp": greet_smtp, "imap": greet_imap}
 _LEAVE: Final = {"smtp": "QUIT", "imap": "z LOGOUT"}
@@ -30,10 +30,8 @@ async def probe(target: SmtpTarget | ImapTarget, tools: Tools, look: Look) -> Fi
     pems = pems_of(target)
     door = tls.Door(host=target.host, port=target.port, name=name, starttls=starttls, pems=pems)
     try:
-        if target.tls or starttls:
-            wire, banner = await tls.shake(door, tools, look, verify=target.verify)
-        else:
-            wire, banner = Wire(await tools.connect(target.host, target.port, look), look), ""
+        over_tls = target.tls or target.starttls
+        wire, banner = await tls.reach(door, tools, look, over_tls=over_tls, verify=target.verify)
     except ssl.SSLCertVerificationError as error:
         return await tls.distrusted(error, door, tools, look)
     try:

@@ -61,6 +61,16 @@ async def probe(target: TlsTarget, tools: Tools, look: Look) -> Finding:
     )
 
 
+async def reach(door: Door, tools: Tools, look: Look, *, over_tls: bool, verify: bool) -> tuple[Wire, str]:
+    """A connection to be hung up by the caller, after a handshake if wanted; and the greeting before that.
+
+    Raises as `shake` does.
+    """
+    if over_tls:
+        return await shake(door, tools, look, verify=verify)
+    return Wire(await tools.connect(door.host, door.port, look), look), ""
+
+
 async def shake(door: Door, tools: Tools, look: Look, *, verify: bool) -> tuple[Wire, str]:
     """A connection over TLS, to be hung up by the caller, and the greeting that came before it, if any.
 

@@ -15,26 +15,27 @@ import dns.exception
 import dns.name
 import dns.resolver
 
-from watchtower.probes.kinds.dns import host_and_port
 from watchtower.probes.look import Look
-from watchtower.probes.tools import Tools
-from watchtower.probes.wires.resolver import ADDRESSES_MAX, is_address
+from watchtower.probes.wires.questions import host_and_port
+from watchtower.probes.wires.resolver import ADDRESSES_MAX, Resolver, is_address
 
 _FAMILIES: Final = {"": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 _TYPES: Final = {"": ("AAAA", "A"), "4": ("A",), "6": ("AAAA",)}
 
 
-async def addresses(host: str, port: int, tools: Tools, look: Look, *, ip: str, server: str) -> list[str]:
+async def addresses(
+    host: str, port: int, resolver: Resolver, look: Look, *, ip: str, server: str
+) -> list[str]:
     """Addresses of `host`, best first, of the family `ip`; from DNS `server` if one is named.
 
     Raises socket.gaierror when there are none, UnicodeError for what cannot be a name.
     """
     if server and not is_address(host):
         look.enter("resolve")
-        found = await _asked(host, tools, ip=ip, server=server)
+        found = await _asked(host, resolver, ip=ip, server=server)
         look.enter("")
         return found
-    infos = await tools.resolver.lookup(host, port, _FAMILIES[ip])
+    infos = await resolver.lookup(host, port, _FAMILIES[ip])
     # A link-local address is only good with its scope.
     return [
         f"{where[0]}%{where[3]}" if len(where) == 4 and where[3] else str(where[0])
@@ -42,12 +43,12 @@ async def addresses(host: str, port: int, tools: Tools, look: Look, *, ip: str, 
     ]
 
 
-async def _asked(host: str, tools: Tools, *, ip: str, server: str) -> list[str]:
+async def _asked(host: str, ours: Resolver, *, ip: str, server: str) -> list[str]:
     at, port = host_and_port(server)
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.port = port
     resolver.cache = None
-    resolver.nameservers = [str((await tools.resolver.lookup(at, port))[0][4][0])]
+    resolver.nameservers = [str((await ours.lookup(at, port))[0][4][0])]
     replies = await asyncio.gather(*(_reply(resolver, host, kind) for kind in _TYPES[ip]))
     found = [address for reply in replies if isinstance(reply, list) for address in reply]
     if found:
