@@ -33,6 +33,16 @@ DOING: Final = {
     "run": "running the program",
 }
 """Every phase of a look, in order, as people read it."""
+_FACTS: Final = {
+    "time.dns": "resolve",
+    "time.connect": "connect",
+    "time.tls": "tls",
+    "time.first_byte": "first_byte",
+    "time.transfer": "transfer",
+    "time.login": "login",
+    "time.query": "query",
+}
+"""Fact of a condition -> the phase whose time it is."""
 
 
 class Shortfall(Struct, frozen=True):
@@ -69,9 +79,9 @@ class Look:
         self.budget_s = max(deadline_boot - self.begun.boot, 0.0)
         self.phase = ""
         self.own_fault = ""
+        """Set when this peer itself held the look up; then a timeout says nothing about the service."""
         self.is_lack_shared = True
         """False while what held this look up can hold up no other kind."""
-        """Set when this peer itself held the look up; then a timeout says nothing about the service."""
         self.aside_s = 0.0
         """Time that did not go to the service: it counts for the deadline, and not as its answer's."""
         self.address = ""
@@ -104,7 +114,7 @@ class Look:
 
     def note_address(self, host: str, port: int) -> None:
         """The address that is looked at."""
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = shown_address((host, port))
 
     def open_socket(self, family: int, kind: int, proto: int, address: tuple[Any, ...]) -> socket.socket:
         """A socket that is about to connect to `address`."""
@@ -142,16 +152,7 @@ class Look:
 
     def times(self) -> dict[str, float]:
         """The `time` facts that conditions know, in seconds."""
-        named = {
-            "time.dns": "resolve",
-            "time.connect": "connect",
-            "time.tls": "tls",
-            "time.first_byte": "first_byte",
-            "time.transfer": "transfer",
-            "time.login": "login",
-            "time.query": "query",
-        }
-        spent = {fact: self._spent_s[phase] for fact, phase in named.items() if phase in self._spent_s}
+        spent = {fact: self._spent_s[phase] for fact, phase in _FACTS.items() if phase in self._spent_s}
         return {"time": self.elapsed_s(), **spent}
 
 
