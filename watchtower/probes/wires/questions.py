@@ -54,7 +54,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     is_truncated: bool = False
 
 
-@lru_cache(_QUESTIONS_MAX)
 def host_and_port(server: str) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` or a bare v6 address; the port is 53 when none is named."""
     host, colon, port = server.rpartition(":")
@@ -63,6 +62,7 @@ def host_and_port(server: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+@lru_cache(_QUESTIONS_MAX)
 def question(name: str, kind: str) -> Question:
     """The question for records of `kind`. Raises DNSException and UnicodeError for what cannot be asked."""
     message = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD_BYTES, id=0)
