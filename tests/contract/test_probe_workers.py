@@ -166,7 +166,7 @@ async def test_services_are_shared_out_and_each_is_looked_at_once_an_interval(we
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 @on_a_loop
 async def test_a_killed_worker_is_told_at_once_and_replaced(web: Web, number: signal.Signals) -> None:
-    """It is trouble until another one speaks and ten seconds more; blind only while nobody speaks."""
+    """It is trouble until another one speaks and twelve seconds more; blind only while nobody speaks."""
     async with Rig(often("web", web("x"))).running() as rig:
         await rig.until_seen("web")
         first = rig.pids

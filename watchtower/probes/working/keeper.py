@@ -35,8 +35,9 @@ SILENT_S: Final = 2.0
 FIRST_WORD_S: Final = 20.0
 """How long a new worker may take to say its first word: it imports on a machine that may be busy."""
 LATE_S: Final = 1.0
-REMEMBERED_S: Final = 10.0
-"""Trouble of a worker is remembered so long: what it lost sight of must be seen again first."""
+REMEMBERED_S: Final = 12.0
+"""Trouble of a worker is remembered so long: what it lost sight of must be seen again first, and people must
+be told. A doubt is told after 5 s and must stand for 5 s more; each takes up to half a second longer."""
 AGAIN_S_MIN: Final = 0.1
 AGAIN_S_MAX: Final = 30.0
 LONG_LIFE_S: Final = 60.0
