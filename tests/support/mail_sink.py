@@ -1,6 +1,8 @@
 """An SMTP server that records mails with their time and changes its behaviour at run time.
 
-In a test: `with MailSink() as sink`. What it does is what its mode says; it judges no mail.
+In a test: `with MailSink() as sink`. What it does is what its mode says; it judges no mail. With `tls` it
+speaks STARTTLS (TLS from the first byte when `implicit`), with `login` it takes mail from that user alone,
+and after TLS alone; every login it saw stands in `logins`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from support.sink_log import HANG_S, LATE_S, Log, Received, hung_up, until
 from support.sink_memory import Memory
 
@@ -25,13 +27,23 @@ MAIL_MODES = ("ok", "late", "550", "451", "hang", "reset", "refuse")
 class MailSink:
     """An SMTP server that records mails and refuses, hangs or resets on demand."""
 
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        *,
+        implicit: bool = False,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         self.log = Log()
+        self.logins: list[tuple[str, str]] = []
         self.memory = Memory()
         self.mode = "ok"
         self.late_s = LATE_S
         self.port = port
         self._tls = tls
+        self._is_implicit = implicit
+        self._login = login
         self._controller: Controller | None = None
         self._released: asyncio.Event | None = None
         self._transports: set[asyncio.BaseTransport] = set()
@@ -74,9 +86,28 @@ class MailSink:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
-        options: dict[str, Any] = {"tls_context": self._tls} if self._tls else {}
-        self._controller = Controller(_Hooks(self), hostname="127.0.0.1", port=self.port, **options)
+        self._controller = Controller(_Hooks(self), hostname="127.0.0.1", port=self.port, **self._options())
         self._controller.start()
+
+    def _options(self) -> dict[str, Any]:
+        """What aiosmtpd is told of TLS and of the login."""
+        options: dict[str, Any] = {}
+        if self._tls:
+            options["ssl_context" if self._is_implicit else "tls_context"] = self._tls
+            options["require_starttls"] = not self._is_implicit
+        if self._login:
+            # aiosmtpd does not see TLS that began before it, so whether a login is needed is asked in RCPT.
+            options["auth_require_tls"] = bool(self._tls) and not self._is_implicit
+            options["authenticator"] = self._admitted
+        return options
+
+    def _admitted(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: LoginPassword
+    ) -> AuthResult:
+        """Whether it is the user and the password."""
+        login = (given.login.decode(), given.password.decode())
+        self.logins.append(login)
+        return AuthResult(success=login == self._login, handled=False)
 
     def _close(self) -> None:
         if self._controller is not None:
@@ -95,6 +126,8 @@ class MailSink:
         """Refuse every mailbox in mode 550."""
         if server.transport is not None:
             self._transports.add(server.transport)
+        if self._login and not (server.session and server.session.authenticated):
+            return "530 Authentication required"
         if self.mode == "550":
             return "550 no such user"
         envelope.rcpt_tos.append(address)

@@ -1,19 +1,25 @@
-"""A proxy on loopback for HTTP looks: it tunnels (CONNECT) or passes on, and remembers what it was asked."""
+"""A proxy on loopback for HTTP: it tunnels (CONNECT) or passes on, and remembers what it was asked."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from support.targets import Listener
 
 
 class Proxy(Listener):
-    """Sends all to 127.0.0.1 at the port asked for, whatever host is named; or refuses with `status`."""
+    """Sends all to 127.0.0.1 at the port asked for, whatever host is named; or refuses with `status`.
 
-    def __init__(self, status: int = 200) -> None:
+    `onward` names another port for some of what is asked for, as {"hooks.slack.com:443": 8443}.
+    """
+
+    def __init__(self, status: int = 200, onward: dict[str, int] | None = None) -> None:
         super().__init__(self._pass_on)
         self._status = status
+        self._onward = onward or {}
         self.heads: list[str] = []
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,9 +31,8 @@ class Proxy(Listener):
             await writer.drain()
             return
         authority = where if method == "CONNECT" else where.split("/")[2]
-        onward_reader, onward_writer = await asyncio.open_connection(
-            "127.0.0.1", int(authority.split(":")[1])
-        )
+        port = self._onward.get(authority) or int(authority.split(":")[1])
+        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connected\r\nX-Of-The-Proxy: yes\r\n\r\n")
         else:
@@ -46,3 +51,23 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     with suppress(OSError):
         writer.write_eof()
+
+
+@contextmanager
+def in_thread(proxy: Proxy) -> Iterator[Proxy]:
+    """The proxy at work in a loop of its own, for tests that block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def done(work: object) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(5)  # type: ignore[arg-type] # both are coroutines
+
+    done(proxy.__aenter__())
+    try:
+        yield proxy
+    finally:
+        done(proxy.__aexit__())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,12 +19,14 @@ from cryptography.x509.oid import NameOID
 class TestCa:
     """A throw-away certificate authority: `ca_file` to trust it, `context` to serve with it."""
 
+    __test__: ClassVar[bool] = False  # pytest takes every class that is called Test... for tests
+
     ca_file: Path
     context: ssl.SSLContext
 
 
-def make_ca(folder: Path) -> TestCa:
-    """A new CA in `folder` and a server context for localhost and 127.0.0.1 signed by it."""
+def make_ca(folder: Path, *others: str) -> TestCa:
+    """A new CA in `folder` and a server context for localhost, 127.0.0.1 and other hosts signed by it."""
     now = datetime.now(UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "watchtower test ca")])
@@ -50,7 +53,8 @@ def make_ca(folder: Path) -> TestCa:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
+    hosts = [x509.DNSName(host) for host in ("localhost", *others)]
+    names = x509.SubjectAlternativeName([*hosts, x509.IPAddress(IPv4Address("127.0.0.1"))])
     server = (
         begun(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")]), key.public_key())
         .add_extension(names, critical=False)

@@ -74,7 +74,7 @@ class Mail(NotifyEmail):  # type: ignore[no-untyped-call] # apprise is untyped
         except smtplib.SMTPResponseException as error:
             self.ended = _refusal(error.smtp_code, _bytes(error.smtp_error))
         except (OSError, smtplib.SMTPException) as error:
-            exchange.error = "the server hung up" if _is_hangup(error) else witness.phrase(error)
+            exchange.error = _why(error)
             self.ended = recorder.ending(is_accepted=False)
         return self.ended.outcome is Outcome.ACCEPTED
 
@@ -141,6 +141,12 @@ def _refusal(code: int, text: bytes) -> Ending:
         detail=f"SMTP {code}: {witness.shown(text)}",
         is_permanent=500 <= code < 600,
     )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return "the server offers no STARTTLS or no login"
+    return "the server hung up" if _is_hangup(error) else witness.phrase(error)
 
 
 def _is_hangup(error: Exception) -> bool:
