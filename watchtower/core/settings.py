@@ -191,6 +191,21 @@ class Alerting(Struct, frozen=True, kw_only=True):
     resolved: bool = True
 
 
+class BreakerSettings(Struct, frozen=True, kw_only=True):
+    """When a circuit breaker stops asking, and for how long.
+
+    It opens when more than `error_threshold` percent of at least `volume` calls within `window_s` (counted
+    in `buckets`) failed or took longer than `timeout_s`; after `reset_s` it lets one trial through.
+    """
+
+    timeout_s: float = 10.0
+    error_threshold: float = 50.0
+    window_s: float = 60.0
+    buckets: int = 10
+    volume: int = 5
+    reset_s: float = 30.0
+
+
 class ProbeSettings(Struct, frozen=True, kw_only=True):
     """Limits of the looking itself.
 
@@ -225,6 +240,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     services: dict[str, Service]
     storage_path: str = "data"
     alerting: Alerting = Alerting()
+    breakers: BreakerSettings = BreakerSettings()
     probe: ProbeSettings = ProbeSettings()
     history: HistorySettings = HistorySettings()
 
