@@ -53,11 +53,16 @@ class Channel(Struct, kw_only=True):
 
 def described(item: Notification) -> str:
     """One notification in words."""
+    level = item.notice.level.value.upper()
+    if item.kind is NoticeKind.DIGEST:
+        return f"DIGEST of {len(item.members)}"
     told = {
-        NoticeKind.FIRING: item.notice.level.value.upper(),
-        NoticeKind.WORSENED: f"WORSE, {item.notice.level.value.upper()}",
-        NoticeKind.RESOLVED: "RESOLVED",
-    }[item.kind]
+        NoticeKind.FIRING: level,
+        NoticeKind.WORSENED: f"WORSE, {level}",
+        NoticeKind.REMINDER: f"STILL {level}",
+        NoticeKind.ESCALATION: f"ESCALATED, {level}",
+        NoticeKind.SETTLED: f"SETTLED, {level}",
+    }.get(item.kind, item.kind.value.upper())
     instead = f" (instead of {item.notice.instead_of})" if item.notice.instead_of else ""
     return f"#{item.incident} {item.service} {told}{instead}"
 
@@ -93,7 +98,7 @@ class Courier:
         for held in tuple(self._held.values()):
             self._go_on(held, state, session, now, submit)
         for item in tuple(self._due(state, session, now)):
-            self._claim(item, now, submit)
+            self._claim(state, item, now, submit)
 
     def _due(self, state: State, session: int, now: Instant) -> Iterator[Notification]:
         items = sorted(state.notifications.values(), key=lambda item: item.order)
@@ -104,10 +109,13 @@ class Courier:
             if is_mine and is_free and is_due and head_of_lane(state, item):
                 yield item
 
-    def _claim(self, item: Notification, now: Instant, submit: Submit) -> None:
+    def _claim(self, state: State, item: Notification, now: Instant, submit: Submit) -> None:
         self._claims += 1
         claim_id = f"{self._boot_id}/{self._claims}"
-        command = Claim(id=item.id, attempt=item.attempt, hold_ms=round(HOLD_S * 1000), claim_id=claim_id)
+        hold_ms, policy_rev = round(HOLD_S * 1000), state.policy_rev
+        command = Claim(
+            id=item.id, attempt=item.attempt, hold_ms=hold_ms, claim_id=claim_id, policy_rev=policy_rev
+        )
         answer = submit(command)
         if answer is not None and answer.ok:
             self._held[item.id] = Held(item=item, claim_id=claim_id, t0_boot=now.boot)
@@ -138,7 +146,7 @@ class Courier:
         is_over = incident is None or not incident.is_open
         if item.doubt is Doubt.PROOF:
             return Outcome.ACCEPTED
-        if item.kind is not NoticeKind.RESOLVED and is_over:
+        if item.kind.is_of_incident and item.kind is not NoticeKind.RESOLVED and is_over:
             return Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
         if item.channel not in self._channels:
             return Outcome.DEAD

@@ -26,8 +26,9 @@ from watchtower import peer
 from watchtower.cluster.engine import Done
 from watchtower.cluster.thread import Told
 from watchtower.core import ledger
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, decode
-from watchtower.core.model import ClusterStatus, State
+from watchtower.core.model import State
 from watchtower.core.settings import PeerSettings
 from watchtower.probes.pace import schedule, scheduler
 

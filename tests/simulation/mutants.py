@@ -15,7 +15,7 @@ from simulation.breaking import Broken, Change
 
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
-from watchtower.core import eligibility, ledger, outbox
+from watchtower.core import eligibility, fences, ledger, lives, outbox
 from watchtower.core.commands import Answer
 from watchtower.core.model import Lease as LeaseRow
 from watchtower.core.model import NoticeKind, Outcome, Stage
@@ -110,7 +110,7 @@ def _counts_everybody() -> tuple[Change, ...]:
 
 
 def _takes_stale_reports() -> tuple[Change, ...]:
-    refusal, report = ledger._proposer_refusal, ledger._report
+    refusal, report = fences.proposer_refusal, lives.report
 
     def lenient(state: Any, entry: Any) -> str:
         return "" if isinstance(entry.command, c.Report) else refusal(state, entry)
@@ -122,7 +122,7 @@ def _takes_stale_reports() -> tuple[Change, ...]:
             command = replace(command, seq=row.report_seq, config_hash=hash_)
         return report(state, entry, command)
 
-    return ((ledger, "_proposer_refusal", lenient), (ledger._EFFECTS, c.Report, take))
+    return ((ledger, "proposer_refusal", lenient), (ledger._EFFECTS, c.Report, take))
 
 
 def _never_searches() -> tuple[Change, ...]:

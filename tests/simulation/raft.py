@@ -22,8 +22,9 @@ from watchtower.cluster import frames
 from watchtower.cluster.engine import Done, Engine
 from watchtower.cluster.frames import FrameError, Message
 from watchtower.cluster.thread import TICK_S, Told
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer
-from watchtower.core.model import ClusterStatus, Instant
+from watchtower.core.model import Instant
 from watchtower.core.settings import PeerSettings
 from watchtower.errors import ClusterError
 

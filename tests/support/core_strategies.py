@@ -14,6 +14,7 @@ from msgspec import Struct
 from support.core_support import WALL, notice
 
 from watchtower.core import commands as c
+from watchtower.core import requests as r
 from watchtower.core.beats import Signal
 from watchtower.core.commands import Command, Draft, Entry
 from watchtower.core.model import (
@@ -29,6 +30,7 @@ from watchtower.core.model import (
     Vote,
 )
 from watchtower.core.outbox import notification_id
+from watchtower.core.policies import Acknowledgement, Matcher, Silence, SilenceKind, Why, Withheld
 
 PEERS = ("a", "b", "c")
 SERVICES = ("web", "api", "peer/b")
@@ -57,9 +59,17 @@ drafts = st.builds(
     sender=names,
     notice=notices,
 )
+withhelds = st.builds(Withheld, why=st.sampled_from(Why), text=texts, until_wall=walls, root=small)
+matchers = st.builds(
+    Matcher, label=texts, patterns=st.lists(texts, max_size=2).map(tuple), is_not=st.booleans()
+)
+silences = st.builds(
+    Silence, id=ids, kind=st.sampled_from(SilenceKind), matchers=st.lists(matchers, max_size=2).map(tuple),
+    author=texts, reason=texts, starts_wall=walls, ends_wall=walls, created_wall=walls,
+)  # fmt: skip
 _transition: dict[str, Any] = {
     "epoch": small, "gen": small, "service": services, "rev": small, "incident": small, "reason": texts,
-    "at_wall": walls,
+    "at_wall": walls, "policy_rev": st.just(0) | small,
 }  # fmt: skip
 _told: dict[str, Any] = {
     "level": levels,
@@ -84,6 +94,26 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(c.Shift, **_transition, **_told),
     st.builds(c.Close, **_transition, notice=st.none() | notices),
     st.builds(c.Enqueue, epoch=small, incident=small, draft=drafts, at_wall=walls),
+    st.builds(
+        c.Withhold, epoch=small, incident=small, withheld=st.none() | withhelds, at_wall=walls,
+        policy_rev=small,
+    ),
+    st.builds(c.Drop, epoch=small, id=ids, reason=texts, policy_rev=small),
+    st.builds(
+        c.Coalesce, epoch=small, draft=drafts, members=st.lists(ids, max_size=3).map(tuple), at_wall=walls
+    ),
+    st.builds(r.SetSilence, silence=silences),
+    st.builds(r.EndSilence, id=ids, by=texts, at_wall=walls),
+    st.builds(r.Sweep, epoch=small, silences=st.lists(ids, max_size=2).map(tuple)),
+    st.builds(
+        r.Acknowledge, incident=small, by=texts, at_wall=walls,
+        ack=st.none() | st.builds(Acknowledgement, by=texts, note=texts, at_wall=walls),
+    ),
+    st.builds(
+        r.TryChannels, id=ids, channels=st.lists(st.sampled_from(CHANNELS), max_size=2).map(tuple),
+        senders=st.lists(names, max_size=2).map(tuple), by=texts, at_wall=walls,
+    ),
+    st.builds(r.StartDrill, channel=st.sampled_from(CHANNELS), by=texts, at_wall=walls, seen_wall=walls),
     st.builds(c.Assign, epoch=small, id=ids, sender=names),
     st.builds(c.Claim, id=ids, attempt=small, hold_ms=small, claim_id=ids),
     st.builds(
@@ -120,10 +150,13 @@ KINDS = (
     *(c.Report,) * 4, *(c.Open,) * 5, *(c.Shift,) * 2, *(c.Close,) * 3, *(c.Claim,) * 8, *(c.Settle,) * 8,
     c.Join, c.Gone, c.Activate, c.ClaimLease, c.ClaimLease, c.Renew, c.Release, c.Enqueue, c.Assign,
     c.BeatSeen, c.Leaving, c.Resize, c.Gate, c.Forget,
+    c.Withhold, c.Drop, *(c.Coalesce,) * 2, r.SetSilence, r.EndSilence, *(r.Acknowledge,) * 2, r.TryChannels,
 )  # fmt: skip
 OFFICE = (
     c.Gone, c.Activate, c.Renew, c.Release, c.Open, c.Shift, c.Close, c.Enqueue, c.Assign, c.Gate, c.Forget,
+    c.Withhold, c.Drop, c.Coalesce,
 )  # fmt: skip
+SAID = (c.Withhold, c.Drop, c.Coalesce, r.SetSilence, r.EndSilence, r.Acknowledge, r.TryChannels)
 FLAWS = (*("",) * 18, "session", "epoch", "seq", "rev", "incident", "id", "by")
 
 
@@ -187,11 +220,20 @@ def _command(state: State, deed: Deed) -> Command:  # noqa: C901, PLR0911, PLR09
     if deed.kind is c.Enqueue:
         number = state.service(deed.service).incident - (deed.flaw == "incident")
         draft = _draft(deed, "mail", NoticeKind(list(NoticeKind)[deed.pick % 3]), f"{number} more")
-        return c.Enqueue(epoch=epoch, incident=number, draft=draft, at_wall=at_wall)
+        rev = state.policy_rev
+        return c.Enqueue(epoch=epoch, incident=number, draft=draft, at_wall=at_wall, policy_rev=rev)
     if deed.kind is c.Assign:
         return c.Assign(epoch=epoch, id=identifier, sender=other)
     if deed.kind is c.Claim:
-        return c.Claim(id=identifier, attempt=attempt, hold_ms=15_000, claim_id=f"k{deed.pick}")
+        return c.Claim(
+            id=identifier,
+            attempt=attempt,
+            hold_ms=15_000,
+            claim_id=f"k{deed.pick}",
+            policy_rev=state.policy_rev,
+        )
+    if deed.kind in SAID:
+        return _policy(state, deed, identifier)
     if deed.kind is c.Settle:
         return c.Settle(id=identifier, attempt=attempt, outcome=deed.outcome, at_wall=at_wall)
     if deed.kind is c.BeatSeen:
@@ -249,6 +291,7 @@ def _move(state: State, deed: Deed) -> Command:
         "incident": row.incident - (deed.flaw == "incident"),
         "reason": "because",
         "at_wall": WALL + deed.pick,
+        "policy_rev": state.policy_rev,
     }
     if deed.kind is c.Close:
         return c.Close(**fences, notice=notice(Level.UP) if deed.pick else None)
@@ -258,6 +301,52 @@ def _move(state: State, deed: Deed) -> Command:
     if deed.kind is c.Open:
         return c.Open(**fences, level=level, since_wall=WALL, drafts=told)
     return c.Shift(**fences, level=level, drafts=told)
+
+
+def _policy(state: State, deed: Deed, identifier: str) -> Command:  # noqa: PLR0911 - one line per command
+    """Quiet, an acknowledgement, a digest, a withdrawal, a test."""
+    epoch, at_wall = state.lease.epoch - (deed.flaw == "epoch"), WALL + deed.pick
+    number, rev = state.service(deed.service).incident, state.policy_rev - (deed.flaw == "rev")
+    if deed.kind is c.Withhold:
+        why = Withheld(why=tuple(Why)[deed.pick % len(Why)], text="because") if deed.pick % 2 else None
+        return c.Withhold(epoch=epoch, incident=number, withheld=why, at_wall=at_wall, policy_rev=rev)
+    if deed.kind is c.Drop:
+        return c.Drop(epoch=epoch, id=identifier, reason="because", policy_rev=rev)
+    if deed.kind is c.Coalesce:
+        return _coalescing(state, deed, epoch)
+    if deed.kind is r.Acknowledge:
+        ack = Acknowledgement(by="ops", note="", at_wall=at_wall) if deed.pick else None
+        return r.Acknowledge(incident=number, ack=ack, by="ops", at_wall=at_wall)
+    if deed.kind is r.TryChannels:
+        return r.TryChannels(id=f"t{deed.pick}", channels=("chat",), senders=PEERS, by="ops", at_wall=at_wall)
+    if deed.kind is r.EndSilence:
+        return r.EndSilence(id=f"s{deed.pick % 2}", by="ops", at_wall=at_wall)
+    matchers = (Matcher(label="service", patterns=(deed.service,)),)
+    return r.SetSilence(
+        silence=Silence(
+            id=f"s{deed.pick % 2}",
+            kind=SilenceKind.SILENCE,
+            matchers=matchers,
+            author="ops",
+            reason="",
+            starts_wall=WALL,
+            ends_wall=at_wall + 60,
+            created_wall=WALL,
+        )
+    )
+
+
+def _coalescing(state: State, deed: Deed, epoch: int) -> c.Coalesce:
+    """All that waits for one channel and may go together, or (by a flaw) something else."""
+    channel = CHANNELS[deed.pick % 2]
+    waiting = [
+        item.id
+        for item in state.notifications.values()
+        if item.channel == channel and item.stage is Stage.PENDING and item.kind.is_of_incident
+    ]
+    members = tuple(sorted(waiting)) if deed.flaw != "id" else ("nothing",)
+    draft = _draft(deed, channel, NoticeKind.DIGEST, f"digest {deed.pick // 3}")
+    return c.Coalesce(epoch=epoch, draft=draft, members=members, at_wall=WALL + deed.pick)
 
 
 def _draft(deed: Deed, channel: str, kind: NoticeKind, number: str) -> Draft:

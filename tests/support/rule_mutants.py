@@ -19,7 +19,7 @@ from support.protocol_peers import FAULTS
 
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
-from watchtower.core import eligibility, ledger, outbox
+from watchtower.core import eligibility, ledger, lives, outbox
 from watchtower.core.commands import Answer, ClaimLease, Entry, Release
 from watchtower.core.eligibility import Ineligible
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, PeerRow, Stage, State
@@ -241,10 +241,10 @@ def neg_current(patch: Patch) -> None:
 def apply_close(patch: Patch) -> None:
     """Hole 11: closing tells the end only where the beginning is known to be delivered."""
 
-    def has_left(item: Notification) -> bool:
+    def has_left(_state: State, item: Notification) -> bool:
         return item.kind is not NoticeKind.RESOLVED and item.stage is Stage.DELIVERED
 
-    patch.setattr(outbox, "_has_left", has_left)
+    patch.setattr(outbox, "has_left", has_left)
 
 
 def looking_again(patch: Patch) -> None:
@@ -257,7 +257,7 @@ def looking_again(patch: Patch) -> None:
 
 def session(patch: Patch) -> None:
     """Hole 9: what an earlier life of a peer proposed still counts."""
-    patch.setattr(ledger, "_proposer_refusal", lambda _state, _entry: "")
+    patch.setattr(ledger, "proposer_refusal", lambda _state, _entry: "")
 
 
 def clear_on_join(patch: Patch) -> None:
@@ -265,7 +265,7 @@ def clear_on_join(patch: Patch) -> None:
 
     def join(state: State, entry: Entry, command: c.Join) -> Outgrowth:
         old: PeerRow = state.row(entry.by)
-        after, answer = ledger._join(state, entry, command)
+        after, answer = lives.join(state, entry, command)
         row = replace(after.row(entry.by), votes=old.votes, config_hash=old.config_hash)
         return (replace(after, peers={**after.peers, entry.by: row}) if answer.ok else after), answer
 
@@ -278,7 +278,7 @@ def report_cas(patch: Patch) -> None:
     def report(state: State, entry: Entry, command: c.Report) -> Outgrowth:
         before = state.row(entry.by)
         current = replace(command, seq=before.report_seq, full=True)
-        after, answer = ledger._report(state, entry, current)
+        after, answer = lives.report(state, entry, current)
         # Applying it twice must stay once, or that alone would be found.
         is_same = replace(after.row(entry.by), report_seq=0) == replace(before, report_seq=0)
         return (state, Answer(ok=False, reason="the same again")) if is_same else (after, answer)

@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 from msgspec.structs import replace
 
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import (
     Attempt,
-    ClusterStatus,
     ConfigInForce,
     Evidence,
     Incident,

@@ -20,8 +20,8 @@ from watchtower.cluster.matching import changes_members, term_at
 from watchtower.cluster.prevote import Tail
 from watchtower.cluster.replica import Replica, after
 from watchtower.cluster.storage import EMPTY, WITHOUT_OTHERS, Storage
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, NewerVersion
-from watchtower.core.model import ClusterStatus
 from watchtower.core.ports import Clock
 from watchtower.core.settings import Settings
 from watchtower.errors import ClusterError

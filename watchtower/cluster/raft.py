@@ -21,8 +21,9 @@ from watchtower.clock import to_beat
 from watchtower.cluster import backup
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.thread import Raft
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, Command, Entry, encode
-from watchtower.core.model import Checkpoint, ClusterStatus, State
+from watchtower.core.model import Checkpoint, State
 from watchtower.core.settings import Settings
 
 _log = logging.getLogger(__name__)

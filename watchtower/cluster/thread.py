@@ -20,7 +20,7 @@ from watchtower.cluster.links import Links
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.storage import Storage, open_folder
 from watchtower.cluster.trust import Trust
-from watchtower.core.model import ClusterStatus
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.ports import Clock
 from watchtower.core.settings import PeerSettings, Settings
 from watchtower.errors import ClusterError

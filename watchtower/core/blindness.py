@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from watchtower.core.model import ClusterStatus, Instant
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import Instant
 
 
 class Word(StrEnum):

@@ -24,6 +24,8 @@ from watchtower.core.model import (
     Outcome,
     Vote,
 )
+from watchtower.core.policies import Severity, Withheld
+from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, StartDrill, Sweep, TryChannels
 
 ENTRY_BYTES_MAX: Final = 65_536
 
@@ -58,6 +60,7 @@ class Report(Struct, frozen=True, kw_only=True, tag="report"):
 
     `votes`: service -> vote; None puts a service back to `default` (delta only). `default` counts
     only when `full`. `members_gen` is the membership this peer has applied, `checkpoint` its latest one.
+    `paths` are the channels it cannot send to just now, and why.
     """
 
     seq: int
@@ -69,6 +72,7 @@ class Report(Struct, frozen=True, kw_only=True, tag="report"):
     doubt: str = ""
     members_gen: int = 0
     checkpoint: Checkpoint | None = None
+    paths: dict[str, str] = {}
 
 
 class Activate(Struct, frozen=True, kw_only=True, tag="activate"):
@@ -104,17 +108,18 @@ class Release(Struct, frozen=True, kw_only=True, tag="release"):
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A notification to be written with its transition."""
+    """A notification to be written."""
 
     id: str
     channel: str
     kind: NoticeKind
     sender: str
     notice: Notice
+    members: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """What every incident transition is compared on: epoch, config generation, vote revision, incident.
+    """What every incident transition is compared on: epoch, generation, vote and policy revision, incident.
 
     `incident` is the number of the service's latest incident, 0 when it never had one.
     """
@@ -126,11 +131,15 @@ class Transition(Struct, frozen=True, kw_only=True):
     incident: int
     reason: str
     at_wall: float
+    policy_rev: int = 0
 
 
 class Open(Transition, frozen=True, kw_only=True, tag="open"):
-    """A new incident and its notifications, in one entry."""
+    """A new incident and its notifications, in one entry; `withheld` says why there are none."""
 
+    severity: Severity = Severity.CRITICAL
+    withheld: Withheld | None = None
+    is_flapping: bool = False
     level: Level
     since_wall: float
     evidence: tuple[Evidence, ...] = ()
@@ -138,8 +147,13 @@ class Open(Transition, frozen=True, kw_only=True, tag="open"):
 
 
 class Shift(Transition, frozen=True, kw_only=True, tag="shift"):
-    """The level of an open incident changes: worse (told) or better (only recorded)."""
+    """The level of an open incident changes: worse (told) or better (only recorded).
 
+    A flapping incident may be at any level, UP too; with `is_flapping` False it has settled there.
+    """
+
+    severity: Severity = Severity.CRITICAL
+    is_flapping: bool = False
     level: Level
     evidence: tuple[Evidence, ...] = ()
     drafts: tuple[Draft, ...] = ()
@@ -155,11 +169,40 @@ class Close(Transition, frozen=True, kw_only=True, tag="close"):
 
 
 class Enqueue(Struct, frozen=True, kw_only=True, tag="enqueue"):
-    """A further notification of an existing incident, as to a fallback channel."""
+    """A further notification: of an existing incident, or of the telling itself (incident 0)."""
 
     epoch: int
     incident: int
     draft: Draft
+    at_wall: float
+    policy_rev: int = 0
+
+
+class Withhold(Struct, frozen=True, kw_only=True, tag="withhold"):
+    """Why nobody is told of an open incident from now on; None: people are."""
+
+    epoch: int
+    incident: int
+    withheld: Withheld | None
+    at_wall: float
+    policy_rev: int = 0
+
+
+class Drop(Struct, frozen=True, kw_only=True, tag="drop"):
+    """Withdraw a notification that never left; `reason` is shown with it."""
+
+    epoch: int
+    id: str
+    reason: str
+    policy_rev: int = 0
+
+
+class Coalesce(Struct, frozen=True, kw_only=True, tag="coalesce"):
+    """Notifications of one channel that never left are told by one digest, new or itself still unsent."""
+
+    epoch: int
+    draft: Draft
+    members: tuple[str, ...]
     at_wall: float
 
 
@@ -178,10 +221,14 @@ class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
     attempt: int
     hold_ms: int
     claim_id: str
+    policy_rev: int = 0
 
 
 class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
-    """How attempt `attempt` ended. `detail` is redacted; `retry_after_s` is what the provider asked for."""
+    """How attempt `attempt` ended. `detail` is redacted; `retry_after_s` is what the provider asked for.
+
+    `is_permanent`: the channel will refuse whatever is sent until somebody mends its configuration.
+    """
 
     id: str
     attempt: int
@@ -190,6 +237,7 @@ class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
     receipt: str = ""
     detail: str = ""
     retry_after_s: float = 0.0
+    is_permanent: bool = False
 
 
 class BeatSeen(Struct, frozen=True, kw_only=True, tag="beat"):
@@ -245,9 +293,18 @@ Command = (
     | Shift
     | Close
     | Enqueue
+    | Withhold
+    | Drop
+    | Coalesce
     | Assign
     | Claim
     | Settle
+    | SetSilence
+    | EndSilence
+    | Sweep
+    | Acknowledge
+    | TryChannels
+    | StartDrill
     | BeatSeen
     | Leaving
     | Resize

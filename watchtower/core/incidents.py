@@ -13,11 +13,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core import outbox
-from watchtower.core.commands import Close, Draft, Open, Shift
-from watchtower.core.model import Incident, Level, NoticeKind, State, Step
+from watchtower.core.commands import Close, Draft, Open, Shift, Withhold
+from watchtower.core.model import Incident, Level, NoticeKind, ServiceRow, State, Step
 
 CLOSED_KEPT: Final = 200
 TIMELINE_KEPT: Final = 50
+TURNS_KEPT: Final = 60
 
 
 class Move(StrEnum):
@@ -62,8 +63,13 @@ def opened(state: State, command: Open) -> State:
         opened_wall=command.at_wall,
         evidence=command.evidence,
         timeline=(Step(at_wall=command.at_wall, level=command.level, reason=command.reason),),
+        severity=command.severity,
+        withheld=command.withheld,
+        is_flapping=command.is_flapping,
     )
-    row = replace(state.service(command.service), incident=number, open=True)
+    if command.withheld is not None:
+        incident = noted(incident, command.at_wall, f"not told: {command.withheld.text}")
+    row = replace(_turned(state.service(command.service), command.at_wall), incident=number, open=True)
     state = replace(
         state,
         last_incident=number,
@@ -75,16 +81,41 @@ def opened(state: State, command: Open) -> State:
 
 def shifted(state: State, incident: Incident, command: Shift) -> State:
     """The open incident at another level, one step longer."""
-    step = Step(at_wall=command.at_wall, level=command.level, reason=command.reason)
+    is_worse = move(incident.level, command.level) is Move.WORSENED
     changed = replace(
         incident,
         level=command.level,
         reason=command.reason,
         evidence=command.evidence,
-        timeline=(*incident.timeline, step)[-TIMELINE_KEPT:],
+        severity=command.severity,
+        is_flapping=command.is_flapping,
+        # Who acknowledged it has not seen this.
+        ack=None if is_worse else incident.ack,
     )
+    changed = noted(changed, command.at_wall, command.reason)
+    if (incident.level is Level.UP) is not (command.level is Level.UP):
+        row = _turned(state.service(command.service), command.at_wall)
+        state = replace(state, services={**state.services, command.service: row})
     state = replace(state, incidents={**state.incidents, incident.number: changed})
     return outbox.enqueue(state, incident.number, command.service, _with_evidence(command), command.at_wall)
+
+
+def withheld(state: State, incident: Incident, command: Withhold) -> State:
+    """The incident with another reason why nobody is told of it, or with none, and a line that says so."""
+    word = f"not told: {command.withheld.text}" if command.withheld else "told from now on"
+    changed = noted(replace(incident, withheld=command.withheld), command.at_wall, word)
+    return replace(state, incidents={**state.incidents, incident.number: changed})
+
+
+def noted(incident: Incident, at_wall: float, reason: str) -> Incident:
+    """The incident with one line more in its timeline."""
+    step = Step(at_wall=at_wall, level=incident.level, reason=reason)
+    return replace(incident, timeline=(*incident.timeline, step)[-TIMELINE_KEPT:])
+
+
+def _turned(row: ServiceRow, at_wall: float) -> ServiceRow:
+    """The row of a service that has just gone bad, or well again."""
+    return replace(row, turns=(*row.turns, at_wall)[-TURNS_KEPT:])
 
 
 def _with_evidence(command: Open | Shift) -> tuple[Draft, ...]:
@@ -98,9 +129,15 @@ def closed(state: State, incident: Incident, command: Close, *, sender: str) -> 
     """The incident ended; what never left is cancelled, whoever may have been told hears that it is over."""
     step = Step(at_wall=command.at_wall, level=Level.UP, reason=command.reason)
     ended = replace(
-        incident, closed_wall=command.at_wall, timeline=(*incident.timeline, step)[-TIMELINE_KEPT:]
+        incident,
+        closed_wall=command.at_wall,
+        is_flapping=False,
+        timeline=(*incident.timeline, step)[-TIMELINE_KEPT:],
     )
-    row = replace(state.service(command.service), open=False)
+    row = state.service(command.service)
+    if incident.level is not Level.UP:
+        row = _turned(row, command.at_wall)
+    row = replace(row, open=False)
     state = replace(
         state,
         incidents={**state.incidents, incident.number: ended},

@@ -14,6 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.beats import Beat, Watch
+from watchtower.core.channel_rows import ChannelRow, Drill
+from watchtower.core.policies import Acknowledgement, Severity, Silence, Withheld
 
 EVIDENCE_TEXT_MAX: Final = 160
 COMMAND_VERSION: Final = 1
@@ -96,7 +98,8 @@ class PeerRow(Struct, frozen=True, kw_only=True):
     """What the ledger holds of one peer. `session` 0 means it never joined; `boot_id` "" that it is gone.
 
     `votes` are the exceptions: every service not named in it has the opinion `default`. `members_gen` is the
-    membership this session has said to run with, `checkpoint` the latest one it has reported.
+    membership this session has said to run with, `checkpoint` the latest one it has reported. `paths` are
+    the channels that it cannot send to just now, and why.
     """
 
     session: int = 0
@@ -113,6 +116,7 @@ class PeerRow(Struct, frozen=True, kw_only=True):
     leaving_until_wall: float = 0.0
     members_gen: int = 0
     checkpoint: Checkpoint | None = None
+    paths: dict[str, str] = {}
 
     def vote(self, service: str) -> Vote:
         """This peer's vote on `service`. Where it knows nothing at all, its doubt says why."""
@@ -141,11 +145,15 @@ class ConfigInForce(Struct, frozen=True, kw_only=True):
 
 
 class ServiceRow(Struct, frozen=True, kw_only=True):
-    """The ledger's memory of a service: revision of its votes, its latest incident, whether that is open."""
+    """The ledger's memory of a service: revision of its votes, its latest incident, whether that is open.
+
+    `turns`: when its incidents lately began and ended (Unix seconds, at most TURNS_KEPT).
+    """
 
     rev: int = 0
     incident: int = 0
     open: bool = False
+    turns: tuple[float, ...] = ()
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -169,6 +177,7 @@ class Incident(Struct, frozen=True, kw_only=True):
     """A numbered interval of degraded, partial or down for one subject (a service, `peer/x`, `cluster`).
 
     `since_wall`: trouble first seen; `opened_wall`: the quorum agreed; `closed_wall` 0: still open.
+    `withheld`: why nobody is told just now. While `is_flapping` it stays open, whatever the level.
     """
 
     number: int
@@ -180,6 +189,10 @@ class Incident(Struct, frozen=True, kw_only=True):
     closed_wall: float = 0.0
     evidence: tuple[Evidence, ...] = ()
     timeline: tuple[Step, ...] = ()
+    severity: Severity = Severity.CRITICAL
+    ack: Acknowledgement | None = None
+    withheld: Withheld | None = None
+    is_flapping: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -188,18 +201,30 @@ class Incident(Struct, frozen=True, kw_only=True):
 
 
 class NoticeKind(StrEnum):
-    """Which transition a notification tells."""
+    """What a notification tells: a transition, that it lasts, many at once, something of the telling."""
 
     FIRING = "firing"
     WORSENED = "worsened"
     RESOLVED = "resolved"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+    FLAPPING = "flapping"
+    SETTLED = "settled"
+    DIGEST = "digest"
+    CEILING = "ceiling"
+    TEST = "test"
+
+    @property
+    def is_of_incident(self) -> bool:
+        """True when it tells of one incident."""
+        return self not in (NoticeKind.DIGEST, NoticeKind.CEILING, NoticeKind.TEST)
 
 
 class Stage(StrEnum):
     """Where a notification stands.
 
-    The last four are finished and never left again, except that a late `accepted` turns superseded
-    into delivered.
+    The last five are finished and never left again, except that a late `accepted` turns superseded
+    into delivered. What is digested shares the fate of its digest.
     """
 
     PENDING = "pending"
@@ -209,6 +234,7 @@ class Stage(StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+    DIGESTED = "digested"
 
     @property
     def finished(self) -> bool:
@@ -249,7 +275,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """The facts one notification tells, fixed at the transition."""
+    """The facts one notification tells, fixed at the transition. `step` counts reminders and escalations."""
 
     level: Level
     reason: str
@@ -257,6 +283,8 @@ class Notice(Struct, frozen=True, kw_only=True):
     at_wall: float
     evidence: tuple[Evidence, ...] = ()
     instead_of: str = ""
+    severity: Severity = Severity.CRITICAL
+    step: int = 0
 
 
 class Notification(Struct, frozen=True, kw_only=True):
@@ -264,6 +292,8 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     `lane` orders deliveries: within a lane an item may be claimed only when every older one (by
     `order`) is finished. `owner`, `session` and `claim_id` name the live claim, `hold_ms` its length.
+    `digest` is the id of the digest that tells it, `members` are the ids that a digest tells; `dropped` is
+    why it was withdrawn before it left.
     """
 
     id: str
@@ -288,6 +318,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     settled_wall: float = 0.0
     receipt: str = ""
     attempts: tuple[Attempt, ...] = ()
+    digest: str = ""
+    members: tuple[str, ...] = ()
+    dropped: str = ""
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -296,6 +329,7 @@ class State(Struct, frozen=True, kw_only=True):
     `members_gen` counts the memberships (the founders are the first), `entries` the entries applied,
     whatever they did; `gate` is the command version in force. No session number is at or below
     `session_base`, so that a name which was removed and added again never meets its earlier life.
+    `policy_rev` counts what people said: silences, acknowledgements.
     """
 
     entries: int = 0
@@ -318,6 +352,10 @@ class State(Struct, frozen=True, kw_only=True):
     shed: int = 0
     beats: dict[str, Beat] = {}
     watch: Watch = Watch()
+    policy_rev: int = 0
+    silences: dict[str, Silence] = {}
+    channels: dict[str, ChannelRow] = {}
+    drill: Drill = Drill()
 
     def row(self, peer: str) -> PeerRow:
         """The row of `peer`; an empty one when it never joined."""
@@ -351,38 +389,3 @@ class Verdict(Struct, frozen=True, kw_only=True):
     reason: str
     since_wall: float = 0.0
     counts: dict[Opinion, int] = {}
-
-
-class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """What this peer knows of Raft: for the API, metrics and the blind notice; never for decisions.
-
-    `trouble` is what is wrong with the disk just now, `quarantine` why this peer must not vote yet ("" when
-    it may), `findings` what the start found on disk. `members` is the peer set Raft counts with, this peer
-    among them. `snapshot_s` is how long the latest snapshot held everything up.
-    """
-
-    role: str = "follower"
-    leader: str = ""
-    term: int = 0
-    commit_index: int = 0
-    applied_index: int = 0
-    links: dict[str, bool] = {}
-    tick_gap_s: float = 0.0
-    tick_errors: int = 0
-    rejected_connections: int = 0
-    last_commit_age_s: float = 0.0
-    had_quorum: bool = False
-    trouble: str = ""
-    quarantine: str = ""
-    findings: tuple[str, ...] = ()
-    members: tuple[str, ...] = ()
-    log_bytes: int = 0
-    state_bytes: int = 0
-    snapshot_s: float = 0.0
-    stale_acks: int = 0
-
-    @property
-    def has_quorum(self) -> bool:
-        """True when a leader is known and this peer is linked to enough peers for a majority."""
-        linked = 1 + sum(self.links.values())
-        return bool(self.leader) and linked * 2 > len(self.links) + 1

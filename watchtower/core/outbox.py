@@ -15,6 +15,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from watchtower.core import channel_rows
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Assign, Claim, Draft, Entry, Settle
 from watchtower.core.model import (
     Attempt,
@@ -30,7 +32,6 @@ UNFINISHED_MAX: Final = 2_000
 FINISHED_KEPT: Final = 300
 ATTEMPTS_KEPT: Final = 10
 BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-RETRY_AFTER_MAX_S: Final = 900.0
 
 
 class NextAttempt(Struct, frozen=True, kw_only=True):
@@ -55,11 +56,19 @@ def lane_of(service: str, channel: str) -> str:
 
 
 def head_of_lane(state: State, item: Notification) -> bool:
-    """True when no older unfinished item stands in the same lane."""
+    """True when nothing older in the same lane is still to be told, by itself or by a digest."""
     return not any(
-        other.lane == item.lane and other.order < item.order and not other.stage.finished
+        other.lane == item.lane and other.order < item.order and is_to_be_told(state, other)
         for other in state.notifications.values()
     )
+
+
+def is_to_be_told(state: State, item: Notification) -> bool:
+    """True while the item, or the digest that tells it, is unfinished."""
+    if item.stage is not Stage.DIGESTED:
+        return not item.stage.finished
+    digest = state.notifications.get(item.digest)
+    return digest is not None and not digest.stage.finished
 
 
 def next_attempt(item: Notification) -> NextAttempt:
@@ -67,7 +76,7 @@ def next_attempt(item: Notification) -> NextAttempt:
     if item.failures == 0:
         return NextAttempt(at_wall=item.created_wall, reason="first attempt")
     backoff_s = BACKOFF_S[min(item.failures, len(BACKOFF_S)) - 1]
-    asked_s = min(item.retry_after_s, RETRY_AFTER_MAX_S)
+    asked_s = min(item.retry_after_s, channel_rows.RETRY_AFTER_MAX_S)
     if asked_s > backoff_s:
         return NextAttempt(at_wall=item.settled_wall + asked_s, reason="the channel asked to wait")
     return NextAttempt(at_wall=item.settled_wall + backoff_s, reason=f"attempt {item.failures} failed")
@@ -107,6 +116,7 @@ def enqueue(state: State, incident: int, service: str, drafts: Iterable[Draft], 
             sender=draft.sender,
             notice=draft.notice,
             created_wall=at_wall,
+            members=draft.members,
         )
     return replace(state, notifications=notifications, last_order=order, shed=shed)
 
@@ -116,14 +126,18 @@ def told_channels(state: State, incident: int) -> tuple[str, ...]:
 
     Sorted, because a restored snapshot need not hold its notifications in the order of their making.
     """
-    items = (item for item in state.notifications.values() if item.incident == incident and _has_left(item))
+    mine = (item for item in state.notifications.values() if item.incident == incident)
+    items = (item for item in mine if has_left(state, item))
     return tuple(dict.fromkeys(item.channel for item in sorted(items, key=lambda item: item.order)))
 
 
-def _has_left(item: Notification) -> bool:
+def has_left(state: State, item: Notification) -> bool:
     """True for an announcement, unless it is certain that nobody was or is being told by it."""
     if item.kind is NoticeKind.RESOLVED or item.stage is Stage.CANCELLED:
         return False
+    if item.stage is Stage.DIGESTED:
+        digest = state.notifications.get(item.digest)
+        return digest is None or has_left(state, digest)
     return item.stage is not Stage.PENDING or item.doubt is not Doubt.NO
 
 
@@ -166,9 +180,9 @@ def _claim_refusal(state: State, entry: Entry, command: Claim, item: Notificatio
         return f"attempt {command.attempt} is not the current {item.attempt}"
     if item.sender != entry.by:
         return f"the wanted sender is {item.sender}"
-    if not head_of_lane(state, item):
-        return "an older notification of the lane is unfinished"
-    return ""
+    if command.policy_rev != state.policy_rev:
+        return "what people said has changed"
+    return "" if head_of_lane(state, item) else "an older notification of the lane is unfinished"
 
 
 def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
@@ -185,7 +199,23 @@ def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
         return state, Answer(ok=False, reason="not from the live claim")
     if settled == item:
         return state, Answer(ok=False, reason="nothing changes")
-    return tidy(_put(state, _recorded(settled, entry, command))), Answer(ok=True)
+    state = _put(state, _recorded(settled, entry, command))
+    return tidy(_with_channel(state, item.channel, command)), Answer(ok=True)
+
+
+def _with_channel(state: State, name: str, command: Settle) -> State:
+    """What the attempt has taught about its channel. A claim that was given back has taught nothing."""
+    is_accepted, outcome = command.outcome is Outcome.ACCEPTED, command.outcome
+    row = channel_rows.settled(
+        state.channels.get(name, ChannelRow()),
+        command.at_wall,
+        has_reached=outcome in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DEAD, Outcome.AMBIGUOUS),
+        is_accepted=is_accepted,
+    )
+    if not is_accepted:
+        trouble = (command.detail or outcome.value) if command.is_permanent else ""
+        row = channel_rows.refused(row, command.at_wall, retry_after_s=command.retry_after_s, trouble=trouble)
+    return replace(state, channels={**state.channels, name: row})
 
 
 def _accepted(item: Notification, *, is_current: bool) -> Notification:
@@ -236,7 +266,7 @@ def _recorded(item: Notification, entry: Entry, command: Settle) -> Notification
 
 def tidy(state: State) -> State:
     """Cancel announcements of closed incidents that never left, and resolved notices nobody waits for."""
-    told = {(item.incident, item.channel) for item in state.notifications.values() if _has_left(item)}
+    told = {(item.incident, item.channel) for item in state.notifications.values() if has_left(state, item)}
     notifications = {
         key: replace(item, stage=Stage.CANCELLED) if _is_pointless(state, item, told) else item
         for key, item in state.notifications.items()
@@ -246,7 +276,11 @@ def tidy(state: State) -> State:
 
 def _is_pointless(state: State, item: Notification, told: set[tuple[int, str]]) -> bool:
     """True for what waits, never left, and would tell of what is over or was never said."""
-    if not _is_waiting(item):
+    if not is_waiting(item):
+        return False
+    if item.kind is NoticeKind.DIGEST:
+        return not any(_is_of_interest(state, state.notifications.get(member)) for member in item.members)
+    if not item.kind.is_of_incident:
         return False
     if item.kind is NoticeKind.RESOLVED:
         # What goes to a fallback stands for the channel that was told.
@@ -254,7 +288,15 @@ def _is_pointless(state: State, item: Notification, told: set[tuple[int, str]]) 
     return not _is_open(state, item)
 
 
-def _is_waiting(item: Notification) -> bool:
+def _is_of_interest(state: State, member: Notification | None) -> bool:
+    """True for a member of an unsent digest that is still worth telling."""
+    if member is None or member.stage is not Stage.DIGESTED:
+        return False
+    return member.kind is NoticeKind.RESOLVED or _is_open(state, member)
+
+
+def is_waiting(item: Notification) -> bool:
+    """True for what has certainly told nobody and nobody is sending just now."""
     return item.stage is Stage.PENDING and item.doubt is Doubt.NO
 
 
@@ -268,13 +310,15 @@ def _pruned(state: State) -> State:
     finished = [item for item in state.notifications.values() if item.stage.finished]
     if len(finished) <= FINISHED_KEPT:
         return state
-    busy = {item.incident for item in state.notifications.values() if not item.stage.finished}
+    busy = {item.incident for item in state.notifications.values() if is_to_be_told(state, item)} - {0}
     finished.sort(key=lambda item: item.order)
     drop = {
         item.id
         for item in finished[: len(finished) - FINISHED_KEPT]
         if item.incident not in busy and not _is_open(state, item)
     }
+    # A digest is kept for as long as one of those it tells.
+    drop -= {item.digest for item in state.notifications.values() if item.id not in drop}
     kept = {key: item for key, item in state.notifications.items() if key not in drop}
     return replace(state, notifications=kept)
 

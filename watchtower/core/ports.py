@@ -11,8 +11,9 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, ClaimLease, Command, Release, Renew, Report
-from watchtower.core.model import Checkpoint, ClusterStatus, Instant, Result, State
+from watchtower.core.model import Checkpoint, Instant, Result, State
 from watchtower.core.samples import Figures, HistoryStats, SamplePage, Transition
 from watchtower.core.settings import Service, Settings
 from watchtower.core.view import Standing, View

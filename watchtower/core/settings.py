@@ -12,12 +12,15 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.conditions import Condition
+from watchtower.core.policies import Matcher, Severity
 from watchtower.core.secret import Secret
 from watchtower.core.targets import HeartbeatTarget, Target
 
 PEER_PREFIX: Final = "peer/"
 CLUSTER_SUBJECT: Final = "cluster"
 """Subject of incidents about the cluster itself; no service may carry this name."""
+CHANNEL_PREFIX: Final = "channel/"
+"""Subjects of incidents about a channel that does not work."""
 JITTER_MAX: Final = 0.5
 """A look comes at most half of this share of its interval early or late."""
 UNANSWERED_AFTER_S: Final = 1.0
@@ -127,6 +130,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     ping_key: Secret | None = None
 
 
+class Rate(Struct, frozen=True, kw_only=True):
+    """How much a channel is sent: one message every `every_s`, up to `burst` at once, `hour` in an hour."""
+
+    every_s: float = 1.0
+    burst: int = 3
+    hour: int = 120
+
+
 class Channel(Struct, frozen=True, kw_only=True):
     """A configured destination of notifications. `url` is an apprise URL and therefore a secret."""
 
@@ -137,6 +148,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     fallback: str = ""
     search: bool = False
     """True for a webhook whose receiver answers whether it has a delivery id."""
+    rate: Rate = Rate()
 
 
 class Confirm(Struct, frozen=True, kw_only=True):
@@ -152,6 +164,61 @@ class Recover(Struct, frozen=True, kw_only=True):
 
     successes: int = 2
     recheck_s: float = 1.0
+
+
+class Hours(Struct, frozen=True, kw_only=True):
+    """Times of the week in a time zone: `days` (Monday is 0), from one minute of the day to another.
+
+    `until_minute` at or before `from_minute` runs over midnight; 0 to 0 is the whole day.
+    """
+
+    days: tuple[int, ...]
+    from_minute: int
+    until_minute: int
+    timezone: str
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Who is told of what all `match` fit: names of channels and escalations, while `active` (empty: always).
+
+    `repeat_s` 0: no reminders; None: as alerting says. `is_continued`: later routes are asked too.
+    """
+
+    match: tuple[Matcher, ...] = ()
+    notify: tuple[str, ...] = ()
+    repeat_s: float | None = None
+    active: tuple[Hours, ...] = ()
+    is_continued: bool = False
+
+
+class EscalationStep(Struct, frozen=True, kw_only=True):
+    """So long after the first announcement these channels are told too, unless somebody acknowledged."""
+
+    after_s: float
+    notify: tuple[str, ...]
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """Planned maintenance of what all `match` fit: once, or from each time of a cron expression on.
+
+    Once: `start_wall` to `end_wall` (Unix seconds). Cron: five fields in `timezone`, each time for `for_s`.
+    """
+
+    match: tuple[Matcher, ...]
+    start_wall: float = 0.0
+    end_wall: float = 0.0
+    cron: str = ""
+    for_s: float = 0.0
+    timezone: str = "UTC"
+    reason: str = ""
+
+
+class Need(Struct, frozen=True, kw_only=True):
+    """What a service needs: at least `at_least` of `names`. `degraded` says how it is without."""
+
+    names: tuple[str, ...]
+    at_least: int = 1
+    degraded: str = ""
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -173,6 +240,8 @@ class Service(Struct, frozen=True, kw_only=True):
     runbook: str = ""
     dashboard: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    severity: Severity = Severity.CRITICAL
+    needs: tuple[Need, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -185,10 +254,46 @@ class Service(Struct, frozen=True, kw_only=True):
         return self.title or self.name
 
 
+class Flap(Struct, frozen=True, kw_only=True):
+    """When a service flaps: changes in the last `window` looks, as shares that begin it and end it."""
+
+    window: int = 20
+    high: float = 0.5
+    low: float = 0.25
+
+
 class Alerting(Struct, frozen=True, kw_only=True):
-    """Whether people are told when an incident ends."""
+    """How people are told.
+
+    `resolved`: whether they hear of the end; `repeat_s`: of what lasts, how often (0: never); `hold_s`: how
+    long a service with needs waits for its cause; `suppress_s`: for how long at most a cause hides it.
+    `timezone`: whose local time messages show beside UTC.
+    """
 
     resolved: bool = True
+    repeat_s: float = 14_400.0
+    hold_s: float = 5.0
+    suppress_s: float = 1_800.0
+    flap: Flap = Flap()
+    timezone: str = "UTC"
+
+
+class DrillSettings(Struct, frozen=True, kw_only=True):
+    """Fire drills on `channel` at the times of a cron expression, to be proven within `within_s`."""
+
+    cron: str
+    channel: str
+    timezone: str = "UTC"
+    within_s: float = 900.0
+
+
+class WatchdogSettings(Struct, frozen=True, kw_only=True):
+    """Our signal to an outside dead man's switch. The URLs are secrets; `peer_ping` is sent by every peer."""
+
+    ping: Secret | None = None
+    peer_ping: Secret | None = None
+    every_s: float = 60.0
+    drill: DrillSettings | None = None
 
 
 class BreakerSettings(Struct, frozen=True, kw_only=True):
@@ -240,6 +345,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     services: dict[str, Service]
     storage_path: str = "data"
     alerting: Alerting = Alerting()
+    routes: tuple[Route, ...] = ()
+    escalations: dict[str, tuple[EscalationStep, ...]] = {}
+    maintenance: tuple[Window, ...] = ()
+    watchdog: WatchdogSettings = WatchdogSettings()
     breakers: BreakerSettings = BreakerSettings()
     probe: ProbeSettings = ProbeSettings()
     history: HistorySettings = HistorySettings()

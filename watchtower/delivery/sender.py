@@ -178,6 +178,7 @@ class Sender:
             receipt=ending.receipt,
             detail=ending.detail,
             retry_after_s=ending.retry_after_s,
+            is_permanent=ending.is_permanent,
         )
 
     def _settles(self, state: State, session: int, now: Instant) -> Iterator[Settle]:
@@ -234,7 +235,7 @@ class Sender:
             is_free = item.channel not in busy and self._is_sendable(item, state, settings)
             if is_free and due_boots[item.id] <= now.boot and head_of_lane(state, item):
                 busy.add(item.channel)
-                yield self._claim(item, now)
+                yield self._claim(state, item, now)
 
     def _wanted(self, state: State) -> Iterator[Notification]:
         for item in state.notifications.values():
@@ -254,7 +255,7 @@ class Sender:
         """An unknown channel is claimed (to settle it as dead) only under the config in force."""
         return item.channel in settings.channels or settings.config_hash == state.config.hash
 
-    def _claim(self, item: Notification, now: Instant) -> Claim:
+    def _claim(self, state: State, item: Notification, now: Instant) -> Claim:
         is_takeover = item.stage is not Stage.PENDING
         may_have_arrived = is_takeover or item.doubt is not Doubt.NO
         held = Held(
@@ -268,7 +269,13 @@ class Sender:
         )
         self._held[item.id] = held
         hold_ms = round(held.hold_s * 1000)
-        return Claim(id=item.id, attempt=item.attempt, hold_ms=hold_ms, claim_id=held.claim_id)
+        return Claim(
+            id=item.id,
+            attempt=item.attempt,
+            hold_ms=hold_ms,
+            claim_id=held.claim_id,
+            policy_rev=state.policy_rev,
+        )
 
     def _wake(self, state: State, now: Instant) -> float:
         settling = [held.not_before_boot for held in self._held.values() if held.settle is not None]
@@ -297,7 +304,8 @@ def _instead_of_sending(
         detail = f"found in the channel: {found.detail}" if found.detail else "found in the channel"
         return Ending(outcome=Outcome.ACCEPTED, detail=detail, receipt=found.receipt)
     is_searched = found is not None or item.doubt is Doubt.NO or channel is None
-    if is_searched and item.kind is not NoticeKind.RESOLVED and not _is_open(state, item):
+    is_told = item.kind is NoticeKind.RESOLVED or not item.kind.is_of_incident
+    if is_searched and not is_told and not _is_open(state, item):
         outcome = Outcome.SUPERSEDED if item.doubt is Doubt.MAYBE else Outcome.NOT_SENT
         return Ending(outcome=outcome, detail="the incident ended before it was sent")
     if channel is None:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from watchtower.core.model import ClusterStatus, Incident, Notification, PeerRow, State
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import Incident, Notification, PeerRow, State
 from watchtower.core.view import Standing
 
 K = TypeVar("K")

@@ -14,7 +14,8 @@ from typing import Final
 from aiohttp import web
 
 from watchtower.clock import to_beat
-from watchtower.core.model import ClusterStatus, State
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import State
 from watchtower.core.ports import HistoryReader, Snapshot
 from watchtower.core.settings import Settings
 from watchtower.core.view import Standing

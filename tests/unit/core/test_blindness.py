@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from watchtower.core.blindness import Blindness, Word, words
-from watchtower.core.model import ClusterStatus, Instant
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import Instant
 
 WELL = ClusterStatus(leader="b", links={"b": True, "c": True}, had_quorum=True)
 ALONE = ClusterStatus(leader="", links={"b": False, "c": False}, had_quorum=True)

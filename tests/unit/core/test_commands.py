@@ -9,14 +9,40 @@ import json
 
 import msgspec
 import pytest
-from support.core_support import WALL, Book, down
+from support.core_support import WALL, Book, down, notice
 
 from watchtower.core import commands as c
+from watchtower.core import requests as r
 from watchtower.core.commands import ENTRY_BYTES_MAX, Command, Entry, NewerVersion, decode, encode
-from watchtower.core.model import COMMAND_VERSION, Checkpoint, Level, Opinion, Outcome
+from watchtower.core.model import COMMAND_VERSION, Checkpoint, Level, NoticeKind, Opinion, Outcome
+from watchtower.core.policies import Acknowledgement, Matcher, Silence, SilenceKind, Why, Withheld
 
 BOOK = Book()
+QUIET = Silence(
+    id="s1",
+    kind=SilenceKind.MAINTENANCE,
+    matchers=(Matcher(label="team", patterns=("shop", "pay-*"), is_not=True),),
+    author="ops-lead",
+    reason="deploying",
+    starts_wall=WALL,
+    ends_wall=WALL + 60,
+    created_wall=WALL,
+)
 SAMPLES: list[Command] = [
+    c.Withhold(epoch=1, incident=2, withheld=Withheld(why=Why.SILENCED, text="silenced"), at_wall=WALL),
+    c.Drop(epoch=1, id="x", reason="silenced"),
+    c.Coalesce(
+        epoch=1,
+        draft=c.Draft(id="d", channel="chat", kind=NoticeKind.DIGEST, sender="a", notice=notice(Level.DOWN)),
+        members=("x", "y"),
+        at_wall=WALL,
+    ),
+    r.SetSilence(silence=QUIET),
+    r.EndSilence(id="s1", by="ops-lead", at_wall=WALL),
+    r.Sweep(epoch=1, silences=("s1",)),
+    r.Acknowledge(incident=1, ack=Acknowledgement(by="x", note="on it", at_wall=WALL), by="x", at_wall=WALL),
+    r.TryChannels(id="t1", channels=("chat",), senders=("a", "b"), by="x", at_wall=WALL),
+    r.StartDrill(channel="chat", by="schedule", at_wall=WALL),
     c.Found(cluster="x", members=("a", "b"), at_wall=WALL),
     c.Join(boot_id="b1", version="1", command_version=1, at_wall=WALL),
     c.Gone(epoch=1, peer="b", peer_session=2),

@@ -346,7 +346,7 @@ def test_a_missing_vote_eases_nothing() -> None:
 def test_the_cluster_eases_without_votes() -> None:
     """The cluster has no voters: fewer doubts ease its incident as soon as they stand."""
     book = Book()
-    book.must("a", book.opening("cluster", ()))
+    book.must("a", book.opening("cluster"))
     for peer in ("a", "b"):
         book.report(peer, default=Opinion.UNKNOWN)
     looks = view(boot=500.0, standings=verdicts.observe(book.state, CONFIG, view(), instant(100.0)))

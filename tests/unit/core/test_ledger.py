@@ -13,7 +13,7 @@ import pytest
 from support.core_support import HASH, WALL, Book, down, notice
 
 from watchtower.core import commands as c
-from watchtower.core import ledger
+from watchtower.core import ledger, lives
 from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import (
@@ -420,7 +420,7 @@ def test_words_are_cut_before_they_are_kept() -> None:
 
 def test_beats_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats that nobody knows cannot fill the ledger; known ones still beat."""
-    monkeypatch.setattr(ledger, "BEATS_MAX", 1)
+    monkeypatch.setattr(lives, "BEATS_MAX", 1)
     book = Book()
     book.must("a", c.BeatSeen(service="one", at_wall=WALL))
     assert book.do("a", c.BeatSeen(service="two", at_wall=WALL)).reason == "too many heartbeats"

@@ -12,7 +12,7 @@ from support.core_support import WALL, Book, down
 from watchtower.core import commands as c
 from watchtower.core.beats import Beat
 from watchtower.core.commands import Answer, Command
-from watchtower.core.ledger import BLIND_GAP_S
+from watchtower.core.lives import BLIND_GAP_S
 from watchtower.core.model import Checkpoint, ConfigInForce, Level, Opinion, PeerRow
 
 

@@ -296,7 +296,7 @@ def test_ids_differ_in_every_part() -> None:
         for number in ("1", "11")
         for channel in ("1chat", "chat")
     }
-    assert len(ids) == 2 * 2 * 3 * 2 * 2
+    assert len(ids) == 2 * 2 * len(NoticeKind) * 2 * 2
 
 
 def test_a_known_id_is_enqueued_once() -> None:

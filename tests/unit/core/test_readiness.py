@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.core_support import Book, settings
 
-from watchtower.core.model import ClusterStatus, State
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import State
 from watchtower.core.readiness import unready
 
 LINKED = ClusterStatus(leader="b", links={"b": True, "c": False})

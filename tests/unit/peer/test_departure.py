@@ -15,8 +15,9 @@ from support.core_support import Book, instant
 
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
+from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, Command
-from watchtower.core.model import ClusterStatus, Instant, State
+from watchtower.core.model import Instant, State
 from watchtower.core.ports import ClusterPort, CourierPort
 from watchtower.departure import Departure
 

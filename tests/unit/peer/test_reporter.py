@@ -11,7 +11,8 @@ from support.core_support import HASH, WALL, Book, instant, settings
 
 from watchtower import __version__
 from watchtower.core import commands as c
-from watchtower.core.model import COMMAND_VERSION, Checkpoint, ClusterStatus, Instant, State
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import COMMAND_VERSION, Checkpoint, Instant, State
 from watchtower.core.ports import ClusterPort, VantagePort
 from watchtower.core.settings import Settings
 from watchtower.errors import ClusterError

@@ -8,7 +8,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 from support.web_support import World, standing, world
 
-from watchtower.core.model import ClusterStatus, Lease, Level, Opinion, Stage, State
+from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.model import Lease, Level, Opinion, Stage, State
 from watchtower.web.events import Event, cluster_changes, state_changes, verdict_changes
 
 

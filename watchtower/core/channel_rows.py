@@ -1,0 +1,71 @@
+"""What the ledger remembers of a channel, whoever sent: its wish to rest, how much it got, what ails it.
+
+One row per channel that was ever sent to, written when an attempt is settled and by nothing else. Knows
+neither the configured rates nor a clock; what follows from a row is attempts.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+RECENT_KEPT: Final = 20
+HOUR_S: Final = 3_600.0
+RETRY_AFTER_MAX_S: Final = 900.0
+DRILL_SUBJECT: Final = "drill"
+"""Subject of the incident that a fire drill is; no service may carry this name."""
+
+
+class ChannelRow(Struct, frozen=True, kw_only=True):
+    """Times are Unix seconds by the clock of whoever settled.
+
+    `rest_until_wall`: the channel asked not to be called before. `recent`: when the latest attempts reached
+    it. `hour` counts hours since 1970, `hour_sent` attempts within it. `trouble`: "" or why it cannot work
+    until somebody mends it, since `trouble_wall`; `accepted_wall`: when it last took something.
+    """
+
+    rest_until_wall: float = 0.0
+    settled_wall: float = 0.0
+    recent: tuple[float, ...] = ()
+    hour: int = 0
+    hour_sent: int = 0
+    trouble: str = ""
+    trouble_wall: float = 0.0
+    accepted_wall: float = 0.0
+
+
+class Drill(Struct, frozen=True, kw_only=True):
+    """The latest fire drill; zeros mean never, and not yet. `arrived_wall`: when its arrival was proven.
+
+    `last_arrived_wall` outlives later drills: when any drill last arrived.
+    """
+
+    channel: str = ""
+    by: str = ""
+    started_wall: float = 0.0
+    arrived_wall: float = 0.0
+    last_arrived_wall: float = 0.0
+
+
+def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: bool) -> ChannelRow:
+    """The row after an attempt that ended at `at_wall`; `has_reached`: the channel saw something of it."""
+    row = replace(row, settled_wall=max(at_wall, row.settled_wall))
+    if has_reached:
+        hour = max(int(at_wall // HOUR_S), row.hour)
+        hour_sent = row.hour_sent + 1 if hour == row.hour else 1
+        row = replace(row, recent=(*row.recent, at_wall)[-RECENT_KEPT:], hour=hour, hour_sent=hour_sent)
+    if is_accepted:
+        row = replace(row, trouble="", trouble_wall=0.0, rest_until_wall=0.0, accepted_wall=at_wall)
+    return row
+
+
+def refused(row: ChannelRow, at_wall: float, *, retry_after_s: float, trouble: str) -> ChannelRow:
+    """The row after a refusal that asked to wait, or that nothing but a person can mend (`trouble`)."""
+    if retry_after_s > 0:
+        rest_until_wall = max(row.rest_until_wall, at_wall + min(retry_after_s, RETRY_AFTER_MAX_S))
+        row = replace(row, rest_until_wall=rest_until_wall)
+    if trouble:
+        row = replace(row, trouble=trouble[:200], trouble_wall=row.trouble_wall or at_wall)
+    return row

@@ -1,0 +1,64 @@
+"""What proofs of the alerting itself write into the ledger: test messages, the start of a fire drill.
+
+The other halves are ordinary: a test is delivered like any notification, a drill is an incident. No policy
+of when to drill is here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from watchtower.core import outbox
+from watchtower.core.channel_rows import Drill
+from watchtower.core.commands import Answer, Draft
+from watchtower.core.model import Level, Notice, NoticeKind, State
+from watchtower.core.policies import AUTHOR_MAX, Severity
+from watchtower.core.requests import StartDrill, TryChannels
+
+TESTS_MAX: Final = 200
+
+
+def try_channels(state: State, command: TryChannels) -> tuple[State, Answer]:
+    """One pending notification for each channel and sender, in the order given, each sender fixed."""
+    count = len(command.channels) * len(command.senders)
+    if not 1 <= count <= TESTS_MAX or not set(command.senders) <= set(state.members):
+        return state, Answer(ok=False, reason=f"1 to {TESTS_MAX} tests, from members")
+    if outbox.is_full(state):
+        return state, Answer(ok=False, reason="the outbox is full")
+    subject = f"test/{command.id[:40]}"
+    notice = Notice(
+        level=Level.UP,
+        reason=f"asked for by {command.by[:AUTHOR_MAX]}",
+        since_wall=command.at_wall,
+        at_wall=command.at_wall,
+        severity=Severity.INFO,
+    )
+    drafts = tuple(
+        Draft(
+            id=outbox.notification_id(state.cluster, subject, NoticeKind.TEST, sender, channel),
+            channel=channel,
+            kind=NoticeKind.TEST,
+            sender=sender,
+            notice=notice,
+        )
+        for channel in command.channels
+        for sender in command.senders
+    )
+    if any(draft.id in state.notifications for draft in drafts):
+        return state, Answer(ok=False, reason="asked for already")
+    return outbox.enqueue(state, 0, subject, drafts, command.at_wall), Answer(ok=True)
+
+
+def start_drill(state: State, command: StartDrill) -> tuple[State, Answer]:
+    """A drill is on: what opens and ends its incident looks at this row."""
+    if command.seen_wall != state.drill.started_wall:
+        return state, Answer(ok=False, reason="another drill has started meanwhile")
+    started = Drill(
+        channel=command.channel,
+        by=command.by[:AUTHOR_MAX],
+        started_wall=command.at_wall,
+        last_arrived_wall=state.drill.last_arrived_wall,
+    )
+    return replace(state, drill=started), Answer(ok=True)

@@ -1,0 +1,92 @@
+"""What people's wish for quiet writes into the ledger: silences set, ended and swept, acknowledgements.
+
+The quiet half of `ledger.apply`: limits and refusals, no policy. Each of these raises `policy_rev`, on
+which what was decided before it is compared.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from watchtower.core.channel_rows import DRILL_SUBJECT
+from watchtower.core.commands import Answer
+from watchtower.core.incidents import noted
+from watchtower.core.model import State
+from watchtower.core.policies import (
+    AUTHOR_MAX,
+    MATCHERS_MAX,
+    REASON_MAX,
+    SILENCES_MAX,
+    Acknowledgement,
+    Silence,
+)
+from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, Sweep
+
+Outgrowth = tuple[State, Answer]
+
+
+def set_silence(state: State, command: SetSilence) -> Outgrowth:
+    """A silence more, or a known one with another end."""
+    silence = command.silence
+    refusal = _refusal(silence)
+    if not refusal and silence.id not in state.silences and len(state.silences) >= SILENCES_MAX:
+        refusal = f"there are {SILENCES_MAX} silences already: end some"
+    if not refusal and state.silences.get(silence.id) == silence:
+        refusal = "this silence is set already"
+    if refusal:
+        return state, Answer(ok=False, reason=refusal)
+    kept = replace(silence, author=silence.author[:AUTHOR_MAX], reason=silence.reason[:REASON_MAX])
+    return _heard(replace(state, silences={**state.silences, silence.id: kept})), Answer(ok=True)
+
+
+def _refusal(silence: Silence) -> str:
+    if not 1 <= len(silence.matchers) <= MATCHERS_MAX:
+        return f"a silence has 1 to {MATCHERS_MAX} matchers"
+    if not silence.id or silence.ends_wall <= silence.starts_wall:
+        return "a silence has an id, and ends after it starts"
+    return ""
+
+
+def end_silence(state: State, command: EndSilence) -> Outgrowth:
+    """The silence is over now; it stays to be shown."""
+    silence = state.silences.get(command.id)
+    if silence is None:
+        return state, Answer(ok=False, reason="no such silence")
+    if silence.ends_wall <= command.at_wall:
+        return state, Answer(ok=False, reason="it is over already")
+    ended = replace(silence, ends_wall=command.at_wall)
+    return _heard(replace(state, silences={**state.silences, silence.id: ended})), Answer(ok=True)
+
+
+def sweep(state: State, command: Sweep) -> Outgrowth:
+    """Silences that nobody needs to see any more are forgotten."""
+    kept = {key: one for key, one in state.silences.items() if key not in command.silences}
+    if len(kept) == len(state.silences):
+        return state, Answer(ok=False, reason="no such silences")
+    return replace(state, silences=kept), Answer(ok=True)
+
+
+def acknowledge(state: State, command: Acknowledge) -> Outgrowth:
+    """Somebody takes the incident, or leaves it again. A drill that is acknowledged has arrived."""
+    incident = state.incidents.get(command.incident)
+    if incident is None or not incident.is_open:
+        return state, Answer(ok=False, reason="no such open incident")
+    ack = _clipped(command.ack)
+    if incident.ack == ack:
+        return state, Answer(ok=False, reason="it is as it was")
+    word = f"acknowledged by {ack.by}" if ack else f"acknowledgement withdrawn by {command.by[:AUTHOR_MAX]}"
+    note = f": {ack.note}" if ack and ack.note else ""
+    changed = noted(replace(incident, ack=ack), command.at_wall, word + note)
+    state = replace(state, incidents={**state.incidents, incident.number: changed})
+    if ack and incident.service == DRILL_SUBJECT:
+        drill = replace(state.drill, arrived_wall=command.at_wall, last_arrived_wall=command.at_wall)
+        state = replace(state, drill=drill)
+    return _heard(state), Answer(ok=True)
+
+
+def _clipped(ack: Acknowledgement | None) -> Acknowledgement | None:
+    return replace(ack, by=ack.by[:AUTHOR_MAX], note=ack.note[:REASON_MAX]) if ack else None
+
+
+def _heard(state: State) -> State:
+    return replace(state, policy_rev=state.policy_rev + 1)

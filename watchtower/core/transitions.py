@@ -1,0 +1,156 @@
+"""Incidents that should open, change or end by the verdicts of this pass: two stages of decide.
+
+A verdict moves an incident once a rule has supported it for a moment. What is told of the move goes with it
+into one entry; whether anything is told, telling.py says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from watchtower.core import incidents, membership, quorum, routing, telling
+from watchtower.core.commands import Close, Command, Draft, Open, Shift
+from watchtower.core.incidents import Move
+from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
+from watchtower.core.scene import Scene, drafts, notice
+from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX
+from watchtower.core.view import Standing
+
+STANDS_S: Final = 0.5
+"""A verdict moves an incident only when it is still there this much later (protocol.md, section 5)."""
+
+SICK_STANDS_S: Final = 5.0
+"""A peer or cluster that is merely degraded must stay so a little longer: doubts come and go."""
+
+
+def transitions(scene: Scene) -> Iterator[Command]:
+    """Incidents that should open, change or end by the verdicts of this pass."""
+    rows, up = scene.state.services, Level.UP
+    for subject, standing in scene.view.standings.items():
+        row = rows.get(subject)
+        if standing.level is up and (row is None or not row.open):
+            continue  # nearly all of them, four times a second
+        incident = scene.state.open_incident(subject)
+        move = incidents.move(incident.level if incident else None, standing.level)
+        if move is None or not _stands(subject, standing, scene.now):
+            continue
+        if incident is not None and move is Move.EASED and _lacks_votes(scene, incident, standing):
+            continue
+        if incident is None:
+            yield _opening(scene, subject, standing)
+        elif move is Move.RESOLVED:
+            yield _closing(scene, incident, standing.verdict.reason)
+        else:
+            yield _shifting(scene, incident, move, standing)
+
+
+def _stands(subject: str, standing: Standing, now: Instant) -> bool:
+    """True when a rule supports the level right now, and has for long enough."""
+    if standing.verdict.level is not standing.level:
+        return False
+    is_ours = subject == CLUSTER_SUBJECT or subject.startswith(PEER_PREFIX)
+    is_mild = standing.level in (Level.DEGRADED, Level.PARTIAL)
+    stands_s = SICK_STANDS_S if is_ours and is_mild else STANDS_S
+    return now.boot - standing.since_boot >= stands_s
+
+
+def _lacks_votes(scene: Scene, incident: Incident, standing: Standing) -> bool:
+    """True when it may only seem better because a voter is missing, whose return would page again."""
+    service = scene.settings.services.get(incident.service)
+    if service is None:
+        return False
+    return quorum.could_be(
+        incident.level, standing.verdict.counts, len(membership.voters(scene.state, service.voters))
+    )
+
+
+def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
+    state, verdict = scene.state, standing.verdict
+    said = notice(scene, subject, standing.level, verdict.reason, verdict.since_wall)
+    incident = Incident(
+        number=state.last_incident + 1,
+        service=subject,
+        level=standing.level,
+        reason=verdict.reason,
+        since_wall=said.since_wall,
+        opened_wall=scene.now.wall,
+        severity=said.severity,
+    )
+    why = telling.withheld(scene, incident)
+    return Open(
+        epoch=state.lease.epoch,
+        gen=state.config.gen,
+        service=subject,
+        rev=state.rev(subject),
+        incident=state.service(subject).incident,
+        level=standing.level,
+        reason=verdict.reason,
+        at_wall=scene.now.wall,
+        since_wall=said.since_wall,
+        evidence=said.evidence,
+        policy_rev=state.policy_rev,
+        severity=said.severity,
+        withheld=why,
+        drafts=_drafts(scene, incident, NoticeKind.FIRING, str(incident.number), said) if not why else (),
+    )
+
+
+def _shifting(scene: Scene, incident: Incident, move: Move, standing: Standing) -> Shift:
+    state, subject, level = scene.state, incident.service, standing.level
+    said = notice(scene, subject, level, standing.verdict.reason, incident.since_wall)
+    told: tuple[Draft, ...] = ()
+    shifted = replace(incident, level=level, severity=said.severity)
+    if move is Move.WORSENED and telling.withheld(scene, shifted) is None:
+        # The time makes the id unique: an incident may worsen, ease and worsen again.
+        number = f"{incident.number}.{incident.timeline[-1].at_wall}"
+        told = _drafts(scene, shifted, NoticeKind.WORSENED, number, said)
+    return Shift(
+        epoch=state.lease.epoch,
+        gen=state.config.gen,
+        service=subject,
+        rev=state.rev(subject),
+        incident=incident.number,
+        level=level,
+        reason=said.reason,
+        at_wall=scene.now.wall,
+        evidence=said.evidence,
+        policy_rev=state.policy_rev,
+        severity=said.severity,
+        is_flapping=incident.is_flapping,
+        drafts=told,
+    )
+
+
+def _drafts(
+    scene: Scene, incident: Incident, kind: NoticeKind, number: str, said: Notice
+) -> tuple[Draft, ...]:
+    """One per channel. The evidence stands once in the command, so that many channels fit into one entry."""
+    channels = routing.channels(incident.service, scene.settings)
+    return drafts(scene, incident.service, kind, number, replace(said, evidence=()), channels=channels)
+
+
+def _closing(scene: Scene, incident: Incident, reason: str) -> Close:
+    state = scene.state
+    said = notice(scene, incident.service, Level.UP, reason, incident.since_wall)
+    said = replace(said, severity=incident.severity)
+    return Close(
+        epoch=state.lease.epoch,
+        gen=state.config.gen,
+        service=incident.service,
+        rev=state.rev(incident.service),
+        incident=incident.number,
+        reason=reason,
+        at_wall=scene.now.wall,
+        policy_rev=state.policy_rev,
+        notice=said if scene.settings.alerting.resolved else None,
+    )
+
+
+def orphans(scene: Scene) -> Iterator[Command]:
+    """Open incidents of services that are no longer configured: nothing else will ever close them."""
+    for incident in scene.state.incidents.values():
+        if incident.is_open and incident.service not in scene.view.standings:
+            yield _closing(scene, incident, "no longer configured")
