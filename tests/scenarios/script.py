@@ -7,12 +7,15 @@ lists the statements. Parsing knows nothing of what they do; an unknown line is 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from support.core_support import WALL
 
-UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 class Watched(Struct, frozen=True, kw_only=True):
@@ -49,8 +52,11 @@ class Script(Struct, kw_only=True):
     channels: dict[str, str] = {}
     events: list[Event] = []
     until_s: float = 60.0
+    config: str = ""
+    starts_wall: float = WALL
 
 
+_STARTS = re.compile(r"starts (?P<date>\S+ \S+) (?P<zone>\S+)")
 _PEERS = re.compile(r"peers (?P<names>.+?)(?: founded by (?P<founders>.+))?")
 _WITNESS = re.compile(r"witness (?P<names>.+)")
 _SERVICE = re.compile(
@@ -88,6 +94,8 @@ _EVENTS: Final = (
             r"(?: for (?P<args>.+))?"
         ),
     ),
+    ("acknowledges", re.compile(r"(?P<subject>\S+) acknowledges #(?P<args>\d+(?: .+)?)")),
+    ("withdraws", re.compile(r"(?P<subject>\S+) withdraws the acknowledgement of #(?P<args>\d+)")),
     ("fails", re.compile(r"(?P<subject>\S+) fails(?: for (?P<args>.+))?")),
     ("degrades", re.compile(r"(?P<subject>\S+) degrades(?: for (?P<args>.+))?")),
     ("recovers", re.compile(r"(?P<subject>\S+) recovers(?: for (?P<args>.+))?")),
@@ -100,11 +108,17 @@ def read(path: Path) -> Script:
     text, _, golden = path.read_text().partition("---\n")
     script = Script(name=path.stem, text=text, golden=golden)
     for number, line in enumerate(text.splitlines(), 1):
-        statement = line.partition("#")[0].strip()
+        statement = _bare(line)
         if statement and not _understood(script, statement):
             raise ValueError(f"{path.name}:{number}: not understood: {statement}")
     script.events.sort(key=lambda event: event.at_s)
     return script
+
+
+def _bare(line: str) -> str:
+    """The line without its comment; `#1` is an incident, `# ` begins a comment."""
+    said = "" if line.startswith("#") else line.partition(" # ")[0]
+    return said.rstrip() if said.startswith("| ") else said.strip()
 
 
 def seconds(text: str) -> float:
@@ -142,6 +156,11 @@ def _understood(script: Script, statement: str) -> bool:
         )
     elif match := _CHANNEL.fullmatch(statement):
         script.channels[match["name"]] = match["fallback"] or ""
+    elif statement.startswith("| "):
+        script.config += f"{statement[2:]}\n"
+    elif match := _STARTS.fullmatch(statement):
+        at = datetime.fromisoformat(match["date"]).replace(tzinfo=ZoneInfo(match["zone"]))
+        script.starts_wall = at.timestamp()
     elif match := _RUN.fullmatch(statement):
         script.until_s = seconds(match["until"])
     elif match := _AT.fullmatch(statement):

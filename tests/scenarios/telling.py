@@ -52,9 +52,16 @@ def _incidents(before: State, after: State, entry: Entry) -> Iterator[str]:
         old = before.incidents.get(number)
         if old is None and isinstance(entry.command, Open):
             yield f"incident #{number} {incident.service} {_name(incident.level)} opens: {incident.reason}"
+            if incident.withheld:
+                yield f"incident #{number} {incident.service} not told: {incident.withheld.text}"
         elif old is not None and old.level is not incident.level and isinstance(entry.command, Shift):
             shift = f"{_name(old.level)} -> {_name(incident.level)}"
             yield f"incident #{number} {incident.service} {shift}: {incident.reason}"
+        elif old is not None and old.withheld != incident.withheld and incident.is_open:
+            why = incident.withheld
+            yield f"incident #{number} {incident.service} {f'not told: {why.text}' if why else 'told again'}"
+        elif old is not None and old.ack != incident.ack and incident.is_open:
+            yield f"incident #{number} {incident.service} {incident.timeline[-1].reason}"
         elif old is not None and old.is_open and not incident.is_open:
             lasted_s = incident.closed_wall - incident.opened_wall
             reason = incident.timeline[-1].reason
@@ -67,7 +74,8 @@ def _fate(old: Notification | None, item: Notification) -> Iterator[str]:
     if old is not None and old.sender != item.sender:
         yield f"{item.channel} {described(item)} is to be sent by {item.sender}"
     if old is not None and old.stage is not item.stage and item.stage in TOLD_STAGES:
-        yield f"{item.channel} {described(item)} is {item.stage.value}"
+        reason = f": {item.dropped}" if item.dropped else ""
+        yield f"{item.channel} {described(item)} is {item.stage.value}{reason}"
 
 
 def _name(level: Level) -> str:

@@ -11,9 +11,11 @@ from typing import Final
 
 from msgspec.structs import replace
 from scenarios import telling
+from scenarios.configured import configured
 from scenarios.courier import Channel, Courier
+from scenarios.people_events import PeopleEvents
 from scenarios.script import Event, Script, Watched
-from support.core_support import WALL, peer_services, service, settings
+from support.core_support import peer_services, service, settings
 
 from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
@@ -27,6 +29,9 @@ from watchtower.core.targets import HeartbeatTarget, Target, TcpTarget
 from watchtower.core.view import View, listen
 
 STEP_S: Final = 0.25
+LONG_STEP_S: Final = 2.0
+"""Nothing has been told for ten minutes: time goes in longer steps, still shorter than a lease."""
+QUIET_S: Final = 600.0
 START_BOOT: Final = 10_000.0
 REPORT_EVERY_S: Final = 5.0
 PEER_NOTICED_S: Final = 5.0
@@ -63,7 +68,7 @@ class Process:
         return row.session if row.boot_id == self.boot_id else 0
 
 
-class World:
+class World(PeopleEvents):
     """Everything outside the core: who lives, who is cut off, what works, what time it is."""
 
     def __init__(self, script: Script) -> None:
@@ -71,7 +76,12 @@ class World:
         self.state = State()
         self.trace: list[str] = []
         self.now_s = 0.0
-        self.channels = {name: Channel(name=name) for name in script.channels}
+        self.told_s = 0.0
+        self.read: dict[tuple[str, str], Settings] = {}
+        names = (
+            configured(script.config, script.peers[0], script.peers, CONFIG).channels if script.config else ()
+        )
+        self.channels = {name: Channel(name=name) for name in (*script.channels, *names)}
         self.alive: dict[str, Process] = {}
         self.silent: set[str] = set()
         self.fast_s: dict[str, float] = {}
@@ -94,17 +104,24 @@ class World:
             for peer in self.script.peers:
                 if peer in self.alive:
                     self.step(self.alive[peer])
-            self.now_s += STEP_S
+            self.now_s += self.step_s(events)
         self.trace += telling.ending(self.state)
         return self.trace
 
+    def step_s(self, events: list[Event]) -> float:
+        """A quarter of a second, or more while nothing happens."""
+        ahead_s = events[0].at_s - self.now_s if events else LONG_STEP_S
+        is_quiet = self.now_s - self.told_s > QUIET_S and self.now_s % LONG_STEP_S == 0
+        return LONG_STEP_S if is_quiet and ahead_s >= LONG_STEP_S else STEP_S
+
     def tell(self, line: str) -> None:
         """One line of the trace."""
+        self.told_s = self.now_s
         self.trace.append(f"{self.now_s:.2f}s {line}")
 
     def instant(self, peer: str = "") -> Instant:
         """Now, by the clocks of `peer`."""
-        wall = WALL + self.now_s + self.fast_s.get(peer, 0.0)
+        wall = self.script.starts_wall + self.now_s + self.fast_s.get(peer, 0.0)
         return Instant(wall=wall, boot=START_BOOT + self.now_s)
 
     # ---- the log
@@ -200,7 +217,7 @@ class World:
         since_s = max(self.unseen_since_s.get(name, 0.0) for name in {other, *cut})
         if self.now_s - since_s < PEER_NOTICED_S:
             return None
-        return Vote(opinion=Opinion.DOWN, text="refused", since_wall=WALL + since_s)
+        return Vote(opinion=Opinion.DOWN, text="refused", since_wall=self.script.starts_wall + since_s)
 
     def observe(self, process: Process, now: Instant) -> None:
         """Judge everything; the alerter's judgements are told when they change."""
@@ -274,7 +291,7 @@ class World:
         for peer in event.args or self.script.peers:
             self.seen.pop((peer, event.subject), None)
             if event.what in opinions:
-                vote = Vote(opinion=opinions[event.what], text=event.what, since_wall=WALL + self.now_s)
+                vote = Vote(opinion=opinions[event.what], text=event.what, since_wall=self.instant().wall)
                 self.seen[peer, event.subject] = vote
 
     def on_starts(self, event: Event) -> None:
@@ -369,6 +386,13 @@ class World:
         """A job says that it ended badly."""
         self.signalled(event, Signal.FAIL, int(event.args[0]))
 
+    def say(self, command: Command) -> None:
+        """Somebody says something to the first peer that is linked to others; what is refused is told."""
+        linked = [process for name, process in self.alive.items() if name not in self.silent]
+        answer = self.submit(linked[0], command)
+        if answer is not None and not answer.ok:
+            self.tell(f"refused: {answer.reason}")
+
     def signalled(self, event: Event, signal: Signal, code: int = 0) -> None:
         """A signal is received by the first peer that is linked to others, if any."""
         linked = [process for name, process in self.alive.items() if name not in self.silent]
@@ -381,6 +405,8 @@ class World:
     def settings_of(self, peer: str) -> Settings:
         """The settings of `peer` under the configuration it has read."""
         config = self.configs[peer]
+        if self.script.config:
+            return self.from_file(peer, config)
         watched = [self.watched(one) for one in self.script.watched if one.config in ("", config)]
         plain = settings(
             *watched,
@@ -392,6 +418,12 @@ class World:
         )
         peers = tuple(replace(one, witness=one.name in self.script.witnesses) for one in plain.cluster.peers)
         return replace(plain, cluster=replace(plain.cluster, peers=peers))
+
+    def from_file(self, peer: str, config: str) -> Settings:
+        """The settings that the YAML of the script gives `peer`, read once."""
+        if (peer, config) not in self.read:
+            self.read[peer, config] = configured(self.script.config, peer, self.script.peers, config)
+        return self.read[peer, config]
 
     def watched(self, one: Watched) -> Service:
         """The service of a line of the script."""

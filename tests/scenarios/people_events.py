@@ -1,0 +1,34 @@
+"""What people do in a scenario: they acknowledge, want quiet, and think better of it.
+
+Each `on_<word>` is the event of that word in script.py. The command reaches the log through the first peer
+that is linked to the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scenarios.script import Event
+
+from watchtower.core import requests as r
+from watchtower.core.policies import Acknowledgement
+
+
+class PeopleEvents:
+    """Mixed into the world, which has `say` and `instant`."""
+
+    say: Any
+    instant: Any
+    tell: Any
+
+    def on_acknowledges(self, event: Event) -> None:
+        """Somebody works on an incident."""
+        number, *note = event.args
+        at_wall = self.instant().wall
+        ack = Acknowledgement(by=event.subject, note=" ".join(note), at_wall=at_wall)
+        self.say(r.Acknowledge(incident=int(number), ack=ack, by=event.subject, at_wall=at_wall))
+
+    def on_withdraws(self, event: Event) -> None:
+        """Somebody does not work on it after all."""
+        at_wall = self.instant().wall
+        self.say(r.Acknowledge(incident=int(event.args[0]), ack=None, by=event.subject, at_wall=at_wall))
