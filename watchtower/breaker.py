@@ -10,12 +10,14 @@ looks at watched things never do, because there a failure is the finding.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
+from watchtower.core.model import Instant
+from watchtower.core.ports import BreakerView
 from watchtower.core.settings import BreakerSettings
 
 WHY_MAX: Final = 120
@@ -51,6 +53,14 @@ COUNTED: Final = tuple(event for event in Event if event not in MOVES)
 Listener = Callable[[Event, float], None]
 
 
+class Purpose(StrEnum):
+    """What stands behind a breaker."""
+
+    CHANNEL = "channel"
+    WATCHDOG = "watchdog"
+    CLOUD = "cloud"
+
+
 class Call(Struct, eq=False):
     """A call that was let through. It is over when it ended, timed out, or was taken back."""
 
@@ -72,7 +82,8 @@ class Breaker:
         self.why = ""
         self.totals: Counter[Event] = Counter()
         self._listener = listener
-        self._buckets = _buckets(settings)
+        self._buckets: deque[Counter[Event]] = deque(Counter() for _ in range(settings.buckets))
+        self._window: Counter[Event] = Counter()
         self._rotated_at = now
         self._calls: deque[Call] = deque()
         self._is_trial_free = False
@@ -125,10 +136,10 @@ class Breaker:
     @property
     def counts(self) -> dict[Event, int]:
         """What is in the window, as of the latest time this breaker was told."""
-        return {event: sum(bucket[event] for bucket in self._buckets) for event in COUNTED}
+        return {event: self._window[event] for event in COUNTED}
 
     @property
-    def opens_again_at(self) -> float:
+    def trial_at(self) -> float:
         """When an open breaker lets a trial through; meaningless in another position."""
         return self.since + self.settings.reset_s
 
@@ -139,7 +150,7 @@ class Breaker:
         while self._calls and self._calls[0].is_over:
             self._calls.popleft()
         while True:
-            trial_at = self.opens_again_at if self.position is Position.OPEN else None
+            trial_at = self.trial_at if self.position is Position.OPEN else None
             timeout_at = self._calls[0].ends_at if self._calls else None
             # An equal pair has one order: the call began before the breaker could open.
             if timeout_at is not None and timeout_at <= now and (trial_at is None or timeout_at <= trial_at):
@@ -165,6 +176,7 @@ class Breaker:
         passed = int((now - self._rotated_at) // bucket_s)
         self._rotated_at += passed * bucket_s
         for _ in range(min(passed, self.settings.buckets)):
+            self._window.subtract(self._buckets.popleft())
             self._buckets.append(Counter())
 
     # ---- the rule
@@ -177,10 +189,8 @@ class Breaker:
 
     def _is_too_much(self) -> bool:
         """Strictly above the threshold, of enough calls. Rejected ones were no calls and prove nothing."""
-        counts = self.counts
-        fires = counts[Event.FIRE]
-        is_enough = fires >= self.settings.volume
-        return is_enough and counts[Event.FAILURE] * 100 > self.settings.error_threshold * fires
+        fires, failures = self._window[Event.FIRE], self._window[Event.FAILURE]
+        return fires >= self.settings.volume and failures * 100 > self.settings.error_threshold * fires
 
     def _move(self, position: Position, event: Event, now: float) -> None:
         self.position, self.since = position, now
@@ -198,9 +208,62 @@ class Breaker:
         self.totals[event] += 1
         if event not in MOVES:
             self._buckets[-1][event] += 1
+            self._window[event] += 1
         if self._listener is not None:
             self._listener(event, now)
 
 
-def _buckets(settings: BreakerSettings) -> deque[Counter[Event]]:
-    return deque((Counter() for _ in range(settings.buckets)), maxlen=settings.buckets)
+Key = tuple[Purpose, str]
+
+
+class Breakers:
+    """All breakers of one process, by purpose and name; a breaker begins closed when it is first asked for.
+
+    `listener` hears each event of each of them.
+    """
+
+    def __init__(self, settings: BreakerSettings, listener: Callable[[Purpose, str, Event], None]) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._all: dict[Key, Breaker] = {}
+
+    def get(self, purpose: Purpose, name: str, now: float) -> Breaker:
+        """The breaker of that name. Who holds a call holds its breaker, which `reload` may replace."""
+        breaker = self._all.get((purpose, name))
+        if breaker is None:
+            breaker = Breaker(self._settings, now, lambda event, _: self._listener(purpose, name, event))
+            self._all[purpose, name] = breaker
+        return breaker
+
+    def reload(self, settings: BreakerSettings, names: dict[Purpose, Collection[str]]) -> None:
+        """Drop what is not in `names` of its purpose; other settings make them all begin anew."""
+        kept = {key: one for key, one in self._all.items() if key[1] in names.get(key[0], (key[1],))}
+        self._all = kept if settings == self._settings else {}
+        self._settings = settings
+
+    def not_closed(self, purpose: Purpose, now: float) -> Iterator[tuple[str, Breaker]]:
+        """The exceptions, by name."""
+        for name in sorted(name for its_purpose, name in self._all if its_purpose is purpose):
+            breaker = self._all[purpose, name]
+            breaker.advance(now)
+            if breaker.position is not Position.CLOSED:
+                yield name, breaker
+
+    def views(self, now: Instant) -> tuple[BreakerView, ...]:
+        """All of them as they are now, by purpose and name."""
+        return tuple(_view(*key, self._all[key], now) for key in sorted(self._all))
+
+
+def _view(purpose: Purpose, name: str, breaker: Breaker, now: Instant) -> BreakerView:
+    breaker.advance(now.boot)
+    is_open = breaker.position is Position.OPEN
+    return BreakerView(
+        purpose=purpose.value,
+        name=name,
+        state=breaker.position.value,
+        since_wall=now.wall - (now.boot - breaker.since),
+        trial_wall=now.wall + (breaker.trial_at - now.boot) if is_open else 0.0,
+        why=breaker.why,
+        window={event.value: count for event, count in breaker.counts.items()},
+        totals={event.value: breaker.totals[event] for event in Event},
+    )

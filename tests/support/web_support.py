@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from msgspec.structs import replace
 
+from watchtower.breaker import Breakers, Purpose
 from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import (
@@ -129,6 +130,18 @@ def standing(level: Level, reason: str = "3 of 3 peers agree", **counts: int) ->
     return Standing(verdict=verdict, level=level, since_boot=BOOT - 60, held_boot=BOOT)
 
 
+def _breakers(config: Settings) -> Breakers:
+    """Of every channel, and closed; that of `mail` opened twelve seconds ago."""
+    breakers = Breakers(config.breakers, lambda purpose, name, event: None)
+    for name in config.channels:
+        breakers.get(Purpose.CHANNEL, name, BOOT - 12.0)
+    for _ in range(5):
+        breaker = breakers.get(Purpose.CHANNEL, "mail", BOOT - 12.0)
+        if call := breaker.begin(BOOT - 12.0):
+            breaker.fail(call, BOOT - 12.0, "connection refused")
+    return breakers
+
+
 class World:
     """A snapshot that a test changes, and the server's calls as it saw them."""
 
@@ -193,7 +206,10 @@ class World:
             probes=ProbeStats(
                 started_total=120, skipped_total=1, lag_s=0.01, workers=(WorkerStats(number=0, pid=4711),)
             ),
-            delivery=DeliveryStats(outcomes_total={("chat", "accepted"): 2, ("gone", "dead"): 1}),
+            delivery=DeliveryStats(
+                outcomes_total={("chat", "accepted"): 2, ("gone", "dead"): 1},
+                breakers=_breakers(config).views(Instant(wall=NOW, boot=BOOT)),
+            ),
         )
         self.submitted: list[Command] = []
         self.answer: Answer | None = Answer(ok=True)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from watchtower.config.document import Path, Scalar, Tree, find
 from watchtower.config.schema import (
+    BreakersModel,
     ChannelModel,
     ClusterModel,
     ConfirmModel,
@@ -28,6 +29,7 @@ from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
+    BreakerSettings,
     Channel,
     ClusterSettings,
     Confirm,
@@ -228,4 +230,17 @@ def _unexpanded(conditions: tuple[Condition, ...], tree: Tree, path: Path) -> tu
     return tuple(
         replace(condition, text=(node.written or "").strip()) if isinstance(node, Scalar) else condition
         for condition, node in zip(conditions, nodes, strict=True)
+    )
+
+
+def breaker_settings(model: BreakersModel) -> BreakerSettings:
+    """What all breakers go by."""
+    return BreakerSettings(
+        timeout_s=model.timeout,
+        # 0.55 * 100 is a little more than 55, and the threshold is exact.
+        error_threshold=round(model.error_threshold * 100, 6),
+        window_s=model.window,
+        buckets=model.buckets,
+        volume=model.volume,
+        reset_s=model.reset,
     )

@@ -56,7 +56,7 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
 
 LATER: Final[dict[type[Model], frozenset[str]]] = {
     FileModel: frozenset(
-        {"profiles", "routes", "escalation", "maintenance", "components", "audit", "chaos", "breakers"}
+        {"profiles", "routes", "escalation", "maintenance", "components", "audit", "chaos"}
         | {"watchdog", "page", "include", "slo", "dns", "discover"}
     ),
     ServiceModel: frozenset(

@@ -164,6 +164,7 @@ class _Loading:
             services=self._built(services, file, cluster, build.default_alert(file, first)),
             storage_path=file.storage.path,
             alerting=Alerting(resolved=file.alerting.resolved),
+            breakers=build.breaker_settings(file.breakers),
             probe=ProbeSettings(
                 concurrency=file.probe.concurrency,
                 per_host=file.probe.per_host,

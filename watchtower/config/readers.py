@@ -131,6 +131,14 @@ def read_jitter(text: str) -> float:
     return fraction
 
 
+def read_error_threshold(text: str) -> float:
+    """A fraction of calls; at 100% a breaker would never open."""
+    fraction = parse_percent(text)
+    if not 0.01 <= fraction <= 0.99:
+        raise Wrong("out of range", "from 1% to 99%")
+    return fraction
+
+
 def read_redirects(text: str) -> int:
     """How many redirects are followed."""
     if text in {"true", "false"}:

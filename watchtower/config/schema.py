@@ -232,6 +232,17 @@ class ProbeModel(Model):
     workers: Annotated[int, read_by(readers.count_between(0, WORKERS_MAX))] = 1
 
 
+class BreakersModel(Model):
+    """When a channel that does not work is left alone for a while."""
+
+    timeout: Annotated[float, read_by(readers.duration_between(0.1, 60))] = 10.0
+    error_threshold: Annotated[float, read_by(readers.read_error_threshold)] = 0.5
+    window: Annotated[float, read_by(readers.duration_between(1, 3600))] = 60.0
+    buckets: Annotated[int, read_by(readers.count_between(1, 100))] = 10
+    volume: Annotated[int, read_by(readers.count_between(5, 10_000))] = 5
+    reset: Annotated[float, read_by(readers.duration_between(1, 3600))] = 30.0
+
+
 class FileModel(Model):
     """The whole file. Channels and services are validated one by one, each as what it is."""
 
@@ -243,3 +254,4 @@ class FileModel(Model):
     http: HttpServerModel = HttpServerModel()
     storage: StorageModel = StorageModel()
     probe: ProbeModel = ProbeModel()
+    breakers: BreakersModel = BreakersModel()

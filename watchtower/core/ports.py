@@ -88,6 +88,22 @@ class Trouble(Struct, frozen=True, kw_only=True):
     is_blind: bool = False
 
 
+class BreakerView(Struct, frozen=True, kw_only=True):
+    """A circuit breaker of this peer, as shown. `trial_wall`: when an open one lets a trial through, else 0.
+
+    `window` are the calls that it judges by, `totals` all events since this process began.
+    """
+
+    purpose: str
+    name: str
+    state: str
+    since_wall: float
+    trial_wall: float
+    why: str
+    window: Mapping[str, int]
+    totals: Mapping[str, int]
+
+
 class DeliveryStats(Struct, kw_only=True):
     """Counters of this peer's sending, kept by the courier, read by the metrics page."""
 
@@ -96,6 +112,7 @@ class DeliveryStats(Struct, kw_only=True):
     ambiguous_total: int = 0
     takeovers_total: int = 0
     reconciled_total: int = 0
+    breakers: tuple[BreakerView, ...] = ()
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -283,7 +300,14 @@ class ReferencePort(Protocol):
 class CourierPort(Protocol):
     """Claims, sends and settles what this peer is to send."""
 
-    stats: DeliveryStats
+    @property
+    def stats(self) -> DeliveryStats:
+        """What was sent so far, and how the ways to the channels are now."""
+        ...
+
+    def blocked(self) -> Mapping[str, str]:
+        """Channels that this peer's breakers keep it from, and why; what it reports of itself."""
+        ...
 
     def on_state(self, state: State, session: int) -> None:
         """See an applied state."""

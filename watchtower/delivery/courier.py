@@ -21,6 +21,7 @@ from watchtower.core.settings import Channel, Settings
 from watchtower.delivery.carrier import Carrier
 from watchtower.delivery.message import Message, direct
 from watchtower.delivery.orders import BUDGET_S, Search, Sending
+from watchtower.delivery.paths import Paths
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.render import render
 from watchtower.delivery.sender import Sender
@@ -62,9 +63,20 @@ class Courier:
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.stats = DeliveryStats()
+        self.paths = Paths(settings, clock.now())
+        self._stats = DeliveryStats()
         self.redactor = Redactor(settings.channels.values())
         quiet(self.redactor)
+
+    @property
+    def stats(self) -> DeliveryStats:
+        """What was sent so far, and how the ways to the channels are now."""
+        self._stats.breakers = self.paths.views(self._clock.now())
+        return self._stats
+
+    def blocked(self) -> dict[str, str]:
+        """Channels that this peer's breakers keep it from, and why: what it reports of itself."""
+        return self.paths.report(self._clock.now())
 
     def on_state(self, state: State, session: int) -> None:
         """A newly applied state, and this process's session in it (0 before it joined)."""
@@ -75,6 +87,7 @@ class Courier:
         """Use other channels from now on. Attempts under way finish with the old ones."""
         self._settings = settings
         self.redactor.learn(settings.channels.values())
+        self.paths.reload(settings, self._clock.now())
         self._spawn(self._warm())
         self._changed.set()
 
@@ -120,7 +133,9 @@ class Courier:
             why = "is not configured" if channel is None else "is still busy with sends that hang"
             ending = Ending(outcome=Outcome.NOT_SENT, detail=f"channel {name} {why}")
         else:
+            trip = self.paths.begin(name, self._clock.now())
             ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
+            self.paths.ended(trip, ending, self._clock.now())
         self._count(name, ending.outcome, ending)
         log.info("Channel %s: direct message: %s (%s).", name, ending.outcome.value, ending.detail)
         return ending
@@ -129,7 +144,8 @@ class Courier:
 
     def _step(self) -> float:
         now = self._clock.now()
-        orders = self._sender.step(self._state, self._session, self._settings, now, self._carrier.full)
+        full = self._carrier.full | self.paths.shut(now)
+        orders = self._sender.step(self._state, self._session, self._settings, now, full)
         for claim in orders.claims:
             self._spawn(self._propose(claim))
         for settle in orders.settles:
@@ -166,7 +182,7 @@ class Courier:
             receipt = self.redactor.redact(found.receipt)[:DETAIL_MAX]
             self._sender.searched(order, Found(trace=found.trace, receipt=receipt, detail=detail))
             self._changed.set()
-        self.stats.reconciled_total += found.trace is Trace.PRESENT
+        self._stats.reconciled_total += found.trace is Trace.PRESENT
         log.info(
             "Channel %s: looked for an earlier copy of delivery %s: %s (%s).",
             order.channel.name,
@@ -178,16 +194,21 @@ class Courier:
     async def _send(self, order: Sending) -> None:
         """One attempt, from rendering to the outcome that is to be settled."""
         if order.is_takeover:
-            self.stats.takeovers_total += 1
+            self._stats.takeovers_total += 1
         recorder = Recorder(partial(self._may_send, order))
         left_s = order.send_until_boot + BUDGET_S - self._clock.now().boot
+        trip, seen = self.paths.begin(order.channel.name, self._clock.now()), None
         try:
             message = render(order.item, self._state, self._settings, may_repeat=order.may_repeat)
-            ending = await self._within(min(BUDGET_S, left_s), order.channel, message, recorder)
+            ending = seen = await self._within(min(BUDGET_S, left_s), order.channel, message, recorder)
         except Exception:  # the root of the attempt: whatever broke, the claim must be settled
             log.exception("An attempt at delivery %s failed in watchtower itself.", order.item.id)
             ending = recorder.abandon()
+        finally:
+            self.paths.ended(trip, seen, self._clock.now())
         outcome = self._sender.ended(order, ending, self._clock.now())
+        if outcome is Outcome.DEAD and order.channel.fallback:
+            self.paths.fell_back(order.channel.name, self._clock.now())
         self._count(order.channel.name, outcome, ending)
         self._log(order, outcome, ending)
         self._changed.set()
@@ -228,9 +249,9 @@ class Courier:
 
     def _count(self, channel: str, outcome: Outcome, ending: Ending) -> None:
         key = (channel, outcome.value)
-        self.stats.outcomes_total[key] = self.stats.outcomes_total.get(key, 0) + 1
-        self.stats.fenced_total += ending.is_fenced
-        self.stats.ambiguous_total += outcome is Outcome.AMBIGUOUS
+        self._stats.outcomes_total[key] = self._stats.outcomes_total.get(key, 0) + 1
+        self._stats.fenced_total += ending.is_fenced
+        self._stats.ambiguous_total += outcome is Outcome.AMBIGUOUS
 
     def _log(self, order: Sending, outcome: Outcome, ending: Ending) -> None:
         level = logging.INFO if outcome is Outcome.ACCEPTED else logging.WARNING

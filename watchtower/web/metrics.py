@@ -26,6 +26,7 @@ from watchtower.core.ports import ProbeStats, Snapshot, WorkerStats
 from watchtower.core.settings import Service
 from watchtower.web.access import Scope
 from watchtower.web.answers import Counters, large_answer
+from watchtower.web.breakers import breaker_families
 from watchtower.web.documents import instance
 from watchtower.web.exposition import CONTENT_TYPE, Sample, counter, family, gauge, labels
 from watchtower.web.incidents import open_incidents
@@ -294,6 +295,7 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
             if channel in snap.settings.channels
         ),
     )
+    yield from breaker_families(snap)
     yield counter("watchtower_fenced_total", "Sends that the fence held back.", stats.fenced_total)
     yield counter("watchtower_ambiguous_total", "Sends whose outcome is not known.", stats.ambiguous_total)
     yield counter(

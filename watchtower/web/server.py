@@ -23,6 +23,7 @@ from watchtower.errors import ClusterError
 from watchtower.web.access import Access
 from watchtower.web.answers import BODY_BYTES_MAX, Counters, cluster_headers, outermost
 from watchtower.web.api import Api, Picture
+from watchtower.web.breakers import BreakersApi
 from watchtower.web.cluster import ClusterApi, Doors
 from watchtower.web.documents import ineligibility
 from watchtower.web.events import cluster_changes, state_changes, verdict_changes
@@ -66,6 +67,7 @@ class WebServer:
             self._health,
             Heartbeats(snapshot, doors.submit, self._access),
             Api(snapshot, picture, doors),
+            BreakersApi(snapshot),
             HistoryApi(snapshot, history),
             ClusterApi(snapshot, doors),
             stream,

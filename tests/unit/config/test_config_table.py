@@ -19,7 +19,18 @@ from watchtower.config.validation import _models_in
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
 PLACEHOLDERS = {"cluster.peers": "<peer>", "http.tokens": "<token>"}
-DURATIONS = {"interval", "timeout", "recheck", "partial_after", "after", "grace", "heartbeat", "retention"}
+DURATIONS = {
+    "interval",
+    "timeout",
+    "recheck",
+    "partial_after",
+    "after",
+    "grace",
+    "heartbeat",
+    "retention",
+    "window",
+    "reset",
+}
 
 
 def _keys(model: type[Model], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -56,7 +67,7 @@ def _written(path: str, value: Any) -> str:
     ] in set(PacedModel.model_fields):
         return path.replace("services.<service>", "defaults")
     name = path.rpartition(".")[2]
-    if name == "jitter":
+    if name in ("jitter", "error_threshold"):
         return f"{value * 100:.0f}%"
     if name in DURATIONS:
         return duration_text(value)

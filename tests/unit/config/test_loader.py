@@ -278,6 +278,7 @@ def test_the_http_section(tmp_path: Path) -> None:
             ci: {scope: read, token: ponmlkjihgfedcba}
         alerting: {resolved: false}
         storage: {path: /var/lib/watchtower, history: false, retention: 2d}
+        breakers: {error_threshold: 55%, window: 2m, volume: 8}
         probe: {concurrency: 50}
         """,
     )

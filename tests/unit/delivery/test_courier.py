@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 from support.core_support import Book, instant, service, settings
 from support.sender_bench import ACCEPTED, LOST
 
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Instant, Outcome, Stage
-from watchtower.core.settings import Channel
+from watchtower.core.settings import BreakerSettings, Channel
 from watchtower.delivery.courier import Courier
 from watchtower.delivery.message import Message
 from watchtower.delivery.orders import BUDGET_S, HOLD_S
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending, Fenced, Recorder
+
+REFUSED = Ending(outcome=Outcome.NOT_SENT, detail="connection refused")
 
 
 class Hands:
@@ -195,5 +198,92 @@ def test_a_search_that_breaks_is_an_unknown_trace() -> None:
             table.hands.searches[0][2].set_exception(RuntimeError("broken"))
             await table.turns()
             assert table.hands.posts[1][0].is_repeat
+
+    asyncio.run(scenario())
+
+
+async def _fail(table: Table, ending: Ending, seconds: float) -> int:
+    """Every send in the next seconds ends so; how many there were."""
+    sends = len(table.hands.posts)
+    for _ in range(round(seconds)):
+        for _, _, future in table.hands.posts:
+            if not future.done():
+                future.set_result(ending)
+        await table.later(1.0)
+    return len(table.hands.posts) - sends
+
+
+def test_an_open_breaker_claims_nothing_and_burns_no_attempt() -> None:
+    """Five refused connections within a minute: half a minute of silence, then one message."""
+
+    async def scenario() -> None:
+        async with working() as table:
+            await _fail(table, REFUSED, 40.0)
+            assert table.courier.blocked() == {"chat": "open: connection refused"}
+            (item,) = table.book.items(1)
+            assert (item.attempt, item.stage, len(table.commands(Claim))) == (5, Stage.PENDING, 5)
+            await table.later(35.0)
+            assert table.courier.blocked() == {"chat": "half-open: connection refused"}
+            await table.later(0.0)
+            assert len(table.hands.posts) == 6
+            table.hands.posts[-1][2].set_result(ACCEPTED)
+            await table.turns()
+            assert table.courier.blocked() == {}
+            (view,) = table.courier.stats.breakers
+            assert (view.state, view.totals["open"], view.totals["close"], view.totals["fire"]) == (
+                "closed",
+                1,
+                1,
+                6,
+            )
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Ending(outcome=Outcome.REJECTED, detail="HTTP 429", retry_after_s=1.0),
+        Ending(outcome=Outcome.REJECTED, detail="HTTP 404: no_service", is_permanent=True),
+    ],
+    ids=["429 with Retry-After", "permanent"],
+)
+def test_an_answer_does_not_open(ending: Ending) -> None:
+    """Refused again and again, but by somebody who was reached."""
+
+    async def scenario() -> None:
+        async with working() as table:
+            sends = await _fail(table, ending, 60.0)
+            assert sends >= 5
+            assert table.courier.blocked() == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_last_word_passes_an_open_breaker() -> None:
+    """That monitoring is blind is said past the ledger and past the breaker; nothing of it is counted."""
+
+    async def scenario() -> None:
+        async with working() as table:
+            await _fail(table, REFUSED, 40.0)
+            told = asyncio.create_task(table.courier.tell("chat", "blind", ("No majority.",)))
+            await table.turns()
+            table.hands.posts[-1][2].set_result(ACCEPTED)
+            assert await told == ""
+            assert table.courier.blocked() == {"chat": "open: connection refused"}
+
+    asyncio.run(scenario())
+
+
+def test_a_change_of_the_breakers_begins_anew() -> None:
+    """Other settings, and nothing is known any more; the same settings, and nothing is forgotten."""
+
+    async def scenario() -> None:
+        async with working() as table:
+            await _fail(table, REFUSED, 40.0)
+            table.courier.reload(settings(service("web")))
+            assert list(table.courier.blocked()) == ["chat"]
+            table.courier.reload(replace(settings(service("web")), breakers=BreakerSettings(reset_s=5.0)))
+            assert table.courier.blocked() == {}
 
     asyncio.run(scenario())
