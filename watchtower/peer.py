@@ -109,7 +109,7 @@ class Peer:
     def attach(self, parts: Parts) -> None:
         """Take the parts, which were built with this peer's callbacks."""
         self._parts = parts
-        self._reporter = Reporter(parts.cluster, parts.vantage, parts.boot_id)
+        self._reporter = Reporter(parts.cluster, parts.vantage, parts.courier, parts.boot_id)
         self._departure = Departure(
             self._settings.me,
             self._clock,

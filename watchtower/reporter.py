@@ -14,7 +14,7 @@ from watchtower import __version__
 from watchtower.core import membership
 from watchtower.core.commands import Command, Found, Join, Leaving
 from watchtower.core.model import COMMAND_VERSION, Instant
-from watchtower.core.ports import ClusterPort, VantagePort
+from watchtower.core.ports import ClusterPort, CourierPort, VantagePort
 from watchtower.core.settings import Settings
 from watchtower.errors import ClusterError
 
@@ -24,9 +24,12 @@ log = logging.getLogger(__name__)
 class Reporter:
     """The voice of one process, whose boot id is `boot_id`."""
 
-    def __init__(self, cluster: ClusterPort, vantage: VantagePort, boot_id: str) -> None:
+    def __init__(
+        self, cluster: ClusterPort, vantage: VantagePort, courier: CourierPort, boot_id: str
+    ) -> None:
         self._cluster = cluster
         self._vantage = vantage
+        self._courier = courier
         self._boot_id = boot_id
         self._mismatch = ""
 
@@ -48,7 +51,7 @@ class Reporter:
             return None if is_aside else self._join(now)
         if row.leaving_until_wall and not is_aside:
             return Leaving(for_s=0.0, at_wall=now.wall)
-        report = self._vantage.report(state, now, self._boot_id)
+        report = self._vantage.report(state, now, self._boot_id, self._courier.blocked())
         if report is None:
             return None
         return replace(report, checkpoint=self._cluster.checkpoint)

@@ -67,6 +67,7 @@ class Watch:
         self.book.join("a", self.boot_id)
         self.book.lease("a")
         self.vantage = Vantage(self.settings, self.now)
+        self.blocked: dict[str, str] = {}
         self.reports: list[c.Report] = []
 
     @property
@@ -102,7 +103,7 @@ class Watch:
 
     def report(self) -> c.Report | None:
         """The report that is due now; the log takes it."""
-        report = self.vantage.report(self.book.state, self.now, self.boot_id)
+        report = self.vantage.report(self.book.state, self.now, self.boot_id, self.blocked)
         if report is not None:
             c.decode(c.encode(self.book.entry("a", report)))
             self.book.must("a", report)

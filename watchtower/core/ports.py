@@ -247,8 +247,11 @@ class VantagePort(Protocol):
         """Why this peer doubts itself; "" when it does not."""
         ...
 
-    def report(self, state: State, now: Instant, boot_id: str) -> Report | None:
-        """The difference between our truth and our row in `state`, if it should be proposed now."""
+    def report(self, state: State, now: Instant, boot_id: str, blocked: Mapping[str, str]) -> Report | None:
+        """The difference between our truth and our row in `state`, if it should be proposed now.
+
+        `blocked` are channels that this peer cannot send to, and why.
+        """
         ...
 
     def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:

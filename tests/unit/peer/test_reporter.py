@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import cast
 
 import pytest
@@ -13,7 +14,7 @@ from watchtower import __version__
 from watchtower.core import commands as c
 from watchtower.core.cluster_status import ClusterStatus
 from watchtower.core.model import COMMAND_VERSION, Checkpoint, Instant, State
-from watchtower.core.ports import ClusterPort, VantagePort
+from watchtower.core.ports import ClusterPort, CourierPort, VantagePort
 from watchtower.core.settings import Settings
 from watchtower.errors import ClusterError
 from watchtower.reporter import Reporter
@@ -38,9 +39,25 @@ class Log:
 class Eyes:
     """A vantage point that always has something to report."""
 
-    def report(self, state: State, now: Instant, boot_id: str) -> c.Report:
+    def report(self, state: State, now: Instant, boot_id: str, blocked: Mapping[str, str]) -> c.Report:
         """An empty report of the row."""
-        return c.Report(seq=7, full=False, config_hash=HASH, at_wall=now.wall, doubt=boot_id)
+        return c.Report(
+            seq=7, full=False, config_hash=HASH, at_wall=now.wall, doubt=boot_id, paths=dict(blocked)
+        )
+
+
+class Ways:
+    """A courier that cannot reach one channel."""
+
+    def blocked(self) -> dict[str, str]:
+        """Why."""
+        return {"chat": "open: connection refused"}
+
+
+def reporter_on(log: Log, boot_id: str) -> Reporter:
+    """A reporter of peer a."""
+    eyes, ways = cast("VantagePort", Eyes()), cast("CourierPort", Ways())
+    return Reporter(cast("ClusterPort", log), eyes, ways, boot_id)
 
 
 def next_of(
@@ -52,7 +69,7 @@ def next_of(
     is_aside: bool = False,
 ) -> c.Command | None:
     """What peer a says."""
-    reporter = Reporter(cast("ClusterPort", Log(state, leader)), cast("VantagePort", Eyes()), boot_id)
+    reporter = reporter_on(Log(state, leader), boot_id)
     return reporter.next(config or settings(), NOW, is_aside=is_aside)
 
 
@@ -75,6 +92,13 @@ def test_a_report_carries_the_checkpoint() -> None:
     report = next_of(Book().state)
     assert isinstance(report, c.Report)
     assert (report.seq, report.checkpoint) == (7, MARK)
+
+
+def test_a_report_carries_the_channels_that_cannot_be_reached() -> None:
+    """So that another peer is asked to send."""
+    report = next_of(Book().state)
+    assert isinstance(report, c.Report)
+    assert report.paths == {"chat": "open: connection refused"}
 
 
 def test_who_is_no_member_says_nothing() -> None:
@@ -106,7 +130,7 @@ def test_aside_it_reports_but_neither_joins_nor_comes_back() -> None:
 def test_a_mismatch_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     """Not every half second."""
     book = Book()
-    reporter = Reporter(cast("ClusterPort", Log(book.state)), cast("VantagePort", Eyes()), "a-1")
+    reporter = reporter_on(Log(book.state), "a-1")
     with caplog.at_level(logging.WARNING, "watchtower.reporter"):
         for peers in (("a", "b"), ("a", "b"), ("a", "b", "c")):
             reporter.next(settings(peers=peers), NOW, is_aside=False)

@@ -17,7 +17,7 @@ SUSPECT = Vote(opinion=UP, suspect=True)
 def test_nothing_is_reported_before_joining() -> None:
     """Another boot's row is not ours: join first, report nothing."""
     watch = Watch("web")
-    assert watch.vantage.report(watch.book.state, watch.now, "another boot") is None
+    assert watch.vantage.report(watch.book.state, watch.now, "another boot", {}) is None
 
 
 def test_the_first_report_is_a_full_row_that_knows_nothing() -> None:
@@ -74,13 +74,31 @@ def test_quiet_times_cost_one_empty_report_every_five_seconds() -> None:
     assert watch.report() is None
 
 
+def test_channels_that_cannot_be_reached_are_told_at_once_and_once() -> None:
+    """With the reason, until they can; each report names all of them."""
+    watch = Watch("web", alone=True)
+    watch.all_up()
+    watch.settle()
+    watch.blocked = {"chat": "open: connection refused"}
+    report = watch.report()
+    assert report is not None
+    assert watch.book.state.row("a").paths == {"chat": "open: connection refused"}
+    assert watch.report() is None
+    watch.see("web", DOWN)
+    watch.settle()
+    assert watch.book.state.row("a").paths == {"chat": "open: connection refused"}
+    watch.blocked = {}
+    assert watch.report() is not None
+    assert watch.book.state.row("a").paths == {}
+
+
 def test_a_lost_report_is_proposed_again_at_once() -> None:
     """As long as the row does not show our truth, the same difference is derived anew."""
     watch = Watch("web", alone=True)
     watch.all_up()
     watch.see("web", DOWN)
-    first = watch.vantage.report(watch.book.state, watch.now, "boot")
-    again = watch.vantage.report(watch.book.state, watch.now, "boot")
+    first = watch.vantage.report(watch.book.state, watch.now, "boot", {})
+    again = watch.vantage.report(watch.book.state, watch.now, "boot", {})
     assert first is not None
     assert first == again
     assert list(first.votes) == ["web"]

@@ -8,6 +8,7 @@ votes for services in which others see trouble.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -97,9 +98,10 @@ class Vantage:
         """Why this peer doubts itself; "" when it does not."""
         return self._doubts.reason(now)
 
-    def report(self, state: State, now: Instant, boot_id: str) -> Report | None:
+    def report(self, state: State, now: Instant, boot_id: str, blocked: Mapping[str, str]) -> Report | None:
         """The difference between our truth and our row in `state`; None when there is nothing to say yet.
 
+        `blocked` are the channels that this peer cannot send to, which every report names anew.
         At least an empty report every REPORT_EVERY_S seconds: a peer that stops thinking falls silent.
         """
         row = state.row(self._settings.me)
@@ -115,7 +117,7 @@ class Vantage:
         changes = reporting.first(votes if is_full else reporting.difference(row.votes, votes))
         # A change of the members waits for everybody's confirmation, and the next change for that.
         is_due = now.boot - self._reported_boot >= REPORT_EVERY_S or row.members_gen != state.members_gen
-        if not (is_full or changes or told != row.doubt or is_due):
+        if not (is_full or changes or told != row.doubt or blocked != row.paths or is_due):
             return None
         return Report(
             seq=row.report_seq,
@@ -126,6 +128,7 @@ class Vantage:
             votes=changes,
             doubt=told,
             members_gen=state.members_gen,
+            paths=dict(blocked),
         )
 
     def note_unanswered(self, name: str, waited_s: float) -> None:
