@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from watchtower.config import condition_slips as slips
 from watchtower.config.patterns import check_pattern
-from watchtower.config.problems import Wrong, nearest
+from watchtower.config.problems import Wrong
 from watchtower.config.units import parse_duration
 from watchtower.core.conditions import Clause, Condition, Value
+from watchtower.core.nearest import nearest
 from watchtower.core.targets import GRPC_CODES, GRPC_STATUSES
 
 LENGTH_MAX: Final = 300

@@ -17,8 +17,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from watchtower.config.problems import Problem, shown_key
+from watchtower.config.problems import Problem
 from watchtower.config.traps import explain
+from watchtower.core.nearest import shown_key
 
 DEPTH_MAX: Final = 24
 NODES_MAX: Final = 200_000

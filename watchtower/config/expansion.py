@@ -15,7 +15,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.config.document import Entry, Path, Scalar, Sequence, Span, Table, Tree, problem_at
-from watchtower.config.problems import Problem, Wrong, nearest
+from watchtower.config.problems import Problem, Wrong
+from watchtower.core.nearest import nearest
 
 FILE_BYTES_MAX: Final = 65_536
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

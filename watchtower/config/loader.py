@@ -16,13 +16,14 @@ from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
 from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
 from watchtower.config.masking import Masks, mask_url
-from watchtower.config.problems import Wrong, nearest, shown_key
+from watchtower.config.problems import Wrong
 from watchtower.config.readers import NAME, read_service_name
 from watchtower.config.references import check_references
 from watchtower.config.report import report
 from watchtower.config.schema import ChannelModel, DefaultsModel, FileModel, ServiceModel
 from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
+from watchtower.core.nearest import nearest, shown_key
 from watchtower.core.settings import (
     Alerting,
     ClusterSettings,

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Final
 
 from watchtower.config import targets
-from watchtower.config.problems import Wrong, nearest
+from watchtower.config.problems import Wrong
 from watchtower.config.strength import check_secret
 from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
 from watchtower.core import schedules
+from watchtower.core.nearest import nearest
 from watchtower.core.secret import Secret
 from watchtower.core.settings import CLUSTER_SUBJECT, JITTER_MAX, PEER_PREFIX
 from watchtower.core.targets import HeartbeatTarget

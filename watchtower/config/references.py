@@ -11,9 +11,10 @@ from typing import Any
 from watchtower.config.document import Path
 from watchtower.config.exec_services import read_variable_name
 from watchtower.config.faults import Faults
-from watchtower.config.problems import Wrong, nearest, shown_key
+from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
 from watchtower.config.units import duration_text, parse_duration
+from watchtower.core.nearest import nearest, shown_key
 
 _INTERVAL_S = 30.0
 

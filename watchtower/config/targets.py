@@ -11,7 +11,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from watchtower.config.problems import Wrong, nearest
+from watchtower.config.problems import Wrong
+from watchtower.core.nearest import nearest
 from watchtower.core.secret import Secret
 from watchtower.core.targets import DnsTarget, HttpTarget, TcpTarget, TlsTarget
 

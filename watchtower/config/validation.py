@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from watchtower.config.document import Path
 from watchtower.config.kinds import LATER, MEANT, SERVICE_MODELS
-from watchtower.config.problems import Wrong, nearest, shown_key
+from watchtower.config.problems import Wrong
 from watchtower.config.schema import ClusterModel, FileModel, M, Model, PacedModel, ServiceModel, read_as
+from watchtower.core.nearest import nearest, shown_key
 
 _EXPECTED: Final = {
     "model_type": "a mapping belongs here",
