@@ -1,4 +1,4 @@
-"""`/api/v1/breakers` and the metrics of circuit breakers: this peer's own, as they are now.
+"""`/api/v1/breakers` and the metrics of circuit breakers: this peer's own, and what the others reported.
 
 Shapes and families only; what opens and closes is in breaker.py, who sends instead in the core.
 """
@@ -44,10 +44,15 @@ class BreakersApi:
         return [Route("GET", "/api/v1/breakers", Scope.READ, self.breakers)]
 
     async def breakers(self, _request: web.Request) -> web.Response:
-        """All of this peer."""
+        """All of this peer, and what the peers say in the ledger of theirs that are not closed."""
         snap = self._snapshot()
+        rows = snap.state.peers.items()
         return json_answer(
-            {"peer": snap.settings.me, "breakers": [_doc(view) for view in snap.delivery.breakers]}
+            {
+                "peer": snap.settings.me,
+                "breakers": [_doc(view) for view in snap.delivery.breakers],
+                "reported": {name: row.paths for name, row in sorted(rows) if row.paths},
+            }
         )
 
 

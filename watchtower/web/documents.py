@@ -209,6 +209,7 @@ def _peer_doc(snap: Snapshot, name: str, reason: str) -> PeerDoc:
         config_in_force=bool(row.config_hash) and row.config_hash == snap.state.config.hash,
         session=row.session,
         doubt=row.doubt,
+        paths=row.paths,
     )
 
 

@@ -146,7 +146,10 @@ class ServiceDetail(ServiceDoc, frozen=True, kw_only=True):
 
 
 class PeerDoc(Struct, frozen=True, kw_only=True):
-    """A peer as this one sees it. `reason` says why it is not eligible; `link` None: it is this peer."""
+    """A peer as this one sees it. `reason` says why it is not eligible; `link` None: it is this peer.
+
+    `paths`: channels whose circuit breaker is not closed on that peer, by its latest report, and why.
+    """
 
     name: str
     is_me: bool
@@ -163,6 +166,7 @@ class PeerDoc(Struct, frozen=True, kw_only=True):
     config_in_force: bool
     session: int
     doubt: str
+    paths: dict[str, str]
 
 
 class LeaseDoc(Struct, frozen=True, kw_only=True):

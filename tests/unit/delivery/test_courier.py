@@ -261,16 +261,43 @@ def test_an_answer_does_not_open(ending: Ending) -> None:
 
 
 def test_a_last_word_passes_an_open_breaker() -> None:
-    """That monitoring is blind is said past the ledger and past the breaker; nothing of it is counted."""
+    """That monitoring is blind is said past an open breaker, uncounted; later it may be the trial."""
+
+    async def tell(table: Table) -> None:
+        told = asyncio.create_task(table.courier.tell("chat", "blind", ("No majority.",)))
+        await table.turns()
+        table.hands.posts[-1][2].set_result(ACCEPTED)
+        assert await told == ""
 
     async def scenario() -> None:
         async with working() as table:
             await _fail(table, REFUSED, 40.0)
-            told = asyncio.create_task(table.courier.tell("chat", "blind", ("No majority.",)))
-            await table.turns()
-            table.hands.posts[-1][2].set_result(ACCEPTED)
-            assert await told == ""
+            await tell(table)
             assert table.courier.blocked() == {"chat": "open: connection refused"}
+            table.boot += 30.0
+            await tell(table)
+            assert table.courier.blocked() == {}
+
+    asyncio.run(scenario())
+
+
+def test_leaving_for_the_fallback_is_counted() -> None:
+    """A permanent refusal by a channel that has one: an answer, and the delivery goes elsewhere."""
+
+    async def scenario() -> None:
+        async with working() as table:
+            config = settings(service("web"))
+            chat = replace(config.channels["chat"], fallback="mail")
+            table.courier.reload(replace(config, channels={"chat": chat}))
+            table.book.closed()
+            table.hands.posts[0][2].set_result(ACCEPTED)
+            await table.later(1.0)
+            refusal = Ending(outcome=Outcome.REJECTED, detail="HTTP 404: no_service", is_permanent=True)
+            table.hands.posts[1][2].set_result(refusal)
+            await table.turns()
+            (view,) = table.courier.stats.breakers
+            counts = [view.totals[event] for event in ("fire", "success", "failure", "fallback")]
+            assert counts == [2, 2, 0, 1]
 
     asyncio.run(scenario())
 

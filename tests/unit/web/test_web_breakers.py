@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
-from support.web_support import NOW, http_service, serving, world
+from msgspec.structs import replace
+from support.web_support import NOW, World, http_service, serving, world
 
 from watchtower.web.breakers import breaker_families
 from watchtower.web.times import moment
+
+
+def _told() -> World:
+    """Peer b has said that it cannot reach a channel."""
+    made = world(http_service("shop"))
+    rows = made.snap.state.peers
+    blocked = replace(rows["b"], paths={"chat": "open: no answer in time"})
+    made.turn(state=replace(made.snap.state, peers={**rows, "b": blocked}))
+    return made
 
 
 def test_the_api_shows_every_breaker_of_this_peer() -> None:
     """State, since when, when it may be tried, why, what it judged by, and what happened so far."""
 
     async def scenario() -> None:
-        async with serving(world(http_service("shop"))) as (_, client):
+        async with serving(_told()) as (_, client):
             async with client.get("/api/v1/breakers") as response:
                 assert response.status == 200
                 doc = await response.json()
             assert doc["peer"] == "a"
+            assert doc["reported"] == {"b": {"chat": "open: no answer in time"}}
             shown = {one["name"]: one for one in doc["breakers"]}
             assert set(shown) == {"chat", "mail"}
             assert (shown["chat"]["state"], shown["chat"]["trial_at"], shown["chat"]["why"]) == (
@@ -28,13 +40,26 @@ def test_the_api_shows_every_breaker_of_this_peer() -> None:
             )
             mail = shown["mail"]
             assert (mail["purpose"], mail["state"], mail["why"]) == ("channel", "open", "connection refused")
-            opened, trial = moment(NOW - 12.0), moment(NOW + 18.0)
-            assert opened is not None
-            assert trial is not None
-            assert mail["since"] == opened.isoformat().replace("+00:00", "Z")
-            assert mail["trial_at"] == trial.isoformat().replace("+00:00", "Z")
+            assert datetime.fromisoformat(mail["since"]) == moment(NOW - 12.0)
+            assert datetime.fromisoformat(mail["trial_at"]) == moment(NOW + 18.0)
             assert (mail["window"]["fire"], mail["window"]["failure"]) == (5, 5)
             assert (mail["totals"]["open"], mail["totals"]["close"]) == (1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_the_page_and_the_status_name_the_peer_that_cannot_reach_a_channel() -> None:
+    """In the words of the report, on every peer."""
+
+    async def scenario() -> None:
+        async with serving(_told()) as (_, client):
+            async with client.get("/") as response:
+                page = await response.text()
+            assert page.count("circuit breaker of channel chat is open: no answer in time") == 1
+            async with client.get("/api/v1/status") as response:
+                peers = (await response.json())["peers"]
+            paths = {peer["name"]: peer["paths"] for peer in peers}
+            assert paths == {"a": {}, "b": {"chat": "open: no answer in time"}, "c": {}}
 
     asyncio.run(scenario())
 
