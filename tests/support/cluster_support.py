@@ -143,6 +143,7 @@ class Cluster:
         self.http = dict(zip(names, ports[len(names) :], strict=True))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.program: list[str] = ["-m", "watchtower"]
+        self.options: list[str] = []
         (folder / "secret").write_text(secrets.token_urlsafe(32))
         for peer in names:
             self.configure(peer, services=services, notify=notify, extra=extra)
@@ -184,7 +185,8 @@ class Cluster:
         """Start these peers (all without arguments)."""
         for peer in peers or self.names:
             verb = ["run", "--config", str(self.file(peer)), "--peer", peer]
-            command = [*self._prefix.get(peer, []), sys.executable, *self.program, *verb]
+            program = [sys.executable, *self.program, *verb, *self.options]
+            command = [*self._prefix.get(peer, []), *program]
             environ = {
                 **os.environ,
                 "WT_HTTP": f"{self.host[peer]}:{self.http[peer]}",

@@ -13,7 +13,8 @@ from support.targets import Listener
 class Proxy(Listener):
     """Sends all to 127.0.0.1 at the port asked for, whatever host is named; or refuses with `status`.
 
-    `onward` names another port for some of what is asked for, as {"hooks.slack.com:443": 8443}.
+    `onward` names another port for some of what is asked for, as {"hooks.slack.com:443": 8443}, and under
+    `*` one for everything else.
     """
 
     def __init__(self, status: int = 200, onward: dict[str, int] | None = None) -> None:
@@ -31,7 +32,7 @@ class Proxy(Listener):
             await writer.drain()
             return
         authority = where if method == "CONNECT" else where.split("/")[2]
-        port = self._onward.get(authority) or int(authority.split(":")[1])
+        port = self._onward.get(authority) or self._onward.get("*") or int(authority.split(":")[1])
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connected\r\nX-Of-The-Proxy: yes\r\n\r\n")

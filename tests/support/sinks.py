@@ -2,8 +2,9 @@
 
 Both record everything with its time, remember every delivery id (Message-ID) they took, and change their
 behaviour at run time: `ok`, `late` (taken, answered `late_s` later), `reset` (taken, the answer is lost),
-`hang` (taken, never answered in time), refusals by their number, `refuse` (the port is closed). The HTTP
-sink can be searched (sink_memory.py) whatever its mode, unless `search_mode` says otherwise.
+`hang` (taken, never answered in time), refusals by their number, `echo` (refused with `echo_status` and what
+`echo` makes of the request), `refuse` (the port is closed). The HTTP sink can be searched (sink_memory.py)
+whatever its mode, unless `search_mode` says otherwise.
 In a test: `with HttpSink() as sink`, `with MailSink() as sink`. As a process with a control endpoint:
 `python -m support.sinks --slack-port 0 --smtp-port 0 --control-port 0` prints one JSON line of ports, then
 `GET /received`, `GET /deliveries`, `POST /mode {"slack": "500", "search": "hang", "mail": "ok"}` and
@@ -31,7 +32,7 @@ from support.mail_sink import MailSink
 from support.sink_log import HANG_S, LATE_S, Log, Received, hung_up, turns, until
 from support.sink_memory import SLACK_CHANNEL, Memory, delivery_id_of, search_answer, slack_message
 
-HTTP_MODES = ("ok", "late", "500", "404", "429", "reset", "hang", "refuse", "drip", "form")
+HTTP_MODES = ("ok", "late", "500", "404", "429", "reset", "hang", "refuse", "drip", "form", "echo")
 SEARCH_MODES = ("ok", "500", "hang", "reset")
 RETRY_AFTER_S = 7
 
@@ -48,6 +49,8 @@ class HttpSink:
         self.retry_after_s = RETRY_AFTER_S
         self.late_s = LATE_S
         self.redirect_to = ""
+        self.echo: Callable[[Received], str] = lambda item: item.path
+        self.echo_status = 503
         self.port = port
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -147,6 +150,8 @@ class HttpSink:
             ts = f"{item.at_wall:.6f}"
             self.memory.take(delivery_id_of(item.headers, body), item.at_wall, slack_message(body, ts))
         self.log.add(item)
+        if mode == "echo":
+            return web.Response(status=self.echo_status, text=self.echo(item))
         return await self._answer(request, mode, body)
 
     async def _search_answer(
@@ -176,7 +181,9 @@ class HttpSink:
         if refusal is not None:
             status, text, error = refusal
             if is_bot and error:
-                return web.json_response({"ok": False, "error": error})
+                # Slack explains itself at length behind the word.
+                why = {"messages": [f"[ERROR] {error} [json-pointer:/blocks/0/text/text]" * 3]}
+                return web.json_response({"ok": False, "error": error, "response_metadata": why})
             headers = {"Retry-After": str(self.retry_after_s)} if status == 429 else {}
             return web.Response(status=status, headers=headers, text=text)
         if is_bot:
@@ -203,6 +210,7 @@ def _refusal(mode: str, body: str) -> tuple[int, str, str] | None:
         "429": (429, "rate_limited", ""),
         "404": (404, "no_service", "channel_not_found"),
         "500": (500, "server_error", ""),
+        "echo": (503, "", ""),
     }
     return refusals.get(mode)
 

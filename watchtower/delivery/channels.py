@@ -113,7 +113,10 @@ def warm(channels: Iterable[Channel]) -> dict[str, str]:
 
 
 def _instance(channel: Channel) -> tuple[NotifyBase, dict[str, Any]]:
-    found = schemes.parsed(channel.url.reveal())
+    try:
+        found = schemes.parsed(channel.url.reveal())
+    except Exception as error:  # noqa: BLE001 - a parser of any of 170 plugins may raise anything
+        raise DeliveryError(f"channel {channel.name}: the URL is unusable ({type(error).__name__})") from None
     if found is None:
         raise DeliveryError(
             f"channel {channel.name}: no notification service understands this {channel.schema}:// URL; "

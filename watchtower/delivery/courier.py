@@ -134,7 +134,7 @@ class Courier:
             ending = Ending(outcome=Outcome.NOT_SENT, detail=f"channel {name} {why}")
         else:
             trip = self.paths.begin(name, self._clock.now())
-            ending = await self._within(BUDGET_S, channel, message, Recorder(lambda: True))
+            ending = await self._within(BUDGET_S, channel, message, self._recorder(lambda: True))
             self.paths.ended(trip, ending, self._clock.now())
         self._count(name, ending.outcome, ending)
         log.info("Channel %s: direct message: %s (%s).", name, ending.outcome.value, ending.detail)
@@ -195,7 +195,7 @@ class Courier:
         """One attempt, from rendering to the outcome that is to be settled."""
         if order.is_takeover:
             self._stats.takeovers_total += 1
-        recorder = Recorder(partial(self._may_send, order))
+        recorder = self._recorder(partial(self._may_send, order))
         left_s = order.send_until_boot + BUDGET_S - self._clock.now().boot
         trip, seen = self.paths.begin(order.channel.name, self._clock.now()), None
         try:
@@ -212,6 +212,9 @@ class Courier:
         self._count(order.channel.name, outcome, ending)
         self._log(order, outcome, ending)
         self._changed.set()
+
+    def _recorder(self, fence: Callable[[], bool]) -> Recorder:
+        return Recorder(fence, redact=self.redactor.redact)
 
     def _may_send(self, order: Sending) -> bool:
         """Called from a channel's thread: reads only references that are replaced whole."""

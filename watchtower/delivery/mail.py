@@ -70,9 +70,9 @@ class Mail(NotifyEmail):  # type: ignore[no-untyped-call] # apprise is untyped
         try:
             self.ended = self._converse(recorder, self.message)
         except Refused as error:
-            self.ended = _refusal(error.code, error.text)
+            self.ended = _refusal(error.code, recorder.shown(error.text))
         except smtplib.SMTPResponseException as error:
-            self.ended = _refusal(error.smtp_code, _bytes(error.smtp_error))
+            self.ended = _refusal(error.smtp_code, recorder.shown(_bytes(error.smtp_error)))
         except (OSError, smtplib.SMTPException) as error:
             exchange.error = _why(error)
             self.ended = recorder.ending(is_accepted=False)
@@ -134,11 +134,11 @@ def _want(prefix: str, reply: tuple[int, bytes]) -> None:
         raise Refused(*reply)
 
 
-def _refusal(code: int, text: bytes) -> Ending:
+def _refusal(code: int, text: str) -> Ending:
     """4yz passes, 5yz stays (RFC 5321 section 4.2.1); a lost login (535) is permanent too."""
     return Ending(
         outcome=Outcome.REJECTED,
-        detail=f"SMTP {code}: {witness.shown(text)}",
+        detail=f"SMTP {code}: {text}",
         is_permanent=500 <= code < 600,
     )
 

@@ -7,6 +7,7 @@ about what is logged, and it is a second wall: details of attempts are built fro
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from collections.abc import Iterable
@@ -75,7 +76,11 @@ def _secret_parts(url: str) -> set[str]:
     split = urlsplit(url)
     _, _, host = split.netloc.rpartition("@")
     pieces = [url, split.netloc.rpartition("@")[0], split.username or "", split.password or ""]
-    pieces += [host] if "." not in host and ":" not in host else []
+    # A host with a dot is one; what else stands in its place may be a token, as in tgram://bot:token/.
+    pieces += host.split(":") if "." not in host else []
+    if split.password:
+        login = f"{unquote(split.username or '')}:{unquote(split.password)}"
+        pieces.append(base64.b64encode(login.encode()).decode())
     pieces += split.path.split("/")
     for pair in split.query.split("&"):
         key, _, value = pair.partition("=")

@@ -8,7 +8,7 @@ tokens go in clear only to loopback.
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +36,7 @@ _FORMATTING: Final = (
 _TEMPORARY: Final = ("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
                      "request_timeout", "team_added_to_org")  # fmt: skip
 """Errors of chat.postMessage that pass: https://docs.slack.dev/reference/methods/chat.postMessage"""
+_ERROR_WORD: Final = re.compile(r'"error"\s*:\s*"(?P<word>\w+)"')
 
 
 class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
@@ -123,11 +124,9 @@ def refined(ending: Ending, recorder: witness.Recorder) -> Ending:
 
 
 def _error_word(body: str) -> str:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return ""
-    return str(answer.get("error", "")) if isinstance(answer, dict) else ""
+    """Slack's word for what is wrong. The answer may be cut: a long explanation follows the word."""
+    found = _ERROR_WORD.search(body)
+    return found["word"] if found else ""
 
 
 def _is_about_form(exchange: witness.Exchange) -> bool:

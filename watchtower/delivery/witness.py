@@ -70,11 +70,14 @@ class Recorder:
 
     `fence` is asked right before the first byte of every exchange; it answers whether sending is
     still allowed, from any thread. `abandon` may be called from another thread at any time. Of an
-    answer at most `body_max` bytes are read.
+    answer at most `body_max` bytes are read; `redact` takes the secrets out of it, before it is cut.
     """
 
-    def __init__(self, fence: Callable[[], bool], body_max: int = BODY_MAX) -> None:
+    def __init__(
+        self, fence: Callable[[], bool], body_max: int = BODY_MAX, redact: Callable[[str], str] = str
+    ) -> None:
         self._fence = fence
+        self._redact = redact
         self.body_max = body_max
         self._lock = threading.Lock()
         self._is_abandoned = False
@@ -86,6 +89,13 @@ class Recorder:
     def last(self) -> Exchange:
         """The latest exchange; an empty one before any began."""
         return self.exchanges[-1] if self.exchanges else Exchange()
+
+    def shown(self, answer: bytes) -> str:
+        """The beginning of a provider's answer as one harmless line.
+
+        Redacted first: of a secret that the cut went through, nobody would recognise the rest.
+        """
+        return clean(self._redact(answer.decode("utf-8", "replace"))[: BODY_SHOWN * 4], BODY_SHOWN)
 
     def begin(self) -> Exchange:
         """A new exchange, still connecting."""
@@ -226,7 +236,7 @@ def _hook_adapter() -> None:
             response = original(self, request, *args, **kwargs)
             exchange.status = response.status_code
             exchange.retry_after_s = retry_after_s(response.headers.get("Retry-After", ""), time.time())
-            exchange.body = shown(_read(response, recorder.body_max))
+            exchange.body = recorder.shown(_read(response, recorder.body_max))
         except (OSError, urllib3.exceptions.HTTPError) as error:
             exchange.error = phrase(error)
             raise
@@ -264,11 +274,6 @@ def _hook_connection() -> None:
 
 
 # ---- words for what was seen
-
-
-def shown(body: bytes) -> str:
-    """The beginning of a provider's answer as one harmless line."""
-    return clean(body[: BODY_SHOWN * 4].decode("utf-8", "replace"), BODY_SHOWN)
 
 
 def retry_after_s(value: str, now_wall: float) -> float:

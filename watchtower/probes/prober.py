@@ -38,6 +38,7 @@ from watchtower.core.targets import (
 )
 from watchtower.core.text import clean
 from watchtower.probes.failures import FAILURES, failure
+from watchtower.probes.hiding import hidden, secrets_of
 from watchtower.probes.judging import EndlessError, unmet
 from watchtower.probes.kinds import (
     amqp,
@@ -198,13 +199,17 @@ def _result(service: Service, found: Finding, look: Look) -> Result:
         why = shortfall(service, found) or Shortfall(Opinion.UP, Kind.OK, found.text)
     except EndlessError as error:
         why = _endless(error)
+    secrets = secrets_of(service.target)
     return Result(
         service=service.name,
         opinion=why.opinion,
         kind=why.kind,
-        text=clean(why.text),
+        text=hidden(clean(why.text), secrets),
         at_wall=look.begun.wall,
         duration_ms=round(look.elapsed_s() * 1000, 3),
         phases_ms=look.phases_ms(),
-        facts=dict(found.kept),
+        facts={
+            name: hidden(fact, secrets) if isinstance(fact, str) else fact
+            for name, fact in found.kept.items()
+        },
     )

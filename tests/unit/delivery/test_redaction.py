@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 
 import pytest
@@ -20,6 +21,7 @@ URLS = [
     f"json://user:{CANARY}@hooks.example.com/in",
     f"pagerduty://{CANARY}",
     f"ntfys://ntfy.example.com/topic?token={CANARY}",
+    f"tgram://123456789:{CANARY}/12315544/",
 ]
 
 
@@ -36,6 +38,12 @@ def test_no_secret_part_survives(url: str) -> None:
         shown = redactor.redact(text)
         assert CANARY not in shown
         assert MASK in shown
+
+
+def test_the_header_of_a_login_is_masked() -> None:
+    """A provider that repeats what it was sent repeats base64."""
+    header = base64.b64encode(f"user:{CANARY}".encode()).decode()
+    assert Redactor([channel(URLS[5])]).redact(f"bad header Basic {header}") == f"bad header Basic {MASK}"
 
 
 def test_what_is_no_secret_stays_readable() -> None:
