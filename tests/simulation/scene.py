@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from simulation.faults import Shape
+from support.core_support import NEVER_FLAPS
 
 from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
+    Alerting,
     Channel,
     ClusterSettings,
     Confirm,
@@ -67,6 +69,7 @@ def settings(me: str, peers: tuple[str, ...], version: str, shape: Shape) -> Set
             )
             for name in WAYS
         },
+        alerting=Alerting(flap=NEVER_FLAPS),
         services={one.name: one for one in (*_watched(voters, version), *_peers(peers, voters))},
     )
 

@@ -32,6 +32,7 @@ from watchtower.core.settings import (
     PEER_PREFIX,
     Channel,
     ClusterSettings,
+    Flap,
     HttpSettings,
     PeerSettings,
     Service,
@@ -44,6 +45,8 @@ PEERS = ("a", "b", "c")
 HASH = "h1"
 WALL = 1_000_000.0
 """Wall time of all tests at boot time 0."""
+NEVER_FLAPS = Flap(high=9.0)
+"""More turns than are remembered."""
 
 
 def instant(boot: float) -> Instant:

@@ -8,21 +8,25 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from support.core_support import WALL, service, settings
+from support.core_support import NEVER_FLAPS, WALL, service, settings
 from support.protocol_checks import SERVICE
 
 from watchtower.core import commands as c
 from watchtower.core.model import Opinion
+from watchtower.core.settings import Alerting
 
 PEERS: Final = ("a", "b", "c")
 CONFIGS: Final = {
-    (peer, config): settings(service(SERVICE), me=peer, config_hash=config)
+    (peer, config): settings(
+        service(SERVICE), me=peer, config_hash=config, alerting=Alerting(flap=NEVER_FLAPS)
+    )
     for peer in PEERS
     for config in ("h1", "h2")
 }
 BOOT: Final = 1000.0
 ALWAYS_YOUNG_WALL: Final = WALL + 1e9
-"""Votes never get old enough to make a verdict partial: the walk knows up and down only."""
+"""Votes never get old enough to make a verdict partial: the walk knows up and down only. Without time nothing that
+flaps could settle."""
 FLIGHT_MAX: Final = 3
 HEALING_SWEEPS: Final = 60
 FAULTS: Final = {

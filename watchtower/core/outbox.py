@@ -131,6 +131,11 @@ def told_channels(state: State, incident: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.channel for item in sorted(items, key=lambda item: item.order)))
 
 
+def announces(item: Notification) -> bool:
+    """True for what tells, told or tries to tell that the incident is there (protocol.md, hole 15)."""
+    return item.kind is not NoticeKind.RESOLVED and item.stage not in (Stage.CANCELLED, Stage.SUPERSEDED)
+
+
 def has_left(state: State, item: Notification) -> bool:
     """True for an announcement, unless it is certain that nobody was or is being told by it."""
     if item.kind is NoticeKind.RESOLVED or item.stage is Stage.CANCELLED:

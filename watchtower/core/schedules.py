@@ -1,4 +1,4 @@
-"""When a beat is due: every so often, or at the times of a cron expression in a time zone.
+"""When a beat is due or maintenance begins: every so often, or at the times of a cron expression in a zone.
 
 Cron is cronsim's, which follows Debian's cron: what falls into the hour that spring leaves out is due right
 after it, and what falls into the hour that autumn repeats is due once. The time zone database counts as a
@@ -46,6 +46,14 @@ def first_due_since(target: HeartbeatTarget, beat_wall: float, since_wall: float
     return max(first_due(target, beat_wall), from_then_on)
 
 
+def due_between(cron: str, timezone: str, after_wall: float, until_wall: float) -> Iterator[float]:
+    """The due times after `after_wall`, up to and with `until_wall`, in order."""
+    due = _next(cron, timezone, math.floor(after_wall))
+    while due <= until_wall:
+        yield due
+        due = _next(cron, timezone, math.floor(due))
+
+
 def longest_wait_s(target: HeartbeatTarget) -> float:
     """The longest time between two beats: the period, or the longest gap of a long row of due times."""
     if not target.cron:
@@ -73,12 +81,13 @@ def _next(cron: str, timezone: str, after_wall: int) -> float:
 
 def _row(cron: str, timezone: str, after_wall: float) -> Iterator[float]:
     """The due times after `after_wall`, in order."""
-    for due in CronSim(cron, datetime.fromtimestamp(after_wall, _zone(timezone))):
+    for due in CronSim(cron, datetime.fromtimestamp(after_wall, zone(timezone))):
         # In the hour that autumn repeats cronsim answers with the first of the two.
         if due.timestamp() > after_wall:
             yield due.timestamp()
 
 
 @lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that name, which config/ has found to be one."""
     return ZoneInfo(name)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from watchtower.core import outbox, routing
+from watchtower.core import flapping, incidents, outbox, routing
 from watchtower.core.commands import Command, Drop, Enqueue, Withhold
+from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
 from watchtower.core.policies import Why, Withheld
 from watchtower.core.scene import Scene, drafts, notice_of
@@ -25,7 +26,7 @@ def _unrouted(scene: Scene, incident: Incident) -> Withheld | None:
     return Withheld(why=Why.UNROUTED, text="no channel is configured for it")
 
 
-REASONS: Final[tuple[Reason, ...]] = (_unrouted,)
+REASONS: Final[tuple[Reason, ...]] = (flapping.flaps, _unrouted)
 """Asked in this order; the first that answers is the one that is named."""
 
 
@@ -57,19 +58,22 @@ def _of_incident(scene: Scene, incident: Incident, items: list[Notification]) ->
             policy_rev=state.policy_rev,
         )
     if why is not None:
-        yield from _withdrawals(scene, items, why.text)
-    elif not any(_announces(item) for item in items):
-        yield from _announcing(scene, incident, len(items))
+        yield from _withdrawals(scene, items, why)
+        return
+    for channel, kind in _missing(scene, incident, items):
+        yield from _announcing(scene, incident, kind, channel, items)
 
 
-def _withdrawals(scene: Scene, items: list[Notification], reason: str) -> Iterator[Command]:
-    """What waits and never left; that something has ended is told all the same."""
+def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iterator[Command]:
+    """What waits and never left; that something has ended, or flaps, is told all the same."""
+    kept = {NoticeKind.RESOLVED} | ({NoticeKind.FLAPPING} if why.why is Why.FLAPPING else set())
     for item in items:
-        if item.kind is NoticeKind.RESOLVED or not _never_left(scene, item):
-            continue
-        yield Drop(
-            epoch=scene.state.lease.epoch, id=item.id, reason=reason, policy_rev=scene.state.policy_rev
-        )
+        if item.kind not in kept and _never_left(scene, item):
+            yield _drop(scene, item, why.text)
+
+
+def _drop(scene: Scene, item: Notification, reason: str) -> Drop:
+    return Drop(epoch=scene.state.lease.epoch, id=item.id, reason=reason, policy_rev=scene.state.policy_rev)
 
 
 def _never_left(scene: Scene, item: Notification) -> bool:
@@ -79,17 +83,44 @@ def _never_left(scene: Scene, item: Notification) -> bool:
     return digest is not None and outbox.is_waiting(digest)
 
 
-def _announces(item: Notification) -> bool:
-    """True for what tells, told or tries to tell that the incident is there (protocol.md, hole 15)."""
-    return item.kind is not NoticeKind.RESOLVED and item.stage not in (Stage.CANCELLED, Stage.SUPERSEDED)
+def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Iterator[tuple[str, NoticeKind]]:
+    """Channels that do not know how things stand, and what they are to be told.
+
+    Mostly a transition brings its own notifications; missing is what was withdrawn, withheld or shed.
+    """
+    ordered = sorted(items, key=lambda item: item.order)
+    latest = {item.channel: item for item in ordered if outbox.announces(item)}
+    withdrawn = {item.channel for item in items if item.dropped and item.kind in _OF_A_MOVE}
+    is_known = any(not _is_behind(incident, item) for item in latest.values())
+    for channel in routing.channels(incident.service, scene.settings):
+        item = latest.get(channel)
+        if item is None and (not latest or channel in withdrawn):
+            yield channel, NoticeKind.FLAPPING if incident.is_flapping else NoticeKind.FIRING
+        elif item is None and not is_known:
+            yield channel, NoticeKind.WORSENED
+        elif item is not None and not item.notice.instead_of and _is_behind(incident, item):
+            yield channel, NoticeKind.SETTLED if item.kind is NoticeKind.FLAPPING else NoticeKind.WORSENED
 
 
-def _announcing(scene: Scene, incident: Incident, before: int) -> Iterator[Command]:
-    """The announcement; `before` earlier ones were withdrawn, which makes the ids new."""
-    state, number = scene.state, f"{incident.number}.{before}" if before else str(incident.number)
-    channels = routing.channels(incident.service, scene.settings)
+_OF_A_MOVE: Final = (NoticeKind.FIRING, NoticeKind.WORSENED, NoticeKind.FLAPPING, NoticeKind.SETTLED)
+
+
+def _is_behind(incident: Incident, item: Notification) -> bool:
+    """True when who heard `item` last does not know that the incident has settled, or how bad it is."""
+    if incident.is_flapping:
+        return False
+    is_worse = incidents.move(item.notice.level, incident.level) is Move.WORSENED
+    return is_worse or item.kind is NoticeKind.FLAPPING
+
+
+def _announcing(
+    scene: Scene, incident: Incident, kind: NoticeKind, channel: str, items: list[Notification]
+) -> Iterator[Command]:
+    """One announcement; earlier ones on this channel make its id new."""
+    state, before = scene.state, sum(item.channel == channel for item in items)
+    number = f"{incident.number}.{before}" if before else str(incident.number)
     said = notice_of(scene, incident)
-    for draft in drafts(scene, incident.service, NoticeKind.FIRING, number, said, channels=channels):
+    for draft in drafts(scene, incident.service, kind, number, said, channels=(channel,)):
         if draft.id not in state.notifications and not outbox.is_full(state):
             yield Enqueue(
                 epoch=state.lease.epoch,

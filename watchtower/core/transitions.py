@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import incidents, membership, quorum, routing, telling
+from watchtower.core import flapping, incidents, membership, quorum, routing, telling
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
@@ -34,6 +34,9 @@ def transitions(scene: Scene) -> Iterator[Command]:
         if standing.level is up and (row is None or not row.open):
             continue  # nearly all of them, four times a second
         incident = scene.state.open_incident(subject)
+        if incident is not None and incident.is_flapping:
+            yield from _of_flapping(scene, incident, standing)
+            continue
         move = incidents.move(incident.level if incident else None, standing.level)
         if move is None or not _stands(subject, standing, scene.now):
             continue
@@ -44,7 +47,23 @@ def transitions(scene: Scene) -> Iterator[Command]:
         elif move is Move.RESOLVED:
             yield _closing(scene, incident, standing.verdict.reason)
         else:
-            yield _shifting(scene, incident, move, standing)
+            kind = NoticeKind.WORSENED if move is Move.WORSENED else None
+            yield _shifting(scene, incident, standing, kind)
+
+
+def _of_flapping(scene: Scene, incident: Incident, standing: Standing) -> Iterator[Command]:
+    """A flapping incident follows the verdicts in silence, and ends or is told again once it has settled."""
+    level = standing.level
+    if level is Level.UNKNOWN or not _stands(incident.service, standing, scene.now):
+        return
+    if not flapping.has_settled(scene, incident):
+        if level is not incident.level:
+            yield _shifting(scene, incident, standing)
+    elif level is Level.UP:
+        yield _closing(scene, incident, f"no longer flapping: {standing.verdict.reason}")
+    else:
+        kind = NoticeKind.SETTLED if flapping.is_told(scene.state, incident.number) else None
+        yield _shifting(scene, replace(incident, is_flapping=False), standing, kind)
 
 
 def _stands(subject: str, standing: Standing, now: Instant) -> bool:
@@ -78,7 +97,9 @@ def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
         since_wall=said.since_wall,
         opened_wall=scene.now.wall,
         severity=said.severity,
+        is_flapping=flapping.begins(scene, subject),
     )
+    kind = NoticeKind.FLAPPING if incident.is_flapping else NoticeKind.FIRING
     why = telling.withheld(scene, incident)
     return Open(
         epoch=state.lease.epoch,
@@ -94,19 +115,21 @@ def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
         policy_rev=state.policy_rev,
         severity=said.severity,
         withheld=why,
-        drafts=_drafts(scene, incident, NoticeKind.FIRING, str(incident.number), said) if not why else (),
+        is_flapping=incident.is_flapping,
+        drafts=_drafts(scene, incident, kind, str(incident.number), said) if not why else (),
     )
 
 
-def _shifting(scene: Scene, incident: Incident, move: Move, standing: Standing) -> Shift:
+def _shifting(scene: Scene, incident: Incident, standing: Standing, kind: NoticeKind | None = None) -> Shift:
+    """The incident at the level of `standing`; a `kind` is told, unless there is a reason not to."""
     state, subject, level = scene.state, incident.service, standing.level
     said = notice(scene, subject, level, standing.verdict.reason, incident.since_wall)
     told: tuple[Draft, ...] = ()
     shifted = replace(incident, level=level, severity=said.severity)
-    if move is Move.WORSENED and telling.withheld(scene, shifted) is None:
+    if kind is not None and telling.withheld(scene, shifted) is None:
         # The time makes the id unique: an incident may worsen, ease and worsen again.
         number = f"{incident.number}.{incident.timeline[-1].at_wall}"
-        told = _drafts(scene, shifted, NoticeKind.WORSENED, number, said)
+        told = _drafts(scene, shifted, kind, number, said)
     return Shift(
         epoch=state.lease.epoch,
         gen=state.config.gen,
@@ -118,7 +141,7 @@ def _shifting(scene: Scene, incident: Incident, move: Move, standing: Standing) 
         at_wall=scene.now.wall,
         evidence=said.evidence,
         policy_rev=state.policy_rev,
-        severity=said.severity,
+        severity=incident.severity if level is Level.UP else said.severity,
         is_flapping=incident.is_flapping,
         drafts=told,
     )
