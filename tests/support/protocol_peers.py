@@ -25,8 +25,8 @@ CONFIGS: Final = {
 }
 BOOT: Final = 1000.0
 ALWAYS_YOUNG_WALL: Final = WALL + 1e9
-"""Votes never get old enough to make a verdict partial: the walk knows up and down only. Without time nothing that
-flaps could settle."""
+"""Votes never get old enough to make a verdict partial: the walk knows up and down only.
+Nor does anything flap, because without time it could not settle."""
 FLIGHT_MAX: Final = 3
 HEALING_SWEEPS: Final = 60
 FAULTS: Final = {
