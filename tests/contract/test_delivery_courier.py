@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 from support import delivery_support as made
 from support.core_support import Book
 from support.mail_sink import MailSink
@@ -21,7 +22,7 @@ from support.sinks import HttpSink
 from watchtower.clock import SystemClock
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, Notification, Outcome, Stage
-from watchtower.core.settings import Settings
+from watchtower.core.settings import BreakerSettings, Settings
 from watchtower.delivery import courier as courier_module
 from watchtower.delivery import sender as sender_module
 from watchtower.delivery.carrier import ThreadCarrier
@@ -418,6 +419,42 @@ def test_a_storm_goes_out_one_by_one_in_the_order_of_the_outbox() -> None:
             for item in items:
                 await log.until(item, Stage.DELIVERED, within_s=20.0)
         assert [received.json["delivery"]["id"] for received in http.received] == [item.id for item in items]
+
+    with HttpSink() as http:
+        asyncio.run(scenario(http))
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"), [("refuse", "connection refused"), ("500", "HTTP 500: server_error")]
+)
+def test_a_channel_that_fails_is_left_alone_then_tried_by_one_message(mode: str, why: str) -> None:
+    """A closed port, or a server that is broken: five sends open the breaker, and an alert waits unclaimed.
+
+    Once the channel is back it arrives by the trial, with its first attempt.
+    """
+
+    async def scenario(http: HttpSink) -> None:
+        settings = replace(made.settings(channels(http)), breakers=BreakerSettings(reset_s=1.0))
+        log = Log(settings)
+        courier = log.courier(settings, "a")
+        async with running(courier):
+            http.set_mode(mode)
+            refusals = [await courier.tell("hook", "test", ("A test.",)) for _ in range(5)]
+            assert all(why in refusal for refusal in refusals)
+            assert courier.blocked() == {"hook": f"open: {why}"}
+            item = log.opened("hook")
+            http.set_mode("ok")
+            told = await log.until(item, Stage.DELIVERED)
+            assert (told.attempt, courier.blocked()) == (1, {})
+            totals = {view.name: view.totals for view in courier.stats.breakers}["hook"]
+            assert [totals[event] for event in ("fire", "failure", "open", "half-open", "close")] == [
+                6,
+                5,
+                1,
+                1,
+                1,
+            ]
+            assert len([one for one in http.received if one.mode == "ok"]) == 1
 
     with HttpSink() as http:
         asyncio.run(scenario(http))
