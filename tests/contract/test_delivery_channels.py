@@ -22,7 +22,7 @@ from watchtower.core.model import Outcome
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery import channels, mail, sending, witness
-from watchtower.delivery.message import Message, Severity
+from watchtower.delivery.message import Message, Tone
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.shapes import MailParts
 from watchtower.delivery.witness import Ending, Recorder
@@ -31,7 +31,7 @@ TOKEN = "CANARYCANARYCANARYCANARY"
 BOT_TOKEN = "xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d"
 MESSAGE = Message(
     state="DOWN",
-    severity=Severity.FAILURE,
+    tone=Tone.FAILURE,
     subject="[DOWN] Checkout (HTTP 503) 3/3 peers - prod",
     summary="Checkout is down: HTTP 503.",
     facts=(("Since", "2026-01-01 00:00:00 UTC"),),

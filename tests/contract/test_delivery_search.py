@@ -20,7 +20,7 @@ from watchtower.core.model import Outcome
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery import history, sending, witness
-from watchtower.delivery.message import Message, Severity
+from watchtower.delivery.message import Message, Tone
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Recorder
 
@@ -28,7 +28,7 @@ ID = "0123456789abcdef"
 BOT = "slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d"
 MESSAGE = Message(
     state="DOWN",
-    severity=Severity.FAILURE,
+    tone=Tone.FAILURE,
     subject="[DOWN] Checkout - prod",
     summary="Checkout is down.",
     footer=f"incident 42 | delivery {ID} | attempt 1 | sent by peer a | cluster prod",
@@ -200,7 +200,7 @@ def test_pagerduty_gets_one_key_for_the_whole_incident(
     monkeypatch.setattr(pagerduty, "PAGERDUTY_API_LOOKUP", lookup)
     where = channel("pagerduty://0123456789abcdef0123456789abcdef@apikey0123456789")
     assert send(where) is Outcome.ACCEPTED
-    assert send(where, replace(MESSAGE, severity=Severity.SUCCESS)) is Outcome.ACCEPTED
+    assert send(where, replace(MESSAGE, tone=Tone.SUCCESS)) is Outcome.ACCEPTED
     told = [(item.json["event_action"], item.json["dedup_key"]) for item in pager.received]
     assert told == [("trigger", "prod/incident-42"), ("resolve", "prod/incident-42")]
 
@@ -213,7 +213,7 @@ def test_opsgenie_opens_and_closes_one_alert_by_its_alias(
         monkeypatch.setitem(opsgenie.OPSGENIE_API_LOOKUP, region, f"{pager.url}/v2/alerts")
     where = channel("opsgenie://01234567-0000-0000-0000-0123456789ab")
     assert send(where) is Outcome.ACCEPTED
-    assert send(where, replace(MESSAGE, severity=Severity.SUCCESS)) is Outcome.ACCEPTED
+    assert send(where, replace(MESSAGE, tone=Tone.SUCCESS)) is Outcome.ACCEPTED
     opened, closed = pager.received
     assert (opened.path, json.loads(opened.body)["alias"]) == ("/v2/alerts", "prod/incident-42")
     assert closed.path == "/v2/alerts/prod%2Fincident-42/close?identifierType=alias"

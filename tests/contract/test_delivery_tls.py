@@ -24,7 +24,7 @@ from watchtower.core.model import Outcome
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery import channels, sending, witness
-from watchtower.delivery.message import Message, Severity
+from watchtower.delivery.message import Message, Tone
 from watchtower.delivery.trace import Trace
 from watchtower.delivery.witness import Ending, Recorder
 
@@ -37,7 +37,7 @@ BOT_URL = f"slack://{BOT}/#ops"
 USER, PASSWORD = "alerts", "CANARY-of-the-mailbox"
 MESSAGE = Message(
     state="DOWN",
-    severity=Severity.FAILURE,
+    tone=Tone.FAILURE,
     subject="[DOWN] Checkout (HTTP 503) 3/3 peers - prod",
     summary="Checkout is down: HTTP 503.",
     facts=(("Since", "2026-01-01 00:00:00 UTC"),),

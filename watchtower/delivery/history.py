@@ -15,7 +15,7 @@ from typing import Any, Final
 import requests
 
 from watchtower.delivery import witness
-from watchtower.delivery.shapes import SLACK_EVENT
+from watchtower.delivery.shapes.slack import SLACK_EVENT
 from watchtower.delivery.slack import Slack
 from watchtower.delivery.trace import Found, Trace
 

@@ -1,7 +1,7 @@
 """What a message says, before any channel shapes it, and how hostile text is made harmless.
 
 One typed Message is rendered from a notification (render.py) or made directly (`direct`) and then
-shaped per channel (shapes.py). All text in a Message is already clean: one line each, no control or
+shaped per channel (shapes/). All text in a Message is already clean: one line each, no control or
 direction characters, capped. Markup is not escaped here, because every channel escapes its own way.
 """
 
@@ -19,12 +19,15 @@ from watchtower.core.text import clean as text_clean
 
 SUBJECT_MAX: Final = 150
 LINE_MAX: Final = 300
-_MASS_MENTION: Final = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
+_MENTION: Final = re.compile(
+    r"@(?=(?:everyone|here|channel|all|room)\b)|(?<![\w.+-])@(?=[\w!&])", re.IGNORECASE
+)
+"""What notifies a group anywhere, and a person where a word begins: `ops@example.com` is neither."""
 _LOOKALIKE: Final = "\N{FULLWIDTH COMMERCIAL AT}"
 
 
-class Severity(StrEnum):
-    """How loud a message is; maps to colours and to the notify types of apprise."""
+class Tone(StrEnum):
+    """The colour of a message: red, orange, green, blue. The values are the notify types of apprise."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -55,22 +58,39 @@ class Link(Struct, frozen=True, kw_only=True):
     url: str
 
 
+class Group(Struct, frozen=True, kw_only=True):
+    """A heading with lines below it: the parts of a digest, what a failure affects."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """The first message of an incident in the same channel, which the later ones belong to."""
+
+    delivery_id: str
+    receipt: str = ""
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """Everything a channel may show. Times are Unix seconds; empty strings and zeros mean "nothing to say".
 
     `subject` carries everything a phone's lock screen must; `summary` is one sentence; `notes` are
-    cautions about the delivery itself. The fields below `delivery_id` are for machines.
+    cautions about the delivery itself. `body` is text of the channel's own template, in the place of
+    summary, facts, groups, sights and links. The fields below `delivery_id` are for machines.
     """
 
     state: str
-    severity: Severity
+    tone: Tone
     subject: str
     summary: str
     facts: tuple[tuple[str, str], ...] = ()
+    groups: tuple[Group, ...] = ()
     sights: tuple[Sight, ...] = ()
     notes: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     footer: str = ""
+    body: str = ""
     delivery_id: str = ""
     attempt: int = 0
     is_repeat: bool = False
@@ -81,9 +101,12 @@ class Message(Struct, frozen=True, kw_only=True):
     title: str = ""
     kind: str = ""
     level: str = ""
+    severity: str = ""
     reason: str = ""
     since_wall: float = 0.0
     at_wall: float = 0.0
+    opened: Opened | None = None
+    is_broadcast: bool = False
 
     @property
     def thread(self) -> str:
@@ -99,7 +122,7 @@ def direct(
     lines: tuple[str, ...],
     delivery_id: str,
     at_wall: float,
-    severity: Severity = Severity.WARNING,
+    tone: Tone = Tone.WARNING,
 ) -> Message:
     """A message that is no notification: the blind notice, a test. Written to no ledger.
 
@@ -109,7 +132,7 @@ def direct(
     me, cluster = settings.me, settings.cluster.name
     return Message(
         state=kind.upper(),
-        severity=severity,
+        tone=tone,
         subject=clean(title, SUBJECT_MAX),
         summary=clean(lines[0] if lines else title, LINE_MAX),
         notes=tuple(clean(line, LINE_MAX) for line in lines[1:]),
@@ -126,9 +149,9 @@ def direct(
 def clean(text: str, limit: int) -> str:
     """`text` as one harmless line of at most `limit` characters (core/text.py).
 
-    Mass mentions (`@everyone`, `@here`) lose their at sign to one that no channel reads as such.
+    Mentions (`@everyone`, `@ops-lead`, `<@123>`) lose their at sign to one that no channel reads as such.
     """
-    return _MASS_MENTION.sub(_LOOKALIKE, text_clean(text, limit))
+    return _MENTION.sub(_LOOKALIKE, text_clean(text, limit))
 
 
 def utc(at_wall: float) -> str:

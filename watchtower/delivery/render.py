@@ -30,8 +30,8 @@ from watchtower.delivery.message import (
     SUBJECT_MAX,
     Link,
     Message,
-    Severity,
     Sight,
+    Tone,
     clean,
     span,
     utc,
@@ -45,12 +45,12 @@ LOST_NOTE: Final = "This may be a repeat: the answer to an earlier attempt was l
 UNHEARD_NOTE: Final = "The alert itself may not have reached you."
 
 _FAILING: Final = (Opinion.DOWN, Opinion.DEGRADED)
-_SEVERITY: Final = {
-    Level.DOWN: Severity.FAILURE,
-    Level.DEGRADED: Severity.WARNING,
-    Level.PARTIAL: Severity.WARNING,
-    Level.UNKNOWN: Severity.WARNING,
-    Level.UP: Severity.SUCCESS,
+_TONE: Final = {
+    Level.DOWN: Tone.FAILURE,
+    Level.DEGRADED: Tone.WARNING,
+    Level.PARTIAL: Tone.WARNING,
+    Level.UNKNOWN: Tone.WARNING,
+    Level.UP: Tone.SUCCESS,
 }
 _PHRASE: Final = {
     Level.DOWN: "is down",
@@ -110,7 +110,7 @@ def _firing(notification: Notification, _incident: Incident | None, settings: Se
     ]
     return Message(
         state=bracket,
-        severity=_SEVERITY[notice.level],
+        tone=_TONE[notice.level],
         subject=_subject(parts, settings),
         summary=clean(f"{_sentence(name)}{now} {phrase}{f': {cause}' if cause else ''}.", LINE_MAX),
         facts=tuple(fact for fact in (*facts, *_peer_facts(notification.service, settings)) if fact[1]),
@@ -135,7 +135,7 @@ def _resolved(notification: Notification, incident: Incident | None, settings: S
     state, said = ("RECOVERED", "is up again") if is_watched else ("CLOSED", "is no longer watched")
     return Message(
         state=state,
-        severity=Severity.SUCCESS,
+        tone=Tone.SUCCESS,
         subject=_subject([f"[{state}] {name} after {lasted}"], settings),
         summary=clean(f"{_sentence(name)} {said} after {lasted}.", LINE_MAX),
         facts=tuple(fact for fact in facts if fact[1]),

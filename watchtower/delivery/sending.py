@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from apprise.common import NotifyFormat, NotifyType, OverflowMode
+from apprise.common import NotifyType, OverflowMode
 from apprise.plugins.base import NotifyBase
 from apprise.plugins.pagerduty import NotifyPagerDuty
 
 from watchtower.core.model import Outcome
 from watchtower.core.settings import Channel
 from watchtower.delivery import channels, history, slack, witness
+from watchtower.delivery.fitting import Fit, barer, fit
 from watchtower.delivery.mail import Mail
 from watchtower.delivery.message import Message
 from watchtower.delivery.opsgenie import Opsgenie
-from watchtower.delivery.shapes import plain
 from watchtower.delivery.slack import Slack
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.webhook import Webhook
@@ -37,7 +37,7 @@ def attempt(channel: Channel, message: Message, recorder: Recorder) -> Ending:
         return Ending(outcome=Outcome.REJECTED, detail=str(error), is_permanent=True)
     try:
         with witness.recording(recorder):
-            is_accepted = _handed_to(plugin, message)
+            is_accepted = _handed_to(plugin, message, recorder)
     except Exception as error:  # noqa: BLE001 - the root of the attempt: any of 170 plugins may raise anything
         log.warning("The plugin of channel %s failed with %s.", channel.name, type(error).__name__)
         recorder.last.error = recorder.last.error or type(error).__name__
@@ -64,18 +64,28 @@ def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str, since_wa
     return Found(trace=Trace.UNKNOWN, detail=f"{channels.channel_kind(plugin)} cannot be searched")
 
 
-def _handed_to(plugin: NotifyBase, message: Message) -> bool:
+def _handed_to(plugin: NotifyBase, message: Message, recorder: Recorder) -> bool:
     if isinstance(plugin, Slack | Mail | Webhook | Opsgenie):
         plugin.message = message
     elif isinstance(plugin, NotifyPagerDuty):
         _join_by_key(plugin, message)
+    first = fit(plugin, message)
+    if _notified(plugin, message, first):
+        return True
+    # The others answer a refusal of their form themselves, or have none that could be refused.
+    is_ours = isinstance(plugin, Slack | Mail | Webhook)
+    bare = None if is_ours else barer(plugin, message, recorder.last, first)
+    return bare is not None and _notified(plugin, message, bare)
+
+
+def _notified(plugin: NotifyBase, message: Message, what: Fit) -> bool:
     return bool(
         plugin.notify(
-            body=plain(message),
-            title=message.subject,
-            notify_type=NotifyType(message.severity.value),
-            # Declared plain, so every plugin escapes it its own way; what a service said stays literal.
-            body_format=NotifyFormat.TEXT,
+            body=what.body,
+            title=what.title,
+            notify_type=NotifyType(message.tone.value),
+            # Text is declared as such, so every plugin escapes it its own way.
+            body_format=what.format,
             overflow=OverflowMode.TRUNCATE,
         )
     )

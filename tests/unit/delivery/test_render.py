@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 from support import delivery_support as made
 
@@ -34,7 +30,7 @@ from watchtower.core.model import (
 from watchtower.core.settings import Service
 from watchtower.core.targets import TcpTarget
 from watchtower.delivery import shapes
-from watchtower.delivery.message import Message, direct, span
+from watchtower.delivery.message import Message, span
 from watchtower.delivery.render import LOST_NOTE, STOPPED_NOTE, UNHEARD_NOTE, render
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -78,7 +74,9 @@ def shown(message: Message) -> str:
     mail = shapes.mail_parts(message)
     parts = {
         "subject": message.subject,
+        "160 characters": shapes.short(message),
         "plain": shapes.plain(message),
+        "markdown": shapes.markdown(message),
         "slack": json.dumps(shapes.slack_payload(message, is_bot=True), indent=1, ensure_ascii=False),
         "slack, bare": json.dumps(shapes.slack_bare(message, is_bot=False), indent=1, ensure_ascii=False),
         "webhook": json.dumps(shapes.webhook_body(message), indent=1, ensure_ascii=False),
@@ -160,140 +158,6 @@ def test_a_link_that_is_no_plain_web_address_is_left_out() -> None:
         bad = replace(settings.services["shop"], runbook=url, dashboard="")
         message = render(made.notification(), made.state(), replace(settings, services={"shop": bad}))
         assert [link.label for link in message.links] == ["Status"]
-
-
-# ---- hostile text
-
-HOSTILE = [
-    "<!channel> <!here> <!everyone> <@U123> <#C123> <!subteam^S1>",
-    "<https://evil.example|click here> &lt;!channel&gt;",
-    "@everyone @here @channel @all",
-    "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "</title><style>*{display:none}</style>",
-    "{{ 7 * 7 }} {% raw %} ${HOME}",
-    "line one\r\nBcc: victim@example.com\r\n\r\nbody",
-    "\x00\x1b[31mred\x07 \u202egnp.exe \u200bzero\u2066width\u2069",
-    '"; DROP TABLE incidents; -- " \' `backtick` *bold* _it_ ~no~',
-    "postgres://probe:hunter2@db.internal/orders refused",
-    "x" * 10_000,
-    "&" * 10_000,
-    "\ud83d\udd25" * 200,
-    "",
-]
-
-
-def hostile_message(text: str) -> Message:
-    """A message in which everything that could come from outside is `text`."""
-    evidence = tuple(
-        Evidence(peer=peer, opinion=opinion, text=text, latency_ms=3)
-        for peer, opinion in (("a", Opinion.DOWN), ("b", Opinion.DEGRADED), ("c", Opinion.UP))
-    )
-    item = made.notification(
-        notice_evidence=evidence, notice_reason=text, notice_instead_of=text, doubt=Doubt.MAYBE
-    )
-    settings = made.settings()
-    titled = replace(settings.services["shop"], title=text or "shop")
-    return render(item, made.state(), replace(settings, services={"shop": titled}))
-
-
-class _Tags(HTMLParser):
-    """Collects tags and attributes of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the tag."""
-        self.tags.append(tag)
-        self.attributes += [name for name, _ in attrs]
-
-
-def assert_inert(message: Message) -> None:
-    """No shape of the message does anything that our own words do not."""
-    plain = shapes.plain(message)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", plain)
-    assert not re.search(r"@(everyone|here|channel|all)\b", plain + message.subject)
-    assert "hunter2" not in plain
-    assert "\n" not in message.subject
-    assert len(message.subject) <= 150
-    _assert_inert_slack(shapes.slack_payload(message, is_bot=True))
-    _assert_inert_slack(shapes.slack_bare(message, is_bot=True))
-    tags = _Tags()
-    tags.feed(shapes.mail_parts(message).html)
-    assert set(tags.tags) <= {
-        "html",
-        "head",
-        "meta",
-        "title",
-        "body",
-        "div",
-        "p",
-        "strong",
-        "em",
-        "ul",
-        "li",
-        "a",
-    }
-    assert set(tags.attributes) <= {"lang", "charset", "name", "content", "style", "href"}
-
-
-def _assert_inert_slack(payload: dict[str, Any]) -> None:
-    """Angle brackets only around our own links, within Slack's limits."""
-    texts = list(_texts(payload))
-    for text in texts:
-        for control in re.findall(r"<[^>]*>?", text):
-            assert re.fullmatch(r"<https?://[^|>\s]+\|[^<>|]+>", control), control
-        assert not re.search(r"&(?!amp;|lt;|gt;)", text)
-    for block in payload.get("blocks", ()):
-        if block["type"] == "header":
-            assert 0 < len(block["text"]["text"]) <= 150
-        for field in block.get("fields", ()):
-            assert 0 < len(field["text"]) <= 2_000
-        if "text" in block:
-            assert 0 < len(block["text"]["text"]) <= 3_000
-        assert len(block.get("fields", ())) <= 10
-    assert len(payload.get("blocks", ())) <= 50
-
-
-def _texts(node: Any) -> Any:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "text" and isinstance(value, str):
-                yield value
-            else:
-                yield from _texts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value)
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_is_inert_in_every_shape(text: str) -> None:
-    """Mentions, markup, header injection, control and direction characters, credentials, floods."""
-    assert_inert(hostile_message(text))
-
-
-@given(st.text(max_size=400))
-def test_any_text_is_inert_in_every_shape(text: str) -> None:
-    """What a probed service says is never more than text."""
-    assert_inert(hostile_message(text))
-
-
-def test_a_direct_message_is_as_harmless() -> None:
-    """The blind notice names services, and names come from a file."""
-    for text in HOSTILE:
-        message = direct(
-            settings=made.settings(),
-            kind="notice",
-            title=text or "t",
-            lines=(text, text),
-            delivery_id="d",
-            at_wall=1.0,
-        )
-        _assert_inert_slack(shapes.slack_bare(message, is_bot=True))
-        assert "\n" not in message.subject
 
 
 def test_an_unknown_incident_and_an_empty_state_still_render() -> None:
