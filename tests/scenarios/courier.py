@@ -12,9 +12,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from watchtower.core.attempts import ChannelState, channel_states, next_attempt
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
-from watchtower.core.outbox import head_of_lane, next_attempt
+from watchtower.core.outbox import head_of_lane
+from watchtower.core.settings import Settings
 
 HOLD_S: Final = 15.0
 BUDGET_S: Final = 10.0
@@ -90,22 +92,27 @@ class Courier:
         self._claims = 0
         self.is_draining = False
 
-    def step(self, state: State, session: int, now: Instant, submit: Submit) -> None:
-        """Send what is ours, settle what has an answer, claim what is due."""
+    def step(self, state: State, session: int, settings: Settings, now: Instant, submit: Submit) -> None:
+        """Send what is ours, settle what has an answer, claim what is due, for each channel one at a time."""
         for item in state.notifications.values():
             if self._seen.get(item.id, (None, 0.0))[0] != item.claim_id:
                 self._seen[item.id] = (item.claim_id, now.boot)
         for held in tuple(self._held.values()):
             self._go_on(held, state, session, now, submit)
-        for item in tuple(self._due(state, session, now)):
-            self._claim(state, item, now, submit)
+        channels = channel_states(state, settings, (self._me,), now.wall)
+        for item in tuple(self._due(state, session, channels, now)):
+            if item.channel not in {held.item.channel for held in self._held.values()}:
+                self._claim(state, item, now, submit)
 
-    def _due(self, state: State, session: int, now: Instant) -> Iterator[Notification]:
+    def _due(
+        self, state: State, session: int, channels: dict[str, ChannelState], now: Instant
+    ) -> Iterator[Notification]:
         items = sorted(state.notifications.values(), key=lambda item: item.order)
         for item in () if self.is_draining or session == 0 else items:
             is_mine = item.sender == self._me and not item.stage.finished and item.id not in self._held
             is_free = item.stage is Stage.PENDING or now.boot >= self._seen[item.id][1] + RIVAL_WAITS_S
-            is_due = next_attempt(item).at_wall <= now.wall
+            channel = replace(channels[item.channel], fallback="")
+            is_due = next_attempt(item, channel, now.wall).at_wall <= now.wall
             if is_mine and is_free and is_due and head_of_lane(state, item):
                 yield item
 
@@ -129,7 +136,9 @@ class Courier:
         if held.settle is None or self._is_settled(held.settle, item, is_mine=is_mine):
             del self._held[held.item.id]
         elif now.boot >= held.answer_boot:
-            submit(held.settle)
+            answer = submit(held.settle)
+            if answer is not None and answer.ok:
+                del self._held[held.item.id]
 
     def _sent(self, held: Held, item: Notification, state: State, now: Instant) -> Held:
         outcome, wait_s = self._without_sending(held, item, state, now), 0.0

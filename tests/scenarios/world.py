@@ -156,7 +156,9 @@ class World(PeopleEvents):
             self.report(process, now)
         self.observe(process, now)
         self.govern(process, now)
-        process.courier.step(process.state, process.session, now, lambda x: self.submit(process, x))
+        process.courier.step(
+            process.state, process.session, process.settings, now, lambda x: self.submit(process, x)
+        )
 
     def report(self, process: Process, now: Instant) -> None:
         """Join first; then whatever differs from the own row, and something every five seconds."""

@@ -134,10 +134,10 @@ def _never_searches() -> tuple[Change, ...]:
 
 
 def _no_lanes() -> tuple[Change, ...]:
-    def always(_state: Any, _item: Any) -> bool:
-        return True
+    def none(_state: Any) -> dict[str, int]:
+        return {}
 
-    return ((outbox, "head_of_lane", always), (senders, "head_of_lane", always))
+    return ((outbox, "lane_heads", none), (senders, "lane_heads", none))
 
 
 def _carries_on() -> tuple[Change, ...]:
@@ -170,12 +170,15 @@ def _old_timers() -> tuple[Change, ...]:
 
 
 def _own_retry_after() -> tuple[Change, ...]:
-    recorded = outbox._recorded
+    recorded, learned = outbox._recorded, outbox._with_channel
 
     def forgetful(item: Any, entry: Any, command: Any) -> Any:
         return recorded(item, entry, replace(command, retry_after_s=0.0))
 
-    return ((outbox, "_recorded", forgetful),)
+    def careless(state: Any, name: Any, command: Any) -> Any:
+        return learned(state, name, replace(command, retry_after_s=0.0))
+
+    return ((outbox, "_recorded", forgetful), (outbox, "_with_channel", careless))
 
 
 def _speaks_without_lease() -> tuple[Change, ...]:

@@ -20,6 +20,7 @@ from support.protocol_peers import FAULTS
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
 from watchtower.core import eligibility, ledger, lives, outbox
+from watchtower.core.attempts import ChannelState
 from watchtower.core.commands import Answer, ClaimLease, Entry, Release
 from watchtower.core.eligibility import Ineligible
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, PeerRow, Stage, State
@@ -190,8 +191,8 @@ def wait(patch: Patch) -> None:
     """A rival does not wait until the claim it sees has run out."""
     real = Timers.due_boot
 
-    def due_boot(self: Timers, item: Notification, now: Instant) -> float:
-        return real(self, replace(item, stage=Stage.PENDING), now)
+    def due_boot(self: Timers, item: Notification, channel: ChannelState, now: Instant) -> float:
+        return real(self, replace(item, stage=Stage.PENDING), channel, now)
 
     patch.setattr(Timers, "due_boot", due_boot)
 
@@ -211,7 +212,7 @@ def match_claim(patch: Patch) -> None:
 
 def lane(patch: Patch) -> None:
     """Hole 7: an item may be claimed before an older one of its lane is finished."""
-    patch.setattr(outbox, "head_of_lane", lambda _state, _item: True)
+    patch.setattr(outbox, "lane_heads", lambda _state: {})
 
 
 def sticky(patch: Patch) -> None:

@@ -21,12 +21,14 @@ DRILL_SUBJECT: Final = "drill"
 class ChannelRow(Struct, frozen=True, kw_only=True):
     """Times are Unix seconds by the clock of whoever settled.
 
-    `rest_until_wall`: the channel asked not to be called before. `recent`: when the latest attempts reached
-    it. `hour` counts hours since 1970, `hour_sent` attempts within it. `trouble`: "" or why it cannot work
-    until somebody mends it, since `trouble_wall`; `accepted_wall`: when it last took something.
+    `rest_until_wall`: the channel asked not to be called before, `rest_s` is how long it asked for. `recent`:
+    when the latest attempts reached it. `hour` counts hours since 1970, `hour_sent` attempts within it.
+    `trouble`: "" or why it cannot work until somebody mends it, since `trouble_wall`; `accepted_wall`: when it
+    last took something.
     """
 
     rest_until_wall: float = 0.0
+    rest_s: float = 0.0
     settled_wall: float = 0.0
     recent: tuple[float, ...] = ()
     hour: int = 0
@@ -57,15 +59,21 @@ def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: 
         hour_sent = row.hour_sent + 1 if hour == row.hour else 1
         row = replace(row, recent=(*row.recent, at_wall)[-RECENT_KEPT:], hour=hour, hour_sent=hour_sent)
     if is_accepted:
-        row = replace(row, trouble="", trouble_wall=0.0, rest_until_wall=0.0, accepted_wall=at_wall)
+        row = replace(
+            row, trouble="", trouble_wall=0.0, rest_until_wall=0.0, rest_s=0.0, accepted_wall=at_wall
+        )
     return row
 
 
 def refused(row: ChannelRow, at_wall: float, *, retry_after_s: float, trouble: str) -> ChannelRow:
-    """The row after a refusal that asked to wait, or that nothing but a person can mend (`trouble`)."""
+    """The row after a refusal that asked to wait, or that nothing but a person can mend (`trouble`).
+
+    The channel's latest word counts, also when it is shorter: a wish that was written down by a clock that
+    is wrong must not outlive it.
+    """
     if retry_after_s > 0:
-        rest_until_wall = max(row.rest_until_wall, at_wall + min(retry_after_s, RETRY_AFTER_MAX_S))
-        row = replace(row, rest_until_wall=rest_until_wall)
+        rest_s = min(retry_after_s, RETRY_AFTER_MAX_S)
+        row = replace(row, rest_until_wall=at_wall + rest_s, rest_s=rest_s)
     if trouble:
         row = replace(row, trouble=trouble[:200], trouble_wall=row.trouble_wall or at_wall)
     return row

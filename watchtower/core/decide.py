@@ -18,8 +18,8 @@ from itertools import chain, islice
 from typing import Final
 
 from watchtower.core import eligibility, membership
-from watchtower.core.attempts import fallbacks, senders
 from watchtower.core.commands import Activate, Command, Forget, Gate, Gone
+from watchtower.core.dispatch import fallbacks, senders
 from watchtower.core.model import Instant, State
 from watchtower.core.scene import Scene
 from watchtower.core.settings import Settings

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core import channel_rows
@@ -31,14 +30,7 @@ from watchtower.core.model import (
 UNFINISHED_MAX: Final = 2_000
 FINISHED_KEPT: Final = 300
 ATTEMPTS_KEPT: Final = 10
-BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-
-
-class NextAttempt(Struct, frozen=True, kw_only=True):
-    """Not before `at_wall`, and why."""
-
-    at_wall: float
-    reason: str
+Told = tuple[int, NoticeKind, float, str]
 
 
 def notification_id(cluster: str, service: str, kind: NoticeKind, number: str, channel: str) -> str:
@@ -55,12 +47,23 @@ def lane_of(service: str, channel: str) -> str:
     return f"{service} {channel}"
 
 
+def transition_told(item: Notification, channel: str) -> Told:
+    """One transition on one channel: an incident may worsen more than once, each time at another time."""
+    return item.incident, item.kind, item.notice.at_wall, channel
+
+
+def lane_heads(state: State) -> dict[str, int]:
+    """The order of the oldest that is still to be told, by itself or by a digest, of each lane."""
+    heads: dict[str, int] = {}
+    for item in state.notifications.values():
+        if is_to_be_told(state, item) and item.order <= heads.get(item.lane, item.order):
+            heads[item.lane] = item.order
+    return heads
+
+
 def head_of_lane(state: State, item: Notification) -> bool:
-    """True when nothing older in the same lane is still to be told, by itself or by a digest."""
-    return not any(
-        other.lane == item.lane and other.order < item.order and is_to_be_told(state, other)
-        for other in state.notifications.values()
-    )
+    """True when nothing older in the same lane is still to be told; of many items, ask `lane_heads` once."""
+    return lane_heads(state).get(item.lane, item.order) >= item.order
 
 
 def is_to_be_told(state: State, item: Notification) -> bool:
@@ -69,17 +72,6 @@ def is_to_be_told(state: State, item: Notification) -> bool:
         return not item.stage.finished
     digest = state.notifications.get(item.digest)
     return digest is not None and not digest.stage.finished
-
-
-def next_attempt(item: Notification) -> NextAttempt:
-    """When an unfinished notification may be tried (again): backoff, or what the provider asked for."""
-    if item.failures == 0:
-        return NextAttempt(at_wall=item.created_wall, reason="first attempt")
-    backoff_s = BACKOFF_S[min(item.failures, len(BACKOFF_S)) - 1]
-    asked_s = min(item.retry_after_s, channel_rows.RETRY_AFTER_MAX_S)
-    if asked_s > backoff_s:
-        return NextAttempt(at_wall=item.settled_wall + asked_s, reason="the channel asked to wait")
-    return NextAttempt(at_wall=item.settled_wall + backoff_s, reason=f"attempt {item.failures} failed")
 
 
 def is_full(state: State) -> bool:

@@ -23,7 +23,7 @@ from watchtower.core.model import (
     Stage,
     State,
 )
-from watchtower.core.outbox import head_of_lane
+from watchtower.core.outbox import lane_heads
 from watchtower.core.settings import Channel, Settings
 from watchtower.delivery.orders import HOLD_S, SEARCH_S, Held, Orders, Phase, Search, Sending
 from watchtower.delivery.timers import REPROPOSE_S, Timers
@@ -73,7 +73,7 @@ class Sender:
             searches=tuple(order for order in begun if isinstance(order, Search)),
             sends=tuple(order for order in begun if isinstance(order, Sending)),
             settles=settles,
-            wake_boot=self._wake(state, now),
+            wake_boot=self._wake(state, settings, now),
         )
 
     def answered(self, command: Claim | Settle, answer: Answer | None, now: Instant) -> None:
@@ -230,10 +230,11 @@ class Sender:
             return
         # One at a time until it is settled: a crash leaves at most one delivery per channel in doubt.
         busy = {held.channel for held in self._held.values()} | set(full)
-        due_boots = self._due_boots(state, now)
+        due_boots, heads = self._due_boots(state, settings, now), lane_heads(state)
         for item in sorted(self._wanted(state), key=lambda one: one.order):
             is_free = item.channel not in busy and self._is_sendable(item, state, settings)
-            if is_free and due_boots[item.id] <= now.boot and head_of_lane(state, item):
+            is_next = heads.get(item.lane, item.order) >= item.order
+            if is_free and due_boots[item.id] <= now.boot and is_next:
                 busy.add(item.channel)
                 yield self._claim(state, item, now)
 
@@ -242,13 +243,12 @@ class Sender:
             if item.sender == self._me and not item.stage.finished and item.id not in self._held:
                 yield item
 
-    def _due_boots(self, state: State, now: Instant) -> dict[str, float]:
+    def _due_boots(self, state: State, settings: Settings, now: Instant) -> dict[str, float]:
         """When this process may claim each item that it is to send, on its own clock."""
-        rests = self._timers.rests(state)
-        return {
-            item.id: max(self._timers.due_boot(item, now), rests.get(item.channel, now.boot))
-            for item in self._wanted(state)
-        }
+        wanted = list(self._wanted(state))
+        names = {item.channel for item in wanted}
+        channels = {name: self._timers.channel(name, self._me, settings, now) for name in names}
+        return {item.id: self._timers.due_boot(item, channels[item.channel], now) for item in wanted}
 
     @staticmethod
     def _is_sendable(item: Notification, state: State, settings: Settings) -> bool:
@@ -277,10 +277,10 @@ class Sender:
             policy_rev=state.policy_rev,
         )
 
-    def _wake(self, state: State, now: Instant) -> float:
+    def _wake(self, state: State, settings: Settings, now: Instant) -> float:
         settling = [held.not_before_boot for held in self._held.values() if held.settle is not None]
         claiming = [held.send_until_boot for held in self._held.values() if held.phase in _NOT_YET_SENDING]
-        waiting = self._due_boots(state, now).values()
+        waiting = self._due_boots(state, settings, now).values()
         return min(
             (boot for boot in (*settling, *claiming, *waiting) if boot > now.boot), default=now.boot + IDLE_S
         )

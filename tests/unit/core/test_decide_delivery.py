@@ -71,9 +71,9 @@ def test_what_is_dead_goes_to_the_fallback_once() -> None:
     assert kinds(book, WITH_FALLBACK) == []
 
 
-@pytest.mark.parametrize(("age_s", "expected"), [(300.0, []), (300.5, ["Enqueue"])])
-def test_five_minutes_of_refusals_are_enough(age_s: float, expected: list[str]) -> None:
-    """What a channel has refused for five minutes is told on its fallback as well."""
+@pytest.mark.parametrize(("age_s", "expected"), [(60.0, []), (60.5, ["Enqueue"])])
+def test_a_minute_of_refusals_is_enough(age_s: float, expected: list[str]) -> None:
+    """What a channel has refused for a minute is told on its fallback as well, if it is critical."""
     book = Book()
     refused(book, Outcome.REJECTED)
     assert kinds(book, WITH_FALLBACK, boot=age_s) == expected
@@ -96,10 +96,28 @@ def test_what_waits_behind_a_refusal_falls_back_too() -> None:
     book.claim(book.items(1)[0])
     book.settle(book.items(1)[0], Outcome.REJECTED)
     book.fails()
-    do_all(book, WITH_FALLBACK)
+    do_all(book, WITH_FALLBACK, 50.0)
     commands, _ = book.decided(WITH_FALLBACK, 600.0)
     assert [x.draft.kind for x in commands if isinstance(x, c.Enqueue)] == [
         NoticeKind.FIRING, NoticeKind.WORSENED,
+    ]  # fmt: skip
+
+
+def test_what_is_urgent_pulls_what_is_older_along() -> None:
+    """Nobody reads "worse" before the beginning: a warning goes with the critical alert behind it."""
+    book = Book()
+    for peer in ("a", "b"):
+        book.report(peer, {"web": Vote(opinion=Opinion.DEGRADED, since_wall=WALL)})
+    (opening,) = (x for x in book.decided(WITH_FALLBACK, 1.0)[0] if isinstance(x, c.Open))
+    book.must("a", opening)
+    book.claim(book.items(1)[0])
+    book.settle(book.items(1)[0], Outcome.REJECTED)
+    book.fails()
+    do_all(book, WITH_FALLBACK, 12.0)
+    assert not any(isinstance(x, c.Enqueue) for x in book.decided(WITH_FALLBACK, 70.0)[0])
+    commands, _ = book.decided(WITH_FALLBACK, 75.0)
+    assert [(x.draft.kind, x.draft.channel) for x in commands if isinstance(x, c.Enqueue)] == [
+        (NoticeKind.FIRING, "mail"), (NoticeKind.WORSENED, "mail"),
     ]  # fmt: skip
 
 
@@ -187,13 +205,13 @@ def test_a_full_outbox_gets_no_fallbacks(monkeypatch: pytest.MonkeyPatch) -> Non
 # ---- senders
 
 
-def waiting(book: Book, failures: int = 0) -> Any:
-    """A pending notification with so many failures."""
+def waiting(book: Book, failures: int = 0, outcome: Outcome = Outcome.REJECTED) -> Any:
+    """A pending notification with so many failures of the alerter."""
     book.fails()
     (item,) = book.opened()
     for _ in range(failures):
         book.claim(item, by=book.item(item).sender)
-        book.settle(item, Outcome.NOT_SENT, by=book.item(item).sender)
+        book.settle(item, outcome, by=book.item(item).sender)
     return item
 
 
@@ -205,6 +223,36 @@ def test_senders_take_turns(failures: int, sender: str) -> None:
     do_all(book)
     assert book.item(item).sender == sender
     assert kinds(book) == []
+
+
+def test_what_never_left_goes_to_another_peer_at_once() -> None:
+    """A path that is cut is one peer's: each other one tries before the first tries again."""
+    book = Book()
+    item = waiting(book)
+    senders = []
+    for _ in range(5):
+        sender = book.item(item).sender
+        senders.append(sender)
+        book.claim(item, by=sender)
+        book.settle(item, Outcome.NOT_SENT, by=sender)
+        do_all(book)
+    assert senders == ["a", "b", "c", "a", "b"]
+
+
+def test_a_peer_whose_way_is_cut_is_not_asked() -> None:
+    """What a peer says of its circuit breakers names another sender; when all are cut, the alerter waits."""
+    book = Book()
+    item = waiting(book)
+    book.report("a", dict(book.state.row("a").votes), paths={"chat": "open: timed out"})
+    do_all(book)
+    assert book.item(item).sender == "b"
+    book.report("b", dict(book.state.row("b").votes), paths={"chat": "open: timed out"})
+    book.report("c", {}, paths={"chat": "half-open: timed out"})
+    do_all(book)
+    assert book.item(item).sender == "c"
+    book.report("c", {}, paths={"chat": "open: timed out"})
+    do_all(book)
+    assert book.item(item).sender == "a"
 
 
 def test_a_sender_that_died_is_replaced() -> None:

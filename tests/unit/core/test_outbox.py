@@ -13,7 +13,7 @@ from support.core_support import WALL, Book
 from watchtower.core import commands as c
 from watchtower.core import outbox
 from watchtower.core.model import Doubt, Level, NoticeKind, Notification, Outcome, Stage
-from watchtower.core.outbox import NextAttempt, next_attempt, notification_id
+from watchtower.core.outbox import notification_id
 
 
 def firing(*channels: str) -> tuple[Book, list[Notification]]:
@@ -249,33 +249,6 @@ def test_attempts_kept_are_the_latest() -> None:
         book.settle(item, Outcome.REJECTED)
     got = book.item(item)
     assert ([a.number for a in got.attempts], got.failures) == (list(range(3, 13)), 12)
-
-
-# ---- when to try again
-
-
-@pytest.mark.parametrize(
-    ("failures", "wait_s"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 15), (6, 30), (7, 30), (99, 30)]
-)
-def test_backoff(failures: int, wait_s: float) -> None:
-    """After a failure the next attempt waits longer and longer, at most half a minute."""
-    _, (item,) = firing()
-    failed = replace(item, failures=failures, settled_wall=WALL + 5)
-    assert next_attempt(failed) == NextAttempt(at_wall=WALL + 5 + wait_s, reason=f"attempt {failures} failed")
-
-
-@pytest.mark.parametrize(("asked_s", "wait_s"), [(0.5, 1), (60, 60), (86_400, 900)])
-def test_the_channel_may_ask_for_more(asked_s: float, wait_s: float) -> None:
-    """What the provider asked for holds when it is longer than the backoff, up to 15 minutes."""
-    _, (item,) = firing()
-    failed = replace(item, failures=1, settled_wall=WALL + 5, retry_after_s=asked_s)
-    assert next_attempt(failed).at_wall == WALL + 5 + wait_s
-
-
-def test_the_first_attempt_is_due_at_once() -> None:
-    """What was never tried is due since it was made."""
-    _, (item,) = firing()
-    assert next_attempt(item) == NextAttempt(at_wall=item.created_wall, reason="first attempt")
 
 
 # ---- ids

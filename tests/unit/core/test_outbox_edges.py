@@ -13,7 +13,6 @@ from watchtower.core import commands as c
 from watchtower.core import outbox
 from watchtower.core.commands import Answer
 from watchtower.core.model import Attempt, Doubt, Level, NoticeKind, Notification, Outcome, Stage
-from watchtower.core.outbox import NextAttempt, next_attempt
 
 
 def firing(*channels: str) -> tuple[Book, list[Notification]]:
@@ -105,16 +104,3 @@ def test_an_accepted_attempt_is_written_down() -> None:
         claimed, stage=Stage.DELIVERED, doubt=Doubt.PROOF, receipt="r" * 200, attempts=(attempt,),
         settled_wall=WALL + 4,
     )  # fmt: skip
-
-
-# ---- when to try again
-
-
-@pytest.mark.parametrize(
-    ("asked_s", "reason"), [(1.0, "attempt 1 failed"), (1.5, "the channel asked to wait")]
-)
-def test_who_made_it_wait(asked_s: float, reason: str) -> None:
-    """The channel is named as the cause only when it asked for more than the backoff."""
-    _, (item,) = firing()
-    failed = replace(item, failures=1, settled_wall=WALL, retry_after_s=asked_s)
-    assert next_attempt(failed) == NextAttempt(at_wall=WALL + asked_s, reason=reason)

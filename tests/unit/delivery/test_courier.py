@@ -202,14 +202,14 @@ def test_a_search_that_breaks_is_an_unknown_trace() -> None:
     asyncio.run(scenario())
 
 
-async def _fail(table: Table, ending: Ending, seconds: float) -> int:
+async def _fail(table: Table, ending: Ending, seconds: float, look_s: float = 1.0) -> int:
     """Every send in the next seconds ends so; how many there were."""
     sends = len(table.hands.posts)
-    for _ in range(round(seconds)):
+    for _ in range(round(seconds / look_s)):
         for _, _, future in table.hands.posts:
             if not future.done():
                 future.set_result(ending)
-        await table.later(1.0)
+        await table.later(look_s)
     return len(table.hands.posts) - sends
 
 
@@ -241,19 +241,20 @@ def test_an_open_breaker_claims_nothing_and_burns_no_attempt() -> None:
 
 
 @pytest.mark.parametrize(
-    "ending",
+    ("ending", "look_s"),
     [
-        Ending(outcome=Outcome.REJECTED, detail="HTTP 429", retry_after_s=1.0),
-        Ending(outcome=Outcome.REJECTED, detail="HTTP 404: no_service", is_permanent=True),
+        (Ending(outcome=Outcome.REJECTED, detail="HTTP 429", retry_after_s=1.0), 1.0),
+        # What only a person can mend is tried again every five minutes.
+        (Ending(outcome=Outcome.REJECTED, detail="HTTP 404: no_service", is_permanent=True), 301.0),
     ],
     ids=["429 with Retry-After", "permanent"],
 )
-def test_an_answer_does_not_open(ending: Ending) -> None:
+def test_an_answer_does_not_open(ending: Ending, look_s: float) -> None:
     """Refused again and again, but by somebody who was reached."""
 
     async def scenario() -> None:
         async with working() as table:
-            sends = await _fail(table, ending, 60.0)
+            sends = await _fail(table, ending, 60.0 * look_s, look_s)
             assert sends >= 5
             assert table.courier.blocked() == {}
 
