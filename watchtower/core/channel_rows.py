@@ -21,10 +21,10 @@ DRILL_SUBJECT: Final = "drill"
 class ChannelRow(Struct, frozen=True, kw_only=True):
     """Times are Unix seconds by the clock of whoever settled.
 
-    `rest_until_wall`: the channel asked not to be called before, `rest_s` is how long it asked for. `recent`:
-    when the latest attempts reached it. `hour` counts hours since 1970, `hour_sent` attempts within it.
-    `trouble`: "" or why it cannot work until somebody mends it, since `trouble_wall`; `accepted_wall`: when it
-    last took something.
+    `rest_until_wall`: the channel asked not to be called before, `rest_s` is how long it asked for.
+    `recent`: when the latest attempts reached it. `hour` counts hours since 1970, `hour_sent` attempts within
+    it. `trouble`: "" or why it cannot work until somebody mends it, since `trouble_wall`; `accepted_wall`:
+    when it last took something.
     """
 
     rest_until_wall: float = 0.0
