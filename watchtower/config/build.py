@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from watchtower.config.document import Path, Scalar, Tree, find
 from watchtower.config.schema import (
+    AlertingModel,
     BreakersModel,
     ChannelModel,
     ClusterModel,
@@ -29,6 +30,7 @@ from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
+    Alerting,
     BreakerSettings,
     Channel,
     ClusterSettings,
@@ -104,6 +106,11 @@ def channel_settings(name: str, model: ChannelModel) -> Channel:
     return Channel(name=name, url=url, schema=schema, fallback=model.fallback, search=model.search)
 
 
+def alerting_settings(model: AlertingModel) -> Alerting:
+    """How people are told."""
+    return Alerting(resolved=model.resolved, hold_s=model.hold, suppress_s=model.suppress)
+
+
 def default_alert(file: FileModel, first_channel: str) -> tuple[str, ...]:
     """Who is told about a service that names nobody: `defaults.alert`, else the first channel."""
     if file.defaults.alert is not None:
@@ -150,6 +157,7 @@ def service_settings(
         runbook=model.runbook,
         dashboard=model.dashboard,
         labels=tuple(sorted(model.labels.items())),
+        needs=model.needs,
     )
     return _paced(service, model, defaults) if isinstance(model, PacedModel) else service
 

@@ -60,11 +60,11 @@ LATER: Final[dict[type[Model], frozenset[str]]] = {
         | {"watchdog", "page", "include", "slo", "dns", "discover"}
     ),
     ServiceModel: frozenset(
-        {"needs", "severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
+        {"severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
         | {"redundancy", "route53"}
     ),
     ClusterModel: frozenset({"tls"}),
-    AlertingModel: frozenset({"repeat", "hold", "flap"}),
+    AlertingModel: frozenset({"repeat", "flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
     ConfirmModel: frozenset({"quorum"}),
 }

@@ -25,7 +25,6 @@ from watchtower.config.targets import kind_of_url
 from watchtower.config.validation import validate
 from watchtower.core.nearest import nearest, shown_key
 from watchtower.core.settings import (
-    Alerting,
     ClusterSettings,
     HistorySettings,
     ProbeSettings,
@@ -164,7 +163,7 @@ class _Loading:
             channels={name: build.channel_settings(name, model) for name, model in channels.items()},
             services=self._built(services, file, cluster, build.default_alert(file, first)),
             storage_path=file.storage.path,
-            alerting=Alerting(resolved=file.alerting.resolved),
+            alerting=build.alerting_settings(file.alerting),
             breakers=build.breaker_settings(file.breakers),
             probe=ProbeSettings(
                 concurrency=file.probe.concurrency,

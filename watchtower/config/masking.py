@@ -27,7 +27,7 @@ _OPEN_KEYS: Final = frozenset(
         "grace", "heartbeat", "tz", "dns", "resolved", "listen", "base_path", "anonymous_read", "scope",
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
         "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
-        "size", "history", "retention", "user", "tls", "queue", "publish",
+        "hold", "suppress", "size", "history", "retention", "user", "tls", "queue", "publish",
         "error_threshold", "window", "buckets", "volume", "reset",
     }
 )
@@ -43,7 +43,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "admin", "send", "banner", "lost", "exec", "env", "exit", "auth", "basic", "bearer", "oauth2",
         "proxy", "fresh", "reuse", "message", "grpc.status", "grpc.code",
         "password", "query", "rows", "value", "role", "time.login",
-        "time.query", "messages", "consumers",
+        "time.query", "messages", "consumers", "needs", "any_of", "k_of", "service", "degraded",
     }
 )
 # fmt: on
@@ -172,7 +172,8 @@ def _is_open(path: Path) -> bool:
         return names[-1] == "scope" and names[0] == "http"
     if names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels")):
         return True
-    if names == ["cluster", "without_quorum", "notify"]:
+    # What is needed are names of services, which are keys of this very file.
+    if names == ["cluster", "without_quorum", "notify"] or (names[0], *names[2:3]) == ("services", "needs"):
         return True
     return len(names) > 1 and names[-1] in (_OPEN_IN_AUTH if "auth" in names else _OPEN_KEYS)
 

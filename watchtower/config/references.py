@@ -11,6 +11,7 @@ from typing import Any
 from watchtower.config.document import Path
 from watchtower.config.exec_services import read_variable_name
 from watchtower.config.faults import Faults
+from watchtower.config.need_graph import check_needs
 from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
 from watchtower.config.units import duration_text, parse_duration
@@ -32,6 +33,7 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
     _check_addresses(_mapping(content, "cluster", "peers"), faults)
     _check_witnesses(_mapping(content, "cluster", "peers"), faults)
     _check_ping_key(content, faults)
+    check_needs(_mapping(content, "services"), faults)
 
 
 def _check_names(content: Mapping[str, Any], faults: Faults) -> None:

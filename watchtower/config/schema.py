@@ -15,11 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from watchtower.config import readers, targets
 from watchtower.config.conditions import parse_condition
+from watchtower.config.needs import GROUPS_MAX, as_list, read_need
 from watchtower.config.problems import Wrong
 from watchtower.config.units import parse_flag
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
-from watchtower.core.settings import PROFILES
+from watchtower.core.settings import PROFILES, Need
 from watchtower.core.targets import Target
 
 PEERS_MAX: Final = 9
@@ -182,6 +183,11 @@ class ServiceModel(AlertedModel):
     runbook: Link = ""
     dashboard: Link = ""
     labels: Annotated[dict[str, Line], Field(max_length=20)] = {}
+    needs: Annotated[
+        tuple[Annotated[Need, PlainValidator(read_need)], ...],
+        BeforeValidator(as_list),
+        Field(max_length=GROUPS_MAX),
+    ] = ()
 
     def clashes(self) -> list[Clash]:
         """Keys that are right each by itself, and do not go together."""
@@ -193,9 +199,11 @@ class ServiceModel(AlertedModel):
 
 
 class AlertingModel(Model):
-    """Whether people are told of the end."""
+    """How people are told."""
 
     resolved: Flag = True
+    hold: Annotated[float, read_by(readers.duration_between(0, 300))] = 5.0
+    suppress: Annotated[float, read_by(readers.duration_between(0, 7 * 86_400))] = 1_800.0
 
 
 class TokenModel(Model):

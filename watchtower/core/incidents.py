@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from watchtower.core import outbox
 from watchtower.core.commands import Close, Draft, Open, Shift, Withhold
 from watchtower.core.model import Incident, Level, NoticeKind, ServiceRow, State, Step
+from watchtower.core.policies import Hidden, Why, Withheld
 
 CLOSED_KEPT: Final = 200
 TIMELINE_KEPT: Final = 50
@@ -65,6 +66,7 @@ def opened(state: State, command: Open) -> State:
         timeline=(Step(at_wall=command.at_wall, level=command.level, reason=command.reason),),
         severity=command.severity,
         withheld=command.withheld,
+        hidden=_hidden(None, command.withheld, command.at_wall),
         is_flapping=command.is_flapping,
     )
     if command.withheld is not None:
@@ -103,8 +105,17 @@ def shifted(state: State, incident: Incident, command: Shift) -> State:
 def withheld(state: State, incident: Incident, command: Withhold) -> State:
     """The incident with another reason why nobody is told of it, or with none, and a line that says so."""
     word = f"not told: {command.withheld.text}" if command.withheld else "told from now on"
-    changed = noted(replace(incident, withheld=command.withheld), command.at_wall, word)
+    hidden = _hidden(incident.hidden, command.withheld, command.at_wall)
+    changed = replace(incident, withheld=command.withheld, hidden=hidden)
+    changed = noted(changed, command.at_wall, word)
     return replace(state, incidents={**state.incidents, incident.number: changed})
+
+
+def _hidden(before: Hidden | None, withheld: Withheld | None, at_wall: float) -> Hidden | None:
+    """How long an incident may be hidden behind others is counted from the first time on."""
+    if withheld is None or withheld.why is not Why.SUPPRESSED:
+        return before
+    return Hidden(since_wall=before.since_wall if before else at_wall, root=withheld.root)
 
 
 def noted(incident: Incident, at_wall: float, reason: str) -> Incident:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from watchtower.core.beats import Beat, Watch
 from watchtower.core.channel_rows import ChannelRow, Drill
-from watchtower.core.policies import Acknowledgement, Severity, Silence, Withheld
+from watchtower.core.policies import Acknowledgement, Hidden, Severity, Silence, Withheld
 
 EVIDENCE_TEXT_MAX: Final = 160
 COMMAND_VERSION: Final = 1
@@ -177,7 +177,8 @@ class Incident(Struct, frozen=True, kw_only=True):
     """A numbered interval of degraded, partial or down for one subject (a service, `peer/x`, `cluster`).
 
     `since_wall`: trouble first seen; `opened_wall`: the quorum agreed; `closed_wall` 0: still open.
-    `withheld`: why nobody is told just now. While `is_flapping` it stays open, whatever the level.
+    `withheld`: why nobody is told just now; `hidden`: that it is, or was, folded into another incident.
+    While `is_flapping` it stays open, whatever the level.
     """
 
     number: int
@@ -192,6 +193,7 @@ class Incident(Struct, frozen=True, kw_only=True):
     severity: Severity = Severity.CRITICAL
     ack: Acknowledgement | None = None
     withheld: Withheld | None = None
+    hidden: Hidden | None = None
     is_flapping: bool = False
 
     @property

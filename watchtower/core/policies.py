@@ -79,6 +79,13 @@ class Why(StrEnum):
     UNROUTED = "unrouted"
 
 
+class Hidden(Struct, frozen=True, kw_only=True):
+    """An incident is, or was, folded into others: since when, and the number of the latest of them."""
+
+    since_wall: float
+    root: int
+
+
 class Withheld(Struct, frozen=True, kw_only=True):
     """Why nobody is told: `text` says it to people ("silenced by ops-lead until 14:00 UTC: deploying").
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from watchtower.core import outbox, verdicts
@@ -20,12 +20,13 @@ from watchtower.core.view import View
 
 
 class Scene(Struct, frozen=True):
-    """What one pass looks at, bundled for the stages."""
+    """What one pass looks at, bundled for the stages. `memo` is what they have worked out of it already."""
 
     state: State
     settings: Settings
     view: View
     now: Instant
+    memo: dict[str, object] = field(default_factory=dict)
 
 
 def severity(subject: str, level: Level, settings: Settings) -> Severity:

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from watchtower.core import flapping, incidents, outbox, routing
 from watchtower.core.commands import Command, Drop, Enqueue, Withhold
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
 from watchtower.core.policies import Why, Withheld
 from watchtower.core.scene import Scene, drafts, notice_of
+from watchtower.core.suppression import aftermath, held, suppressed
 
 Reason = Callable[[Scene, Incident], Withheld | None]
 
@@ -26,7 +29,7 @@ def _unrouted(scene: Scene, incident: Incident) -> Withheld | None:
     return Withheld(why=Why.UNROUTED, text="no channel is configured for it")
 
 
-REASONS: Final[tuple[Reason, ...]] = (flapping.flaps, _unrouted)
+REASONS: Final[tuple[Reason, ...]] = (suppressed, held, flapping.flaps, _unrouted)
 """Asked in this order; the first that answers is the one that is named."""
 
 
@@ -120,6 +123,8 @@ def _announcing(
     state, before = scene.state, sum(item.channel == channel for item in items)
     number = f"{incident.number}.{before}" if before else str(incident.number)
     said = notice_of(scene, incident)
+    if after := aftermath(scene, incident):
+        said = replace(said, reason=f"{said.reason}; {after}")
     for draft in drafts(scene, incident.service, kind, number, said, channels=(channel,)):
         if draft.id not in state.notifications and not outbox.is_full(state):
             yield Enqueue(

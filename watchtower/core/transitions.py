@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import flapping, incidents, membership, quorum, routing, telling
+from watchtower.core import dependencies, flapping, incidents, membership, quorum, routing, telling
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
@@ -27,12 +27,16 @@ SICK_STANDS_S: Final = 5.0
 
 
 def transitions(scene: Scene) -> Iterator[Command]:
-    """Incidents that should open, change or end by the verdicts of this pass."""
-    rows, up = scene.state.services, Level.UP
-    for subject, standing in scene.view.standings.items():
-        row = rows.get(subject)
-        if standing.level is up and (row is None or not row.open):
-            continue  # nearly all of them, four times a second
+    """Incidents that should open, change or end by these verdicts, causes before what needs them."""
+    rows, up, depths = scene.state.services, Level.UP, dependencies.graph_of(scene.settings).depths
+    troubled = [
+        (subject, standing)
+        for subject, standing in scene.view.standings.items()
+        # Nearly none of them, four times a second.
+        if standing.level is not up or ((row := rows.get(subject)) is not None and row.open)
+    ]
+    troubled.sort(key=lambda pair: depths.get(pair[0], 0))
+    for subject, standing in troubled:
         incident = scene.state.open_incident(subject)
         if incident is not None and incident.is_flapping:
             yield from _of_flapping(scene, incident, standing)

@@ -20,6 +20,8 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
 PLACEHOLDERS = {"cluster.peers": "<peer>", "http.tokens": "<token>"}
 DURATIONS = {
+    "hold",
+    "suppress",
     "interval",
     "timeout",
     "recheck",
