@@ -115,11 +115,14 @@ class Causes:
 
 
 def failing(state: State, standings: Mapping[str, Standing] | None = None) -> dict[str, Level]:
-    """Every subject with an open incident and its level, but what the `standings` call unknown."""
+    """Every subject with an open incident and its level, but what the `standings` call unknown.
+
+    What flaps is down for whoever needs it, at every moment.
+    """
     levels: dict[str, Level] = {
-        incident.service: incident.level
+        incident.service: Level.DOWN if incident.is_flapping else incident.level
         for incident in state.incidents.values()
-        if incident.closed_wall == 0.0 and incident.level is not Level.UP
+        if incident.closed_wall == 0.0
     }
     if standings is None:
         return levels
