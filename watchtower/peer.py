@@ -24,7 +24,6 @@ from msgspec.structs import replace
 from watchtower import __version__
 from watchtower.clock import to_beat
 from watchtower.core import calm, eligibility, membership, readiness, reloading, verdicts
-from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.decide import decide
 from watchtower.core.model import Instant, Kind, Opinion, Result, State
 from watchtower.core.office import may_claim
@@ -44,8 +43,10 @@ from watchtower.core.settings import UNANSWERED_AFTER_S, Settings
 from watchtower.core.view import View, listen
 from watchtower.departure import Departure, until_news
 from watchtower.errors import ConfigError
+from watchtower.neighbours import Neighbours
 from watchtower.proposing import propose
 from watchtower.reporter import Reporter
+from watchtower.speaking import speak_when_blind
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,6 @@ RESTS: Final = 3.0
 """A loop rests so many times as long as it worked: however many services fail, the peer still answers."""
 REST_S_MAX: Final = 0.5
 """Longer, and the lease would run out between two passes."""
-BLIND_LOOK_EVERY_S: Final = 1.0
 LAG_LOOK_EVERY_S: Final = 0.25
 
 
@@ -102,6 +102,7 @@ class Peer:
         self._judged, self._calm_until_boot = State(), 0.0
         self._parts: Parts
         self._reporter: Reporter
+        self._neighbours: Neighbours
         self._departure: Departure
 
     # ---- what the parts call
@@ -110,6 +111,7 @@ class Peer:
         """Take the parts, which were built with this peer's callbacks."""
         self._parts = parts
         self._reporter = Reporter(parts.cluster, parts.vantage, parts.courier, parts.boot_id)
+        self._neighbours = Neighbours(parts.scheduler)
         self._departure = Departure(
             self._settings.me,
             self._clock,
@@ -130,15 +132,18 @@ class Peer:
         suspects = parts.vantage.others_suspect(state, now)
         if suspects:
             parts.scheduler.probe_now(suspects)
+            self._neighbours.suspected(self._settings, suspects, self._results, now)
         self._departure.on_applied()
         self._wake_pass.set()
         self._wake_report.set()
 
     def on_result(self, result: Result) -> None:
         """A probe has ended."""
+        now = self._clock.now()
+        self._neighbours.seen(self._settings, result, self._results, now)
         self._results[result.service] = result
         self._parts.history.take(result)
-        recheck = self._parts.vantage.take(result, self._clock.now())
+        recheck = self._parts.vantage.take(result, now)
         if recheck is not None:
             self._parts.scheduler.probe_now((recheck.service,), recheck.in_s)
         if result.opinion in (Opinion.DOWN, Opinion.DEGRADED) and result.kind is not Kind.CONDITION:
@@ -148,7 +153,8 @@ class Peer:
 
     def on_unanswered(self, name: str) -> None:
         """A look has not ended for UNANSWERED_AFTER_S."""
-        self._parts.vantage.note_unanswered(name, UNANSWERED_AFTER_S)
+        if self._parts.vantage.note_unanswered(name, UNANSWERED_AFTER_S):
+            self._neighbours.turned(self._settings, {name: True}, self._results, self._clock.now())
         self._wake_report.set()
 
     def failing(self) -> tuple[str, ...]:
@@ -260,7 +266,7 @@ class Peer:
             ("delivery", parts.courier.run()),
             ("reports", self._report_loop()),
             ("passes", self._pass_loop()),
-            ("blindness", self._blind_loop()),
+            ("blindness", self._speaking()),
             ("lag", self._lag_loop()),
         )
         tasks = [asyncio.create_task(loop, name=name) for name, loop in loops]
@@ -344,17 +350,6 @@ class Peer:
         if proposal is not None:
             await parts.cluster.submit(proposal, timeout_s=1.0)
 
-    async def _blind_loop(self) -> None:
-        """Without a majority somebody must say that nobody is watching."""
-        blindness, loop = Blindness(self._settings.me), asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(to_beat(loop.time(), BLIND_LOOK_EVERY_S))  # noqa: TID251 - a look every second
-            after_s = self._settings.cluster.without_quorum.after_s
-            word = blindness.step(self._parts.cluster.status(), self._clock.now(), after_s)
-            if word is not None:
-                accepted = await self._say(word)
-                blindness.said(word, self._clock.now(), accepted=accepted)
-
     async def _lag_loop(self) -> None:
         """How late this loop is, which is how late everything on it is."""
         loop = asyncio.get_running_loop()
@@ -365,6 +360,13 @@ class Peer:
             self._loop_lag_s = max(0.0, loop.time() - due)
             self._parts.vantage.note_loop_lag(self._loop_lag_s, self._clock.now())
             self._parts.vantage.note_trouble(self._parts.scheduler.trouble())
+
+    def _speaking(self) -> Coroutine[Any, Any, None]:
+        def failing() -> list[str]:
+            return [name for name, result in self._results.items() if result.opinion is Opinion.DOWN]
+
+        parts = self._parts
+        return speak_when_blind(self._clock, parts.cluster, parts.courier, lambda: self._settings, failing)
 
     # ---- small questions
 
@@ -383,17 +385,3 @@ class Peer:
         """Our session number; 0 while this boot has not joined."""
         row = state.row(self._settings.me)
         return row.session if row.boot_id == self._parts.boot_id else 0
-
-    async def _say(self, word: Word) -> bool:
-        """The blind notice or its all-clear, past the ledger: there is no majority to write it."""
-        settings, parts = self._settings, self._parts
-        channel = settings.cluster.without_quorum.notify or next(iter(settings.channels), "")
-        if not channel:
-            log.warning("monitoring: %s, and no channel is configured to say so", word.value)
-            return True
-        failing = [name for name, result in self._results.items() if result.opinion is Opinion.DOWN]
-        links = parts.cluster.status().links
-        title, lines = words(word, settings.cluster.name, settings.me, links, failing)
-        error = await parts.courier.tell(channel, title, lines)
-        log.warning("said on %s that monitoring is %s: %s", channel, word.value, error or "accepted")
-        return not error

@@ -223,8 +223,8 @@ class VantagePort(Protocol):
         """Weigh a result; what to look at again."""
         ...
 
-    def note_unanswered(self, name: str, waited_s: float) -> None:
-        """The look at this service that is under way has waited so long."""
+    def note_unanswered(self, name: str, waited_s: float) -> bool:
+        """The look at this service that is under way has waited so long. True when that is suspicious."""
         ...
 
     def may_tell(self, service: str) -> bool:

@@ -131,12 +131,13 @@ class Vantage:
             paths=dict(blocked),
         )
 
-    def note_unanswered(self, name: str, waited_s: float) -> None:
-        """The look at this service that is under way has waited so long."""
+    def note_unanswered(self, name: str, waited_s: float) -> bool:
+        """The look at this service that is under way has waited so long. True when that is suspicious."""
         track = self._tracks.get(name)
         if track is not None:
             track.note_unanswered(waited_s)
             self._odd[name] = None
+        return track is not None and track.is_in_question
 
     def others_suspect(self, state: State, now: Instant) -> tuple[str, ...]:
         """Services to look at at once: other peers have newly seen trouble where we see none, or its end.
