@@ -23,10 +23,11 @@ from watchtower.cluster.raft import Cluster
 from watchtower.cluster.replica import Replica
 from watchtower.cluster.thread import RaftThread
 from watchtower.config.loader import load
-from watchtower.core.ports import Clock, SchedulerPort
+from watchtower.core.ports import Clock, SchedulerPort, Snapshot
 from watchtower.core.settings import HistorySettings, Settings
 from watchtower.delivery.carrier import ThreadCarrier
 from watchtower.delivery.courier import Courier
+from watchtower.delivery.watchdog import Watchdog
 from watchtower.history.keeper import History
 from watchtower.history.off import NoHistory
 from watchtower.peer import Parts, Peer
@@ -59,7 +60,7 @@ async def run_peer(
         return read_anew if keep_history else replace(read_anew, history=HistorySettings(is_on=False))
 
     settings = read()
-    running, looking = build(settings, read)
+    running, looking, watchdog = build(settings, read)
     # Modules and settings stay until the end: collecting garbage must not walk through them again and again,
     # which takes a tenth of a second with thousands of services.
     gc.collect()
@@ -81,9 +82,11 @@ async def run_peer(
     loop.add_signal_handler(signal.SIGINT, running.stop)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     log.info("peer %s of cluster %s, config %s", settings.me, settings.cluster.name, settings.config_hash)
+    pings = asyncio.create_task(watchdog.run(), name="watchdog")
     try:
         return await running.run()
     finally:
+        pings.cancel()
         await looking.close()
 
 
@@ -126,8 +129,8 @@ class Looking:
             await self._prober.close()
 
 
-def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer, Looking]:
-    """A peer wired from `settings`, not yet started, and who looks for it, to be closed after it.
+def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer, Looking, Watchdog]:
+    """A peer wired from `settings`, not yet started, who looks for it, to be closed after it, and its pings.
 
     `load_again` reads the configuration file anew for a reload.
     """
@@ -153,6 +156,11 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
     for handler in logging.getLogger().handlers:
         # Whoever logs whatever: what the channels' URLs hold does not leave through a log.
         handler.addFilter(courier.redactor)
+    watchdog = Watchdog(clock, peer.snapshot, lambda: courier.paths.breakers)
+
+    def snapshot() -> Snapshot:
+        return replace(peer.snapshot(), watchdog=watchdog.stats)
+
     peer.attach(
         Parts(
             clock=clock,
@@ -166,10 +174,10 @@ def build(settings: Settings, load_again: Callable[[], Settings]) -> tuple[Peer,
             reference=Reference(settings, clock, vantage.note_reference),
             history=history,
             courier=courier,
-            web=WebServer(settings, peer.snapshot, _doors(peer, cluster, looking), history),
+            web=WebServer(settings, snapshot, _doors(peer, cluster, looking), history),
         )
     )
-    return peer, looking
+    return peer, looking, watchdog
 
 
 def _doors(peer: Peer, cluster: Cluster, looking: Looking) -> Doors:

@@ -17,8 +17,8 @@ from typing import Final
 from msgspec import Struct
 
 from watchtower.core.model import Instant
-from watchtower.core.ports import BreakerView
 from watchtower.core.settings import BreakerSettings
+from watchtower.core.stats import BreakerView
 
 WHY_MAX: Final = 120
 

@@ -141,11 +141,21 @@ class Courier:
                 del self._held[held.item.id]
 
     def _sent(self, held: Held, item: Notification, state: State, now: Instant) -> Held:
-        outcome, wait_s = self._without_sending(held, item, state, now), 0.0
+        outcome, wait_s, is_permanent = self._without_sending(held, item, state, now), 0.0, False
         if outcome is None:
             channel = self._channels[item.channel]
             outcome, wait_s = channel.take(item, self._me, self._tell), channel.answers_after_s
-        settle = Settle(id=item.id, attempt=item.attempt, outcome=outcome, at_wall=now.wall + wait_s)
+            is_permanent = outcome is Outcome.DEAD
+            if item.kind is NoticeKind.TEST and outcome is not Outcome.ACCEPTED:
+                outcome = Outcome.DEAD
+        settle = Settle(
+            id=item.id,
+            attempt=item.attempt,
+            outcome=outcome,
+            at_wall=now.wall + wait_s,
+            detail=outcome.value,
+            is_permanent=is_permanent,
+        )
         held = replace(held, item=item, settle=settle, answer_boot=now.boot + wait_s)
         self._held[item.id] = held
         return held
@@ -155,6 +165,8 @@ class Courier:
         is_over = incident is None or not incident.is_open
         if item.doubt is Doubt.PROOF:
             return Outcome.ACCEPTED
+        if item.kind is NoticeKind.TEST and item.doubt is not Doubt.NO:
+            return Outcome.DEAD
         if item.kind.is_of_incident and item.kind is not NoticeKind.RESOLVED and is_over:
             return Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
         if item.channel not in self._channels:

@@ -15,11 +15,13 @@ from watchtower.core.policies import Acknowledgement
 
 
 class PeopleEvents:
-    """Mixed into the world, which has `say` and `instant`."""
+    """Mixed into the world, which has the rest."""
 
     say: Any
     instant: Any
     tell: Any
+    script: Any
+    state: Any
 
     def on_acknowledges(self, event: Event) -> None:
         """Somebody works on an incident."""
@@ -27,6 +29,18 @@ class PeopleEvents:
         at_wall = self.instant().wall
         ack = Acknowledgement(by=event.subject, note=" ".join(note), at_wall=at_wall)
         self.say(r.Acknowledge(incident=int(number), ack=ack, by=event.subject, at_wall=at_wall))
+
+    def on_tests(self, event: Event) -> None:
+        """Somebody has every peer send a test to a channel, in turn."""
+        at_wall, senders = self.instant().wall, self.script.peers
+        self.say(
+            r.TryChannels(id="t1", channels=event.args, senders=senders, by=event.subject, at_wall=at_wall)
+        )
+
+    def on_drill(self, event: Event) -> None:
+        """Somebody starts a fire drill."""
+        at_wall, seen_wall = self.instant().wall, self.state.drill.started_wall
+        self.say(r.StartDrill(channel=event.args[0], by=event.subject, at_wall=at_wall, seen_wall=seen_wall))
 
     def on_withdraws(self, event: Event) -> None:
         """Somebody does not work on it after all."""

@@ -95,6 +95,8 @@ _EVENTS: Final = (
         ),
     ),
     ("acknowledges", re.compile(r"(?P<subject>\S+) acknowledges #(?P<args>\d+(?: .+)?)")),
+    ("tests", re.compile(r"(?P<subject>\S+) tests (?P<args>.+)")),
+    ("drill", re.compile(r"(?P<subject>\S+) starts a drill on (?P<args>\S+)")),
     ("withdraws", re.compile(r"(?P<subject>\S+) withdraws the acknowledgement of #(?P<args>\d+)")),
     ("fails", re.compile(r"(?P<subject>\S+) fails(?: for (?P<args>.+))?")),
     ("degrades", re.compile(r"(?P<subject>\S+) degrades(?: for (?P<args>.+))?")),

@@ -40,7 +40,7 @@ from watchtower.core.model import (
     Verdict,
     Vote,
 )
-from watchtower.core.ports import DeliveryStats, ProbeStats, Snapshot, WorkerStats
+from watchtower.core.ports import Snapshot
 from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     Channel,
@@ -51,6 +51,7 @@ from watchtower.core.settings import (
     Settings,
     Token,
 )
+from watchtower.core.stats import DeliveryStats, ProbeStats, WorkerStats
 from watchtower.core.targets import HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget
 from watchtower.core.view import Standing, View
 from watchtower.history.off import NoHistory

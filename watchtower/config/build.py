@@ -24,6 +24,7 @@ from watchtower.config.schema import (
     PacedModel,
     RecoverModel,
     ServiceModel,
+    WatchdogModel,
 )
 from watchtower.core.conditions import Condition
 from watchtower.core.secret import Secret
@@ -35,11 +36,13 @@ from watchtower.core.settings import (
     Channel,
     ClusterSettings,
     Confirm,
+    DrillSettings,
     HttpSettings,
     PeerSettings,
     Recover,
     Service,
     Token,
+    WatchdogSettings,
     WithoutQuorum,
 )
 from watchtower.core.targets import ExecTarget, PeerTarget
@@ -238,6 +241,19 @@ def _unexpanded(conditions: tuple[Condition, ...], tree: Tree, path: Path) -> tu
     return tuple(
         replace(condition, text=(node.written or "").strip()) if isinstance(node, Scalar) else condition
         for condition, node in zip(conditions, nodes, strict=True)
+    )
+
+
+def watchdog_settings(model: WatchdogModel) -> WatchdogSettings:
+    """Pings and drills."""
+    drill = model.drill
+    return WatchdogSettings(
+        ping=model.ping,
+        peer_pings=dict(sorted(model.peers.items())),
+        every_s=model.every,
+        drill=DrillSettings(cron=drill.every, channel=drill.channel, timezone=drill.tz, within_s=drill.within)
+        if drill
+        else None,
     )
 
 

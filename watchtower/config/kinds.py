@@ -57,7 +57,7 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
 LATER: Final[dict[type[Model], frozenset[str]]] = {
     FileModel: frozenset(
         {"profiles", "routes", "escalation", "maintenance", "components", "audit", "chaos"}
-        | {"watchdog", "page", "include", "slo", "dns", "discover"}
+        | {"page", "include", "slo", "dns", "discover"}
     ),
     ServiceModel: frozenset(
         {"severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}

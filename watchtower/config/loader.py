@@ -165,6 +165,7 @@ class _Loading:
             storage_path=file.storage.path,
             alerting=build.alerting_settings(file.alerting),
             breakers=build.breaker_settings(file.breakers),
+            watchdog=build.watchdog_settings(file.watchdog),
             probe=ProbeSettings(
                 concurrency=file.probe.concurrency,
                 per_host=file.probe.per_host,

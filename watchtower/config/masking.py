@@ -28,14 +28,14 @@ _OPEN_KEYS: Final = frozenset(
         "path", "concurrency", "fallback", "search", "url", "http", "public_url", "reference", "runbook",
         "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
         "hold", "suppress", "size", "history", "retention", "user", "tls", "queue", "publish",
-        "error_threshold", "window", "buckets", "volume", "reset",
+        "error_threshold", "window", "buckets", "volume", "reset", "every", "channel", "within",
     }
 )
 _OPEN_IN_AUTH: Final = frozenset({"token_url", "scope"})
 _WORDS: Final = _OPEN_KEYS | frozenset(
     {
         "cluster", "secret", "without_quorum", "notify", "services", "defaults", "alerting",
-        "breakers",
+        "breakers", "watchdog", "drill", "ping", "monday", "day",
         "tokens", "token", "ping_key", "storage", "probe", "confirm", "recover", "headers", "body",
         "labels", "status", "time", "time.dns", "time.connect", "time.tls", "cert.expires",
         "cert.issuer", "ip", "dns.rcode", "answers", "ttl", "in", "contains", "exists", "not", "or",

@@ -25,6 +25,10 @@ _NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _DAY_S: Final = 86_400
+_PLAIN_TIME: Final = re.compile(
+    r"(?P<day>day|daily|(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tue|wed|thu|fri|sat|sun)"
+    r" (?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)"
+)
 _SHORTHANDS: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -191,6 +195,12 @@ def read_link(text: str) -> str:
     return text
 
 
+def read_secret_url(text: str) -> Secret:
+    """An http(s) URL that is a secret, as those of dead man's switches are. Raises Wrong."""
+    targets.parse_http_url(text)
+    return Secret(text)
+
+
 def read_rhythm(text: str) -> HeartbeatTarget:
     """When beats are due: every so many seconds, or by cron. The grace is another key's."""
     if len(text.split()) == 1 and not text.startswith("@"):
@@ -201,6 +211,19 @@ def read_rhythm(text: str) -> HeartbeatTarget:
     except schedules.ScheduleError as error:
         raise _wrong_schedule(text, str(error)) from None
     return HeartbeatTarget(cron=" ".join(cron.split()), grace_s=0.0)
+
+
+def read_times(text: str) -> str:
+    """When something recurs: `monday 10:00`, `day 10:00` or cron; as the latter. Raises Wrong."""
+    plain = _PLAIN_TIME.fullmatch(text.strip().lower())
+    if plain is None:
+        return read_rhythm(text).cron or _no_period(text)
+    weekday = "*" if plain["day"] in ("day", "daily") else plain["day"][:3]
+    return f"{int(plain['minute'])} {int(plain['hour'])} * * {weekday}"
+
+
+def _no_period(text: str) -> str:
+    raise Wrong(f"`{text[:20]}` says how often, not when", "write it like monday 10:00, or 0 10 * * mon")
 
 
 def _wrong_schedule(text: str, word: str) -> Wrong:

@@ -34,6 +34,7 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
     _check_witnesses(_mapping(content, "cluster", "peers"), faults)
     _check_ping_key(content, faults)
     check_needs(_mapping(content, "services"), faults)
+    _check_watchdog(content, faults)
 
 
 def _check_names(content: Mapping[str, Any], faults: Faults) -> None:
@@ -60,6 +61,9 @@ def _named_channels(content: Mapping[str, Any]) -> Iterator[tuple[Path, object]]
     blind = _mapping(content, "cluster", "without_quorum")
     if "notify" in blind:
         yield ("cluster", "without_quorum", "notify"), blind["notify"]
+    drill = _mapping(content, "watchdog", "drill")
+    if "channel" in drill:
+        yield ("watchdog", "drill", "channel"), drill["channel"]
     for name in _mapping(content, "notify"):
         channel = _mapping(content, "notify", name)
         if "fallback" in channel:
@@ -130,6 +134,15 @@ def _check_ping_key(content: Mapping[str, Any], faults: Faults) -> None:
                 ("services", name, "heartbeat"), Wrong(what, "add `ping_key: ${PING_KEY}` under `http:`")
             )
             return
+
+
+def _check_watchdog(content: Mapping[str, Any], faults: Faults) -> None:
+    """A ping of a peer that there is not would never come, and its switch would cry for ever."""
+    peers = list(_mapping(content, "cluster", "peers"))
+    for name in _mapping(content, "watchdog", "peers"):
+        if peers and name not in peers:
+            what = "there is no such peer under `cluster.peers`"
+            faults.at(("watchdog", "peers", name), Wrong(what, nearest(name, peers)), at_key=True)
 
 
 def _seconds(value: object) -> float | None:

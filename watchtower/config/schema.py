@@ -251,6 +251,24 @@ class BreakersModel(Model):
     reset: Annotated[float, read_by(readers.duration_between(1, 3600))] = 30.0
 
 
+class DrillModel(Model):
+    """Fire drills: when, on which channel, and how long one may take to be proven."""
+
+    every: Annotated[str, read_by(readers.read_times)]
+    channel: Line
+    tz: Annotated[str, read_by(readers.read_timezone)] = "UTC"
+    within: Annotated[float, read_by(readers.duration_between(30, 86_400))] = 900.0
+
+
+class WatchdogModel(Model):
+    """Our signals to an outside dead man's switch, and the drills that prove the way to people."""
+
+    ping: Annotated[Secret, read_by(readers.read_secret_url)] | None = None
+    peers: dict[str, Annotated[Secret, read_by(readers.read_secret_url)]] = {}
+    every: Annotated[float, read_by(readers.duration_between(10, 86_400))] = 60.0
+    drill: DrillModel | None = None
+
+
 class FileModel(Model):
     """The whole file. Channels and services are validated one by one, each as what it is."""
 
@@ -263,3 +281,4 @@ class FileModel(Model):
     storage: StorageModel = StorageModel()
     probe: ProbeModel = ProbeModel()
     breakers: BreakersModel = BreakersModel()
+    watchdog: WatchdogModel = WatchdogModel()

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 RECENT_KEPT: Final = 20
 HOUR_S: Final = 3_600.0
 RETRY_AFTER_MAX_S: Final = 900.0
-DRILL_SUBJECT: Final = "drill"
-"""Subject of the incident that a fire drill is; no service may carry this name."""
+DRILL_PREFIX: Final = "drill/"
+"""A fire drill on the channel `chat` is an incident of the subject `drill/chat`."""
 
 
 class ChannelRow(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,8 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
 class Drill(Struct, frozen=True, kw_only=True):
     """The latest fire drill; zeros mean never, and not yet. `arrived_wall`: when its arrival was proven.
 
-    `last_arrived_wall` outlives later drills: when any drill last arrived.
+    `last_arrived_wall` outlives later drills: when any drill last arrived. `unproven_wall`: when the first
+    drill of this channel started of those that have not arrived since.
     """
 
     channel: str = ""
@@ -49,6 +50,7 @@ class Drill(Struct, frozen=True, kw_only=True):
     started_wall: float = 0.0
     arrived_wall: float = 0.0
     last_arrived_wall: float = 0.0
+    unproven_wall: float = 0.0
 
 
 def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: bool) -> ChannelRow:

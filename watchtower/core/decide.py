@@ -5,10 +5,11 @@ is missing from what is there, so a command that was lost is derived again, and 
 is not derived a second time. It proposes; `ledger.apply` checks that the world is still as it was.
 
 The stages, in order: move the config in force to what a majority runs; end the sessions of silent
-peers; raise the command version to what every member knows; open, shift and close incidents together with
-their notifications; tell people of what is open, or record why not; send to the fallback channel what a
-channel refuses; name a living sender for whatever waits; forget what is no longer configured. A peer whose
-own config is not in force does only the first.
+peers; raise the command version to what every member knows; start the fire drill that is due; open, shift
+and close incidents together with their notifications; tell people of what is open, or record why not; send
+to the fallback channel what a channel refuses; name a living sender for whatever waits; withdraw tests that
+nobody can send; forget what is no longer configured. A peer whose own config is not in force does only the
+first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from watchtower.core import eligibility, membership
+from watchtower.core import drills, eligibility, membership
 from watchtower.core.commands import Activate, Command, Forget, Gate, Gone
 from watchtower.core.dispatch import fallbacks, senders
 from watchtower.core.model import Instant, State
@@ -25,6 +26,7 @@ from watchtower.core.scene import Scene
 from watchtower.core.settings import Settings
 from watchtower.core.telling import announcements
 from watchtower.core.transitions import orphans, transitions
+from watchtower.core.trials import unsendable_tests
 from watchtower.core.view import View
 
 COMMANDS_MAX: Final = 100
@@ -52,11 +54,13 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
     stages = (
         _departures,
         _gate,
+        _drills,
         transitions,
         orphans,
         announcements,
         fallbacks,
         senders,
+        unsendable_tests,
         _forgetting,
     )
     # Lazily: when thousands fail at once, only the commands of this pass are made.
@@ -94,6 +98,13 @@ def _gate(scene: Scene) -> Iterator[Command]:
     version = membership.version_of_all(scene.state)
     if version > scene.state.gate:
         yield Gate(epoch=scene.state.lease.epoch, version=version)
+
+
+def _drills(scene: Scene) -> Iterator[Command]:
+    """The fire drill that is due."""
+    drill = drills.due(scene.state, scene.settings, scene.now)
+    if drill is not None:
+        yield drill
 
 
 def _forgetting(scene: Scene) -> Iterator[Command]:

@@ -100,7 +100,9 @@ def senders(scene: Scene) -> Iterator[Command]:
         for name, channel in channel_states(state, scene.settings, peers, scene.now.wall).items()
     }
     for item in state.notifications.values():
-        if item.kind is NoticeKind.TEST or item.stage.finished or _is_being_sent(item, peers, state):
+        if item.stage.finished or _is_being_sent(item, peers, state):
+            continue
+        if item.kind is NoticeKind.TEST and item.stage is Stage.PENDING:
             continue
         wanted = next_attempt(item, channels[item.channel], scene.now.wall).peer
         if item.stage is not Stage.PENDING and item.failures < 2 and item.sender in peers:

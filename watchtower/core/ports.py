@@ -16,6 +16,7 @@ from watchtower.core.commands import Answer, ClaimLease, Command, Release, Renew
 from watchtower.core.model import Checkpoint, Instant, Result, State
 from watchtower.core.samples import Figures, HistoryStats, SamplePage, Transition
 from watchtower.core.settings import Service, Settings
+from watchtower.core.stats import DeliveryStats, ProbeStats, Trouble, WatchdogStats
 from watchtower.core.view import Standing, View
 
 
@@ -47,74 +48,6 @@ class Probe(Protocol):
         ...
 
 
-class WorkerStats(Struct, frozen=True, kw_only=True):
-    """How one probe worker, a process of its own, is doing. `pid` is 0 while there is none.
-
-    `trouble` is "" or why its results are not to be trusted just now; `lag_s` how late its loop was.
-    """
-
-    number: int
-    pid: int = 0
-    trouble: str = ""
-    restarts_total: int = 0
-    dropped_total: int = 0
-    lag_s: float = 0.0
-    rss_bytes: int = 0
-    open_files: int = 0
-
-
-class ProbeStats(Struct, kw_only=True):
-    """Counters of the looking itself, kept by the scheduler, read by the metrics page.
-
-    `lag_s` is how late the latest look was started; `workers` is empty when the peer itself looks.
-    """
-
-    started_total: int = 0
-    skipped_total: int = 0
-    stale_total: int = 0
-    in_flight: int = 0
-    waiting: int = 0
-    lag_s: float = 0.0
-    workers: tuple[WorkerStats, ...] = ()
-
-
-class Trouble(Struct, frozen=True, kw_only=True):
-    """Why the looking itself is not to be trusted now; `reason` is "" when it is.
-
-    `is_blind`: no results come at all, so that even good ones are old.
-    """
-
-    reason: str = ""
-    is_blind: bool = False
-
-
-class BreakerView(Struct, frozen=True, kw_only=True):
-    """A circuit breaker of this peer, as shown. `trial_wall`: when an open one lets a trial through, else 0.
-
-    `window` are the calls that it judges by, `totals` all events since this process began.
-    """
-
-    purpose: str
-    name: str
-    state: str
-    since_wall: float
-    trial_wall: float
-    why: str
-    window: Mapping[str, int]
-    totals: Mapping[str, int]
-
-
-class DeliveryStats(Struct, kw_only=True):
-    """Counters of this peer's sending, kept by the courier, read by the metrics page."""
-
-    outcomes_total: dict[tuple[str, str], int] = {}
-    fenced_total: int = 0
-    ambiguous_total: int = 0
-    takeovers_total: int = 0
-    reconciled_total: int = 0
-    breakers: tuple[BreakerView, ...] = ()
-
-
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything a peer can answer from, taken at one moment: any peer, with or without a leader.
 
@@ -143,6 +76,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     drained_until_wall: float = 0.0
     """Until when this peer has stepped aside (Unix seconds); 0.0 when it has not."""
     history: HistoryStats = field(default_factory=HistoryStats)
+    watchdog: WatchdogStats = field(default_factory=WatchdogStats)
 
 
 class Recheck(Struct, frozen=True, kw_only=True):

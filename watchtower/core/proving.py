@@ -55,10 +55,13 @@ def start_drill(state: State, command: StartDrill) -> tuple[State, Answer]:
     """A drill is on: what opens and ends its incident looks at this row."""
     if command.seen_wall != state.drill.started_wall:
         return state, Answer(ok=False, reason="another drill has started meanwhile")
+    before = state.drill
+    is_unproven = before.channel == command.channel and before.unproven_wall and not before.arrived_wall
     started = Drill(
         channel=command.channel,
         by=command.by[:AUTHOR_MAX],
         started_wall=command.at_wall,
-        last_arrived_wall=state.drill.last_arrived_wall,
+        last_arrived_wall=before.last_arrived_wall,
+        unproven_wall=before.unproven_wall if is_unproven else command.at_wall,
     )
     return replace(state, drill=started), Answer(ok=True)

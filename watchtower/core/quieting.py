@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from watchtower.core.channel_rows import DRILL_SUBJECT
+from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.commands import Answer
 from watchtower.core.incidents import noted
 from watchtower.core.model import State
@@ -78,7 +78,7 @@ def acknowledge(state: State, command: Acknowledge) -> Outgrowth:
     note = f": {ack.note}" if ack and ack.note else ""
     changed = noted(replace(incident, ack=ack), command.at_wall, word + note)
     state = replace(state, incidents={**state.incidents, incident.number: changed})
-    if ack and incident.service == DRILL_SUBJECT:
+    if ack and incident.service.startswith(DRILL_PREFIX):
         drill = replace(state.drill, arrived_wall=command.at_wall, last_arrived_wall=command.at_wall)
         state = replace(state, drill=drill)
     return _heard(state), Answer(ok=True)

@@ -6,11 +6,17 @@ are no configured service (the cluster itself) go to the first channel too.
 
 from __future__ import annotations
 
-from watchtower.core.settings import Settings
+from watchtower.core import selfalerts
+from watchtower.core.channel_rows import DRILL_PREFIX
+from watchtower.core.settings import CHANNEL_PREFIX, Settings
 
 
 def channels(subject: str, settings: Settings) -> tuple[str, ...]:
     """Names of the channels that hear of `subject`; empty when no channel is configured at all."""
+    if subject.startswith(CHANNEL_PREFIX):
+        return selfalerts.listeners(subject.removeprefix(CHANNEL_PREFIX), settings)
+    if subject.startswith(DRILL_PREFIX):
+        return (subject.removeprefix(DRILL_PREFIX),)
     service = settings.services.get(subject)
     if service is not None and service.alert:
         return service.alert

@@ -54,6 +54,11 @@ def due_between(cron: str, timezone: str, after_wall: float, until_wall: float) 
         due = _next(cron, timezone, math.floor(due))
 
 
+def next_of(cron: str, timezone: str, after_wall: float) -> float:
+    """The first time of a cron expression after `after_wall`; infinite when there is none."""
+    return _next(cron, timezone, math.floor(after_wall))
+
+
 def longest_wait_s(target: HeartbeatTarget) -> float:
     """The longest time between two beats: the period, or the longest gap of a long row of due times."""
     if not target.cron:

@@ -288,10 +288,13 @@ class DrillSettings(Struct, frozen=True, kw_only=True):
 
 
 class WatchdogSettings(Struct, frozen=True, kw_only=True):
-    """Our signal to an outside dead man's switch. The URLs are secrets; `peer_ping` is sent by every peer."""
+    """Our signals to an outside dead man's switch, whose URLs are secrets.
+
+    `ping` is sent by the alerter while the whole path works, `peer_pings` by each peer while it is well.
+    """
 
     ping: Secret | None = None
-    peer_ping: Secret | None = None
+    peer_pings: dict[str, Secret] = {}
     every_s: float = 60.0
     drill: DrillSettings | None = None
 

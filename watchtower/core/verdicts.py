@@ -8,10 +8,13 @@ unknown.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final
 
 from watchtower.core import checkpoints, eligibility, heartbeats, membership, peers, quorum
+from watchtower.core.drills import drill_verdicts
 from watchtower.core.model import Evidence, Instant, Level, Opinion, State, Verdict
+from watchtower.core.selfalerts import channel_verdicts
 from watchtower.core.settings import CLUSTER_SUBJECT, Service, Settings
 from watchtower.core.targets import HeartbeatTarget, PeerTarget
 from watchtower.core.view import Standing, View
@@ -44,6 +47,8 @@ def observe(state: State, settings: Settings, view: View, now: Instant) -> dict[
                 judged[voters] = _verdict(service, eligible, state, view, now)
             known = calm[past] = _remember(old, judged[voters], now)
         standings[name] = known
+    for name, one in chain(channel_verdicts(state, settings, now), drill_verdicts(state, settings, now)):
+        standings[name] = _remember(before.get(name), one, now)
     verdict = _cluster_verdict(state, settings, standings, now)
     standings[CLUSTER_SUBJECT] = _remember(view.standings.get(CLUSTER_SUBJECT), verdict, now)
     return standings
@@ -108,6 +113,7 @@ def _cluster_verdict(
         for name, standing in standings.items()
         if standing.level is Level.UNKNOWN
         and now.boot - standing.since_boot > UNKNOWN_TOLD_AFTER_S
+        and name in settings.services
         and not _is_expected_unknown(settings.services[name], state)
     ]
     if unknown:

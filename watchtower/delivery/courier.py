@@ -16,8 +16,9 @@ from typing import Final
 
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import Instant, Outcome, State
-from watchtower.core.ports import Clock, DeliveryStats, Submit
+from watchtower.core.ports import Clock, Submit
 from watchtower.core.settings import Channel, Settings
+from watchtower.core.stats import DeliveryStats
 from watchtower.delivery.carrier import Carrier
 from watchtower.delivery.message import Message, direct
 from watchtower.delivery.orders import BUDGET_S, Search, Sending

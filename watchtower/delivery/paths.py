@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from watchtower.breaker import Breaker, Breakers, Call, Event, Purpose
 from watchtower.core.model import Instant, Outcome
-from watchtower.core.ports import BreakerView
 from watchtower.core.settings import Settings
+from watchtower.core.stats import BreakerView
 from watchtower.delivery.witness import Ending
 
 log = logging.getLogger(__name__)

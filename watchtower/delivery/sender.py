@@ -287,7 +287,12 @@ class Sender:
 
 
 def outcome_of(item: Notification, channel: Channel, ending: Ending) -> Outcome:
-    """What an ending means for the notification: a permanent refusal goes to the fallback, or is given up."""
+    """What an ending means for the notification: a permanent refusal goes to the fallback, or is given up.
+
+    A test has one try: that it failed is what was asked.
+    """
+    if item.kind is NoticeKind.TEST and ending.outcome is not Outcome.ACCEPTED and not ending.is_fenced:
+        return Outcome.DEAD
     if ending.outcome is not Outcome.REJECTED or not ending.is_permanent:
         return ending.outcome
     is_hopeless = bool(channel.fallback) or item.failures + 1 >= FAILURES_MAX
@@ -298,8 +303,8 @@ def _instead_of_sending(
     state: State, item: Notification, channel: Channel | None, found: Found | None, *, is_too_late: bool
 ) -> Ending | None:
     """Sender rules 3 to 6 before a socket is opened; None when the item is to be searched for or sent."""
-    if item.doubt is Doubt.PROOF:
-        return Ending(outcome=Outcome.ACCEPTED, detail="an earlier attempt had been accepted")
+    if item.doubt is not Doubt.NO and (known := _known_without_looking(item)):
+        return known
     if found is not None and found.trace is Trace.PRESENT:
         detail = f"found in the channel: {found.detail}" if found.detail else "found in the channel"
         return Ending(outcome=Outcome.ACCEPTED, detail=detail, receipt=found.receipt)
@@ -312,6 +317,14 @@ def _instead_of_sending(
         return Ending(outcome=Outcome.DEAD, detail="the channel is not configured")
     if is_too_late:
         return Ending(outcome=Outcome.NOT_SENT, detail="the claim was applied too late", is_fenced=True)
+    return None
+
+
+def _known_without_looking(item: Notification) -> Ending | None:
+    if item.doubt is Doubt.PROOF:
+        return Ending(outcome=Outcome.ACCEPTED, detail="an earlier attempt had been accepted")
+    if item.kind is NoticeKind.TEST:
+        return Ending(outcome=Outcome.DEAD, detail="its sender stopped in mid-test")
     return None
 
 

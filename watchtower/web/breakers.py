@@ -12,7 +12,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from watchtower.breaker import Event, Position
-from watchtower.core.ports import BreakerView, Snapshot
+from watchtower.core.ports import Snapshot
+from watchtower.core.stats import BreakerView
 from watchtower.web.access import Scope
 from watchtower.web.answers import json_answer
 from watchtower.web.exposition import family, labels

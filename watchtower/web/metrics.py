@@ -22,14 +22,16 @@ from prometheus_client import (
 )
 
 from watchtower.core.model import Level, Opinion, Result, Stage, State
-from watchtower.core.ports import ProbeStats, Snapshot, WorkerStats
+from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Service
+from watchtower.core.stats import ProbeStats, WorkerStats
 from watchtower.web.access import Scope
 from watchtower.web.answers import Counters, large_answer
 from watchtower.web.breakers import breaker_families
 from watchtower.web.documents import instance
 from watchtower.web.exposition import CONTENT_TYPE, Sample, counter, family, gauge, labels
 from watchtower.web.incidents import open_incidents
+from watchtower.web.proof_metrics import proof_families
 from watchtower.web.raft_metrics import peer_families, raft_families
 from watchtower.web.routes import Route
 from watchtower.web.stream import EventStream
@@ -296,6 +298,7 @@ def _ledger_families(snap: Snapshot) -> Iterator[str]:
         ),
     )
     yield from breaker_families(snap)
+    yield from proof_families(snap)
     yield counter("watchtower_fenced_total", "Sends that the fence held back.", stats.fenced_total)
     yield counter("watchtower_ambiguous_total", "Sends whose outcome is not known.", stats.ambiguous_total)
     yield counter(

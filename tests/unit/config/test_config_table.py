@@ -32,6 +32,8 @@ DURATIONS = {
     "retention",
     "window",
     "reset",
+    "every",
+    "within",
 }
 
 

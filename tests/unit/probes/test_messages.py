@@ -15,9 +15,9 @@ from support.core_support import service, settings
 from support.looking import condition
 from support.watching import UP, result
 
-from watchtower.core.ports import ProbeStats
 from watchtower.core.secret import Secret
 from watchtower.core.settings import HttpSettings, ProbeSettings, Settings, Token
+from watchtower.core.stats import ProbeStats
 from watchtower.core.targets import Target, TcpTarget
 from watchtower.probes.working.messages import (
     FRAME_BYTES_MAX,

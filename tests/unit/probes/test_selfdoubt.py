@@ -8,7 +8,7 @@ from support.watching import DEGRADED, DOWN, UNKNOWN, UP, Watch
 
 from watchtower.core.commands import Gone
 from watchtower.core.model import Instant, Kind, Vote
-from watchtower.core.ports import Trouble
+from watchtower.core.stats import Trouble
 from watchtower.probes.weighing.selfdoubt import SelfDoubt
 
 SUSPECT = Vote(opinion=UP, suspect=True)

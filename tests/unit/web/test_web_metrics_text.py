@@ -13,8 +13,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from support.web_support import NOW, PEERS, World, http_service, world
 
+from watchtower.core.channel_rows import Drill
 from watchtower.core.model import Level, Opinion, Stage
 from watchtower.core.settings import Service
+from watchtower.core.stats import WatchdogStats
 from watchtower.core.targets import DnsTarget
 from watchtower.web.answers import Counters
 from watchtower.web.exposition import family, labels
@@ -50,6 +52,9 @@ def _busy() -> World:
     made.open("shop", 17)
     made.tell(17, Stage.PENDING)
     made.tell(17, Stage.DELIVERED, "mail")
+    drill = Drill(channel="chat", started_wall=NOW - 60, unproven_wall=NOW - 60)
+    pings = WatchdogStats(last_wall={"cluster": NOW}, held={"cluster": "", "peer": "it doubts itself"})
+    made.snap = replace(made.snap, state=replace(made.snap.state, drill=drill), watchdog=pings)
     return made
 
 
@@ -157,6 +162,15 @@ def test_label_values_and_numbers_survive_the_round_trip() -> None:
     samples = next(iter(text_string_to_metric_families(text))).samples
     assert [(sample.labels["k"], sample.value) for sample in samples] == [(hostile, 0.1), ("n", 1e18)]
     assert family("x", "gauge", "Nothing.", []) == ""
+
+
+def test_the_proofs_that_alerting_works_are_shown() -> None:
+    """When the outside last heard of us, what holds a ping, and that the drill has not arrived yet."""
+    found = _families(_busy())
+    assert _values(found["watchtower_watchdog_last_ping_timestamp_seconds"], "ping") == {("cluster",): NOW}
+    assert _values(found["watchtower_watchdog_held"], "ping") == {("cluster",): 0, ("peer",): 1}
+    assert found["watchtower_drill_last_success_timestamp_seconds"].samples[0].value == 0
+    assert found["watchtower_drill_missed"].samples[0].value == 0
 
 
 def test_every_metric_is_in_the_reference_and_every_documented_one_exists() -> None:

@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from watchtower.core.model import Kind, Opinion, Result
 from watchtower.core.places import place_of
-from watchtower.core.ports import Clock, Probe, ProbeStats, Trouble
+from watchtower.core.ports import Clock, Probe
 from watchtower.core.settings import UNANSWERED_AFTER_S, Service, Settings
+from watchtower.core.stats import ProbeStats, Trouble
 from watchtower.probes.pace.admission import Admission
 from watchtower.probes.pace.hosts import Hosts
 from watchtower.probes.pace.means import Means

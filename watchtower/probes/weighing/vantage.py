@@ -24,8 +24,9 @@ from watchtower.core.model import (
     State,
     Vote,
 )
-from watchtower.core.ports import Recheck, Trouble
+from watchtower.core.ports import Recheck
 from watchtower.core.settings import Settings
+from watchtower.core.stats import Trouble
 from watchtower.probes.weighing import reporting
 from watchtower.probes.weighing.opinions import Track
 from watchtower.probes.weighing.selfdoubt import SelfDoubt

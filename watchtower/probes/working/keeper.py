@@ -22,8 +22,9 @@ import msgspec
 
 from watchtower.clock import to_beat
 from watchtower.core.model import Result
-from watchtower.core.ports import Clock, ProbeStats, Trouble, WorkerStats
+from watchtower.core.ports import Clock
 from watchtower.core.settings import Settings
+from watchtower.core.stats import ProbeStats, Trouble, WorkerStats
 from watchtower.probes.programs.children import end_orphans
 from watchtower.probes.working.line import Line
 from watchtower.probes.working.messages import Batch, Begin, Links, LookAt, Order, Reload, batch, frame

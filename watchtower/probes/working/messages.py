@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from watchtower.core.model import Result
-from watchtower.core.ports import ProbeStats
 from watchtower.core.secret import Secret
 from watchtower.core.settings import HttpSettings, ProbeSettings, Service, Settings
+from watchtower.core.stats import ProbeStats
 
 FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
 """Ten thousand services with everything they may hold stay far below it."""

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from watchtower.core.model import Result
-from watchtower.core.ports import Clock, ProbeStats, Trouble
+from watchtower.core.ports import Clock
 from watchtower.core.settings import ProbeSettings, Service, Settings
+from watchtower.core.stats import ProbeStats, Trouble
 from watchtower.probes.working.keeper import Keeper
 from watchtower.probes.working.messages import share_of
 

@@ -1,0 +1,62 @@
+"""Fire drills: when one is due, and what the incident of one that is on looks like.
+
+A drill is an ordinary incident of the subject `drill/<channel>`, told on that channel alone, marked as a
+drill. Acknowledging it (by the link in the message, or by whoever received the webhook) proves that it
+arrived. One that nobody acknowledges in time ends as missed, and its channel is then down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from watchtower.core import schedules
+from watchtower.core.channel_rows import DRILL_PREFIX, Drill
+from watchtower.core.model import Instant, Level, State, Verdict
+from watchtower.core.requests import StartDrill
+from watchtower.core.settings import Settings
+
+WITHIN_S: Final = 900.0
+"""So long a drill that somebody started by hand may take, where the file names no other time."""
+BY_SCHEDULE: Final = "the schedule"
+
+
+def due(state: State, settings: Settings, now: Instant) -> StartDrill | None:
+    """The drill that the schedule asks for and nobody has started; one, however many were missed."""
+    wanted, before_wall = settings.watchdog.drill, state.drill.started_wall
+    if wanted is None or is_on(state.drill, settings, now):
+        return None
+    since_wall = max(before_wall, state.config.at_wall)
+    if now.wall < schedules.next_of(wanted.cron, wanted.timezone, since_wall):
+        return None
+    return StartDrill(channel=wanted.channel, by=BY_SCHEDULE, at_wall=now.wall, seen_wall=before_wall)
+
+
+def is_on(drill: Drill, settings: Settings, now: Instant) -> bool:
+    """True from its start until it has arrived, or until it is too late."""
+    is_open = bool(drill.started_wall) and not drill.arrived_wall
+    return is_open and now.wall - drill.started_wall < _within_s(settings)
+
+
+def is_missed(drill: Drill, settings: Settings, now: Instant) -> bool:
+    """True for a drill that should have arrived by now, and until one does."""
+    is_open = bool(drill.started_wall) and not drill.arrived_wall
+    return is_open and now.wall - drill.unproven_wall >= _within_s(settings)
+
+
+def drill_verdicts(state: State, settings: Settings, now: Instant) -> Iterator[tuple[str, Verdict]]:
+    """The verdict on the drill that is on, and on any whose incident is still open."""
+    drill, known = state.drill, f"{DRILL_PREFIX}{state.drill.channel}"
+    under_way = known if is_on(drill, settings, now) else ""
+    if under_way:
+        reason = f"a fire drill, started by {drill.by}: acknowledge it to prove that it arrived"
+        yield known, Verdict(level=Level.DOWN, reason=reason, since_wall=drill.started_wall)
+    for subject, row in state.services.items():
+        if row.open and subject.startswith(DRILL_PREFIX) and subject != under_way:
+            has_arrived = subject == known and drill.arrived_wall
+            reason = "it has arrived" if has_arrived else "nobody acknowledged it in time"
+            yield subject, Verdict(level=Level.UP, reason=reason)
+
+
+def _within_s(settings: Settings) -> float:
+    return settings.watchdog.drill.within_s if settings.watchdog.drill else WITHIN_S
