@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
-from support.web_support import world
+from support.web_support import eventually, world
 
 from watchtower.breaker import Breakers, Purpose
 from watchtower.clock import SystemClock
@@ -104,13 +104,6 @@ class Bench:
                 await task
 
 
-async def comes_true(claim: Callable[[], object]) -> None:
-    """Look until it is true, or the deadline is over."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not claim():  # noqa: ASYNC110 - what it looks at has no event
-            await asyncio.sleep(0.05)  # noqa: TID251 - a look every so often, with a deadline
-
-
 def test_the_cluster_and_the_peer_ping_once_each() -> None:
     """Both URLs are asked at the start, and not again before their time."""
 
@@ -119,7 +112,7 @@ def test_the_cluster_and_the_peer_ping_once_each() -> None:
             bench = Bench(well(outside.port))
             async with bench.running():
                 await outside.until(2)
-                await comes_true(lambda: set(bench.dog.stats.last_wall) == {"cluster", "peer"})
+                await eventually(lambda: set(bench.dog.stats.last_wall) == {"cluster", "peer"})
             assert sorted(outside.asked) == [f"/{SECRET}", f"/{SECRET}/peer"]
 
     asyncio.run(scene())
@@ -133,7 +126,7 @@ def test_a_ping_is_held_while_people_would_not_be_told() -> None:
             bench = Bench(replace(well(outside.port), is_alerter=False))
             async with bench.running():
                 await outside.until(1)
-                await comes_true(lambda: bench.dog.stats.held["cluster"] == "another peer is the alerter")
+                await eventually(lambda: bench.dog.stats.held["cluster"] == "another peer is the alerter")
                 bench.snap = well(outside.port)
                 await outside.until(2)
             assert outside.asked == [f"/{SECRET}/peer", f"/{SECRET}"]
@@ -151,7 +144,7 @@ def test_a_switch_that_fails_is_told_of_without_its_url(caplog: pytest.LogCaptur
             bench = Bench(well(outside.port))
             async with bench.running():
                 await outside.until(2)
-                await comes_true(lambda: caplog.text.count("did not arrive") == 2)
+                await eventually(lambda: caplog.text.count("did not arrive") == 2)
             assert bench.dog.stats.last_wall == {}
             views = bench.breakers.views(SystemClock().now())
             assert {view.purpose for view in views} == {Purpose.WATCHDOG.value}
@@ -172,7 +165,7 @@ def test_a_switch_that_is_not_there_is_no_crash() -> None:
         bench = Bench(well(port))
         async with bench.running():
             views = bench.breakers.views
-            await comes_true(lambda: any(view.totals["failure"] for view in views(SystemClock().now())))
+            await eventually(lambda: any(view.totals["failure"] for view in views(SystemClock().now())))
         assert bench.dog.stats.last_wall == {}
 
     asyncio.run(scene())
