@@ -5,8 +5,8 @@ from __future__ import annotations
 from support.core_support import instant, service, settings
 
 from watchtower.core.model import Kind, Opinion, Result
-from watchtower.core.ports import ProbeStats, Trouble
 from watchtower.core.settings import Need, Settings
+from watchtower.core.stats import ProbeStats, Trouble
 from watchtower.neighbours import LOOKS_AT_ONCE, LOOKS_MAX, LOOKS_PER_S, Neighbours
 
 
