@@ -144,6 +144,7 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.program: list[str] = ["-m", "watchtower"]
         self.options: list[str] = []
+        self.environ: dict[str, dict[str, str]] = {}
         (folder / "secret").write_text(secrets.token_urlsafe(32))
         for peer in names:
             self.configure(peer, services=services, notify=notify, extra=extra)
@@ -193,6 +194,7 @@ class Cluster:
                 "WT_DISK": str(self.disk(peer)),
                 "WT_FAULT": str(self.fault_file(peer)),
                 "PYTHONPATH": str(TESTS),
+                **self.environ.get(peer, {}),
             }
             with (self.folder / f"{peer}.log").open("ab") as log:
                 self.processes[peer] = subprocess.Popen(command, env=environ, stdout=log, stderr=log)

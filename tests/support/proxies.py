@@ -19,6 +19,8 @@ class Proxy(Listener):
 
     def __init__(self, status: int = 200, onward: dict[str, int] | None = None) -> None:
         super().__init__(self._pass_on)
+        self.is_cut = ""
+        """`refused` hangs up at once, `silent` takes what comes and never answers; "" passes on."""
         self._status = status
         self._onward = onward or {}
         self.heads: list[str] = []
@@ -26,6 +28,9 @@ class Proxy(Listener):
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head.decode())
+        if self.is_cut:
+            await (reader.read() if self.is_cut == "silent" else writer.drain())
+            return
         method, where, _ = head.decode().split(" ", 2)
         if self._status != 200:
             writer.write(f"HTTP/1.1 {self._status} No\r\nContent-Length: 0\r\n\r\n".encode())

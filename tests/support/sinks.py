@@ -4,7 +4,8 @@ Both record everything with its time, remember every delivery id (Message-ID) th
 behaviour at run time: `ok`, `late` (taken, answered `late_s` later), `reset` (taken, the answer is lost),
 `hang` (taken, never answered in time), refusals by their number, `echo` (refused with `echo_status` and what
 `echo` makes of the request), `refuse` (the port is closed). The HTTP sink can be searched (sink_memory.py)
-whatever its mode, unless `search_mode` says otherwise.
+whatever its mode, unless `search_mode` says otherwise; `mode_of` overrides the mode for paths that hold a
+text, and `limit` refuses with 429 what comes too soon (sink_limits.py).
 In a test: `with HttpSink() as sink`, `with MailSink() as sink`. As a process with a control endpoint:
 `python -m support.sinks --slack-port 0 --smtp-port 0 --control-port 0` prints one JSON line of ports, then
 `GET /received`, `GET /deliveries`, `POST /mode {"slack": "500", "search": "hang", "mail": "ok"}` and
@@ -29,6 +30,7 @@ from typing import Any, Self
 
 from aiohttp import web
 from support.mail_sink import MailSink
+from support.sink_limits import Limit
 from support.sink_log import HANG_S, LATE_S, Log, Received, hung_up, turns, until
 from support.sink_memory import SLACK_CHANNEL, Memory, delivery_id_of, search_answer, slack_message
 
@@ -45,6 +47,8 @@ class HttpSink:
         self.searches = Log()
         self.memory = Memory()
         self.mode = "ok"
+        self.mode_of: dict[str, str] = {}
+        self.limit: Limit | None = None
         self.search_mode = "ok"
         self.retry_after_s = RETRY_AFTER_S
         self.late_s = LATE_S
@@ -138,7 +142,7 @@ class HttpSink:
             self._transports.add(request.transport)
         body = (await request.read()).decode("utf-8", "replace")
         found = search_answer(self.memory, request.path, request.query) if request.method == "GET" else None
-        mode = self.mode if found is None else self.search_mode
+        mode = self._mode_at(request.path) if found is None else self.search_mode
         item = Received(
             at_wall=time.time(), path=request.path_qs, headers=dict(request.headers), body=body, mode=mode
         )
@@ -153,6 +157,11 @@ class HttpSink:
         if mode == "echo":
             return web.Response(status=self.echo_status, text=self.echo(item))
         return await self._answer(request, mode, body)
+
+    def _mode_at(self, path: str) -> str:
+        """What this request gets: what its path is told to, else 429 where the limit is passed."""
+        mode = next((mode for part, mode in self.mode_of.items() if part in path), self.mode)
+        return "429" if mode == "ok" and self.limit and not self.limit.admits(path) else mode
 
     async def _search_answer(
         self, request: web.Request, mode: str, status: int, answer: dict[str, Any]
@@ -184,7 +193,8 @@ class HttpSink:
                 # Slack explains itself at length behind the word.
                 why = {"messages": [f"[ERROR] {error} [json-pointer:/blocks/0/text/text]" * 3]}
                 return web.json_response({"ok": False, "error": error, "response_metadata": why})
-            headers = {"Retry-After": str(self.retry_after_s)} if status == 429 else {}
+            wait_s = self.limit.wait_s(request.path) if self.limit else self.retry_after_s
+            headers = {"Retry-After": str(wait_s)} if status == 429 else {}
             return web.Response(status=status, headers=headers, text=text)
         if is_bot:
             ts = self.memory.messages[0]["ts"] if self.memory.messages else ""
