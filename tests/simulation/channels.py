@@ -117,7 +117,9 @@ class SimCarrier:
         self._sender.loop.call_later(wait_s, self._connected, channel.name, message, recorder, future)
         return future
 
-    def search(self, channel: Channel, delivery_id: str, since_wall: float) -> asyncio.Future[Found]:
+    def search(
+        self, channel: Channel, delivery_id: str, since_wall: float, thread: str = ""
+    ) -> asyncio.Future[Found]:
         """Look for a delivery in the channel."""
         future: asyncio.Future[Found] = self._sender.loop.create_future()
         wait_s = self._random.uniform(0.02, 0.3)

@@ -60,7 +60,19 @@ def slack_message(body: str, ts: str) -> dict[str, Any] | None:
         return None
     if not isinstance(sent, dict) or "text" not in sent or "channel" not in sent:
         return None
-    return {"type": "message", "ts": ts, **{key: sent[key] for key in ("text", "metadata") if key in sent}}
+    kept = ("text", "metadata", "blocks", "thread_ts", "reply_broadcast")
+    return {"type": "message", "ts": ts, **{key: sent[key] for key in kept if key in sent}}
+
+
+def slack_updated(memory: Memory, body: str) -> dict[str, Any]:
+    """What chat.update answers, and does: the message of that time reads as the body says."""
+    sent = json.loads(body)
+    with memory.lock:
+        for message in memory.messages:
+            if message["ts"] == sent.get("ts"):
+                message.update({key: sent[key] for key in ("text", "metadata", "blocks") if key in sent})
+                return {"ok": True, "channel": SLACK_CHANNEL["id"], "ts": sent["ts"]}
+    return {"ok": False, "error": "message_not_found"}
 
 
 def search_answer(memory: Memory, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]] | None:
@@ -69,6 +81,8 @@ def search_answer(memory: Memory, path: str, query: Mapping[str, str]) -> tuple[
         return 200, {"ok": True, "channels": [SLACK_CHANNEL]}
     if path.endswith("/api/conversations.history"):
         return 200, _history(memory, query)
+    if path.endswith("/api/conversations.replies"):
+        return 200, _history(memory, query, thread=query.get("ts", ""))
     wanted = query.get("delivery_id", "")
     if not wanted:
         return None
@@ -76,12 +90,17 @@ def search_answer(memory: Memory, path: str, query: Mapping[str, str]) -> tuple[
     return (200, {"delivery_id": wanted, "times": times}) if times else (404, {"error": "not here"})
 
 
-def _history(memory: Memory, query: Mapping[str, str]) -> dict[str, Any]:
-    """One page of the newest messages, with a cursor for the rest, as Slack pages."""
+def _history(memory: Memory, query: Mapping[str, str], thread: str = "") -> dict[str, Any]:
+    """One page of the newest messages, with a cursor for the rest, as Slack pages.
+
+    A reply that was not broadcast is in its thread alone.
+    """
     if query.get("channel") != SLACK_CHANNEL["id"]:
         return {"ok": False, "error": "channel_not_found"}
     with memory.lock:
-        messages = list(memory.messages)
+        messages = [item for item in memory.messages if _is_in(item, thread)]
+    if thread and not messages:
+        return {"ok": False, "error": "thread_not_found"}
     if query.get("include_all_metadata") != "true":
         messages = [{key: item[key] for key in item if key != "metadata"} for item in messages]
     messages = [item for item in messages if float(item["ts"]) > float(query.get("oldest", 0))]
@@ -93,3 +112,9 @@ def _history(memory: Memory, query: Mapping[str, str]) -> dict[str, Any]:
         "has_more": more,
         "response_metadata": {"next_cursor": str(start + limit) if more else ""},
     }
+
+
+def _is_in(message: Mapping[str, Any], thread: str) -> bool:
+    if thread:
+        return thread in (message["ts"], message.get("thread_ts"))
+    return "thread_ts" not in message or bool(message.get("reply_broadcast"))

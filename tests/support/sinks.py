@@ -32,7 +32,14 @@ from aiohttp import web
 from support.mail_sink import MailSink
 from support.sink_limits import Limit
 from support.sink_log import HANG_S, LATE_S, Log, Received, hung_up, turns, until
-from support.sink_memory import SLACK_CHANNEL, Memory, delivery_id_of, search_answer, slack_message
+from support.sink_memory import (
+    SLACK_CHANNEL,
+    Memory,
+    delivery_id_of,
+    search_answer,
+    slack_message,
+    slack_updated,
+)
 
 HTTP_MODES = ("ok", "late", "500", "404", "429", "reset", "hang", "refuse", "drip", "form", "echo")
 SEARCH_MODES = ("ok", "500", "hang", "reset")
@@ -50,6 +57,9 @@ class HttpSink:
         self.mode_of: dict[str, str] = {}
         self.limit: Limit | None = None
         self.search_mode = "ok"
+        self.update_mode = "ok"
+        self.lost_thread = ""
+        self.updates = Log()
         self.retry_after_s = RETRY_AFTER_S
         self.late_s = LATE_S
         self.redirect_to = ""
@@ -150,6 +160,14 @@ class HttpSink:
             self.searches.add(item)
             return await self._search_answer(request, mode, *found)
         # First remembered, then told: who saw it in the log finds it when searching.
+        if request.path.endswith("/api/chat.update"):
+            self.updates.add(item)
+            if self.update_mode == "ok":
+                return web.json_response(slack_updated(self.memory, body))
+            return await self._answer(request, self.update_mode, body)
+        if self.lost_thread and '"thread_ts"' in body:
+            self.log.add(item)
+            return web.json_response({"ok": False, "error": self.lost_thread})
         if _refusal(mode, body) is None and not self.redirect_to:
             ts = f"{item.at_wall:.6f}"
             self.memory.take(delivery_id_of(item.headers, body), item.at_wall, slack_message(body, ts))
@@ -177,7 +195,7 @@ class HttpSink:
 
     async def _answer(self, request: web.Request, mode: str, body: str) -> web.StreamResponse:
         assert self._released is not None
-        is_bot = request.path.endswith("/chat.postMessage")
+        is_bot = request.path.endswith(("/chat.postMessage", "/chat.update"))
         if self.redirect_to:
             return web.Response(status=307, headers={"Location": self.redirect_to})
         if mode == "drip":

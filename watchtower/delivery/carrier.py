@@ -45,8 +45,13 @@ class Carrier(Protocol):
         """
         ...
 
-    def search(self, channel: Channel, delivery_id: str, since_wall: float) -> asyncio.Future[Found]:
-        """Look in the channel itself for a delivery of `since_wall` or later. Cancel it to give up."""
+    def search(
+        self, channel: Channel, delivery_id: str, since_wall: float, thread: str = ""
+    ) -> asyncio.Future[Found]:
+        """Look in the channel itself for a delivery of `since_wall` or later. Cancel it to give up.
+
+        `thread` is the receipt of the first message about the same thing, below which it may be.
+        """
         ...
 
     async def warm(self, configured: Iterable[Channel]) -> dict[str, str]:
@@ -70,11 +75,15 @@ class ThreadCarrier:
         witness.install()
         return self._start(channel.name, partial(attempt, channel, message, recorder))
 
-    def search(self, channel: Channel, delivery_id: str, since_wall: float) -> asyncio.Future[Found]:
+    def search(
+        self, channel: Channel, delivery_id: str, since_wall: float, thread: str = ""
+    ) -> asyncio.Future[Found]:
         """One look in a thread; a cancelled one has its socket closed."""
         witness.install()
         recorder = Recorder(lambda: True, SEARCH_BODY_MAX)
-        future = self._start(channel.name, partial(search, channel, delivery_id, since_wall, recorder))
+        future = self._start(
+            channel.name, partial(search, channel, delivery_id, since_wall, recorder, thread)
+        )
 
         def on_done(done: asyncio.Future[Found]) -> None:
             if done.cancelled():

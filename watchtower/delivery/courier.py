@@ -19,6 +19,7 @@ from watchtower.core.model import Instant, Outcome, State
 from watchtower.core.ports import Clock, Submit
 from watchtower.core.settings import Channel, Settings
 from watchtower.core.stats import DeliveryStats
+from watchtower.delivery import threads
 from watchtower.delivery.carrier import Carrier
 from watchtower.delivery.message import Message, direct
 from watchtower.delivery.orders import BUDGET_S, Search, Sending
@@ -172,7 +173,9 @@ class Courier:
         found = Found(trace=Trace.UNKNOWN, detail="no answer in time")
         left_s = max(0.0, order.until_boot - self._clock.now().boot)
         try:
-            future = self._carrier.search(order.channel, order.item.id, order.item.created_wall)
+            first = threads.opened(order.item, self._state)
+            thread = first.receipt if first else ""
+            future = self._carrier.search(order.channel, order.item.id, order.item.created_wall, thread)
             done, _ = await asyncio.wait({future}, timeout=left_s)
             if done:
                 found = future.result()

@@ -34,14 +34,22 @@ class Unanswered(Exception):  # noqa: N818 - it is an answer to live with, not a
     """Slack did not say what was asked; the text is why, in fixed words or Slack's own error word."""
 
 
-def look_for(plugin: Slack, delivery_id: str, since_wall: float) -> Found:
-    """Whether the plugin's channel has the delivery, which is no older than `since_wall`."""
+def look_for(plugin: Slack, delivery_id: str, since_wall: float, thread: str = "") -> Found:
+    """Whether the plugin's channel has the delivery, which is no older than `since_wall`.
+
+    `thread` is the receipt of the message below which it may be as well: a reply is not in the history.
+    """
     ask = _asking(plugin)
     try:
         channel = _channel_id(ask, str(plugin.channels[0] or ""))
         for message in _history(ask, channel, since_wall - CLOCK_ERROR_S):
             if _is_it(message, delivery_id):
                 return Found(trace=Trace.PRESENT, receipt=f"{channel}/{message.get('ts', '')}")
+        for message in _replies(ask, thread, since_wall - CLOCK_ERROR_S):
+            if _is_it(message, delivery_id):
+                return Found(
+                    trace=Trace.PRESENT, receipt=f"{thread.partition('/')[0]}/{message.get('ts', '')}"
+                )
     except Unanswered as why:
         return Found(trace=Trace.UNKNOWN, detail=str(why))
     return Found(trace=Trace.ABSENT, detail="not in the channel's history")
@@ -98,6 +106,28 @@ def _history(ask: Ask, channel: str, oldest_wall: float) -> Iterator[dict[str, A
     )
     for page in pages:
         yield from _dicts(page.get("messages"))
+
+
+def _replies(ask: Ask, thread: str, oldest_wall: float) -> Iterator[dict[str, Any]]:
+    channel, _, ts = thread.partition("/")
+    if not ts:
+        return
+    pages = _pages(
+        ask,
+        "conversations.replies",
+        channel=channel,
+        ts=ts,
+        oldest=f"{max(0.0, oldest_wall):.6f}",
+        limit=HISTORY_PAGE,
+        include_all_metadata="true",
+    )
+    try:
+        for page in pages:
+            yield from _dicts(page.get("messages"))
+    except Unanswered as why:
+        # Nothing can be below a message that is gone.
+        if "thread_not_found" not in str(why) and "message_not_found" not in str(why):
+            raise
 
 
 def _pages(ask: Ask, method: str, **parameters: str | int) -> Iterator[dict[str, Any]]:

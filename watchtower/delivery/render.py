@@ -24,6 +24,7 @@ from watchtower.core.model import (
     Outcome,
     State,
 )
+from watchtower.core.policies import Severity
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX, PeerSettings, Settings
 from watchtower.delivery.message import (
     LINE_MAX,
@@ -36,6 +37,7 @@ from watchtower.delivery.message import (
     span,
     utc,
 )
+from watchtower.delivery.threads import opened
 
 CAUSE_MAX: Final = 48
 NAME_MAX: Final = 60
@@ -89,6 +91,9 @@ def render(
         level=notification.notice.level.value,
         reason=clean(notification.notice.reason, LINE_MAX),
         at_wall=notification.notice.at_wall,
+        severity=notification.notice.severity.value,
+        opened=opened(notification, state),
+        is_broadcast=notification.notice.severity is Severity.CRITICAL,
     )
 
 

@@ -45,18 +45,21 @@ def attempt(channel: Channel, message: Message, recorder: Recorder) -> Ending:
     return _ending(plugin, recorder, is_accepted=is_accepted)
 
 
-def search(channel: Channel, delivery_id: str, since_wall: float, recorder: Recorder) -> Found:
+def search(
+    channel: Channel, delivery_id: str, since_wall: float, recorder: Recorder, thread: str = ""
+) -> Found:
     """Look in the channel for the delivery. Anything that goes wrong is an unknown trace."""
     try:
         with witness.recording(recorder):
-            return _looked_for(channel, channels.build(channel), delivery_id, since_wall)
+            plugin = channels.build(channel)
+            if isinstance(plugin, Slack) and plugin.is_bot:
+                return history.look_for(plugin, delivery_id, since_wall, thread)
+            return _looked_for(channel, plugin, delivery_id)
     except Exception as error:  # noqa: BLE001 - as above; without an answer the message is sent and says so
         return Found(trace=Trace.UNKNOWN, detail=f"the search failed: {type(error).__name__}")
 
 
-def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str, since_wall: float) -> Found:
-    if isinstance(plugin, Slack) and plugin.is_bot:
-        return history.look_for(plugin, delivery_id, since_wall)
+def _looked_for(channel: Channel, plugin: NotifyBase, delivery_id: str) -> Found:
     if isinstance(plugin, Webhook) and channel.search:
         return plugin.look_for(delivery_id)
     if isinstance(plugin, Opsgenie | NotifyPagerDuty):

@@ -8,20 +8,25 @@ tokens go in clear only to loopback.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import requests
 from apprise.plugins.slack import NotifySlack, SlackMode
 
 from watchtower.core.model import Outcome
 from watchtower.delivery import witness
-from watchtower.delivery.message import Message
-from watchtower.delivery.shapes import slack_bare, slack_payload
+from watchtower.delivery.message import Message, Tone
+from watchtower.delivery.shapes import slack_bare, slack_payload, slack_update
 from watchtower.delivery.witness import Ending
 from watchtower.errors import DeliveryError
 
 SERVER_OPTION: Final = "server"
+UPDATE_TIMEOUT_S: Final = (2.0, 3.0)
+"""To connect, and to wait; what it is for has arrived already."""
+_RECEIPT: Final = re.compile(r"(?P<channel>[CGD][A-Z0-9]{7,})/(?P<ts>\d{1,12}\.\d{1,9})")
 _KEPT: Final = ("channel", "thread_ts", "username")
 _FORMATTING: Final = (
     "invalid_blocks",
@@ -33,6 +38,8 @@ _FORMATTING: Final = (
     "msg_blocks_too_long",
     "block_mismatch",
 )
+_THREAD: Final = ("thread_not_found", "message_not_found", "cannot_reply_to_message", "channel_not_found",
+                  "not_in_channel", "is_archived", "invalid_thread_ts")  # fmt: skip
 _TEMPORARY: Final = ("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
                      "request_timeout", "team_added_to_org")  # fmt: skip
 """Errors of chat.postMessage that pass: https://docs.slack.dev/reference/methods/chat.postMessage"""
@@ -42,7 +49,8 @@ _ERROR_WORD: Final = re.compile(r'"error"\s*:\s*"(?P<word>\w+)"')
 class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
     """One Slack webhook or bot channel that posts one Message.
 
-    The first post carries blocks; a refusal of their form is answered with bare text.
+    The first post carries blocks; a refusal of their form is answered with bare text. A bot puts what
+    follows about an incident under its first message, and turns that one green in the end.
     """
 
     request_rate_per_sec = 0
@@ -65,15 +73,53 @@ class Slack(NotifySlack):  # type: ignore[no-untyped-call] # apprise is untyped
         if self.message is None or not self._is_post(url):
             return self._post(url, payload, *args, **kwargs)
         address = {key: payload[key] for key in _KEPT if key in payload}
-        self.answer = self._post(url, address | slack_payload(self.message, is_bot=self.is_bot))
         recorder = witness.current()
-        if self.answer is False and recorder is not None and _is_about_form(recorder.last):
-            self.answer = self._post(url, address | self._bare(self.message, recorder.last))
+        thread = self._thread(address, self.message)
+        self.answer = self._said(url, address | thread, self.message)
+        if self.answer is False and thread and recorder is not None and _is_about_thread(recorder.last):
+            # Somebody deleted the first message, or the bot was sent out of its channel.
+            self.answer = self._said(url, address, self.message)
+        if self.answer is not False and recorder is not None:
+            recorder.settled = Ending(outcome=Outcome.ACCEPTED, detail="HTTP 200", receipt=self.receipt())
+            self._turn_green(self.message)
         return self.answer
+
+    def _said(self, url: str, address: Any, message: Message) -> Any:
+        """Blocks, and when Slack refuses their form, bare text."""
+        answer, recorder = (
+            self._post(url, address | slack_payload(message, is_bot=self.is_bot)),
+            witness.current(),
+        )
+        if answer is False and recorder is not None and _is_about_form(recorder.last):
+            answer = self._post(url, address | self._bare(message, recorder.last))
+        return answer
+
+    def _thread(self, address: Any, message: Message) -> dict[str, Any]:
+        """Where a bot's later messages go: under the first one, shown in the channel too when it matters."""
+        channel, ts = _place(message)
+        if not self.is_bot or not ts or "thread_ts" in address:
+            return {}
+        thread = {"channel": channel, "thread_ts": ts}
+        return thread | ({"reply_broadcast": True} if message.is_broadcast else {})
+
+    def _turn_green(self, message: Message) -> None:
+        """Once all is over, the first message says so too. Its failing changes nothing: people were told."""
+        channel, ts = _place(message)
+        if not self.is_bot or not ts or message.tone is not Tone.SUCCESS:
+            return
+        with contextlib.suppress(requests.RequestException, OSError):
+            requests.post(
+                self.api_url.format("chat.update"),
+                json=slack_update(message, channel=channel, ts=ts),
+                headers={"Authorization": f"Bearer {self.access_token}", "User-Agent": self.app_id},
+                verify=self.verify_certificate,
+                timeout=UPDATE_TIMEOUT_S,
+                allow_redirects=False,
+            )
 
     def _bare(self, message: Message, refused: witness.Exchange) -> Any:
         """Bare text, with the metadata that it is found by, unless they were what was refused."""
-        return slack_bare(message, is_bot=self.is_bot and "metadata" not in refused.body)
+        return slack_bare(message, is_bot=self.is_bot and "metadata" not in _word(refused))
 
     def _post(self, *args: Any, **kwargs: Any) -> Any:
         return super()._send(*args, **kwargs)  # type: ignore[no-untyped-call] # apprise is untyped
@@ -131,5 +177,20 @@ def _error_word(body: str) -> str:
 
 def _is_about_form(exchange: witness.Exchange) -> bool:
     """Slack understood who we are, but not the shape of what we said."""
-    word = _error_word(exchange.body) if exchange.status == 200 else exchange.body
-    return exchange.status in (200, 400, 413, 422) and any(mark in word for mark in _FORMATTING)
+    return exchange.status in (200, 400, 413, 422) and any(mark in _word(exchange) for mark in _FORMATTING)
+
+
+def _word(exchange: witness.Exchange) -> str:
+    """The API answers 200 and JSON with a word for what is wrong, a webhook the word alone."""
+    return _error_word(exchange.body) if exchange.status == 200 else exchange.body
+
+
+def _is_about_thread(exchange: witness.Exchange) -> bool:
+    """The thread cannot be written to; the channel of the URL may be another one by now."""
+    return exchange.status == 200 and _error_word(exchange.body) in _THREAD
+
+
+def _place(message: Message) -> tuple[str, str]:
+    """Channel and time of the incident's first message, as Slack's answer named them; "" where unknown."""
+    match = _RECEIPT.fullmatch(message.opened.receipt if message.opened else "")
+    return (match["channel"], match["ts"]) if match else ("", "")

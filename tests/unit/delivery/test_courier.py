@@ -38,7 +38,9 @@ class Hands:
         self.posts.append((message, recorder, future))
         return future
 
-    def search(self, channel: Channel, delivery_id: str, since_wall: float) -> asyncio.Future[Found]:
+    def search(
+        self, channel: Channel, delivery_id: str, since_wall: float, thread: str = ""
+    ) -> asyncio.Future[Found]:
         """One more search under way."""
         assert channel.name == "chat"
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
