@@ -61,7 +61,7 @@ class Purpose(StrEnum):
     CLOUD = "cloud"
 
 
-class Call(Struct, eq=False):
+class Call(Struct):
     """A call that was let through. It is over when it ended, timed out, or was taken back."""
 
     ends_at: float

@@ -7,6 +7,7 @@ from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from watchtower.breaker import COUNTED, Breaker, Call, Event, Position
 from watchtower.core.settings import BreakerSettings
@@ -14,6 +15,8 @@ from watchtower.core.settings import BreakerSettings
 SETTINGS: Final = BreakerSettings(
     timeout_s=4.0, error_threshold=50.0, window_s=20.0, buckets=4, volume=5, reset_s=8.0
 )
+SLOW: Final = replace(SETTINGS, timeout_s=30.0)
+"""Calls that began before the breaker opened may end while it is half-open."""
 Step = tuple[str, int]
 steps = st.lists(
     st.tuples(
@@ -27,11 +30,11 @@ steps = st.lists(
 class Caller:
     """Does steps at a breaker and keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: BreakerSettings = SETTINGS) -> None:
         self.now = 100.0
         self.calls: list[Call] = []
         self.heard: list[tuple[Event, float]] = []
-        self.breaker = Breaker(SETTINGS, self.now, lambda event, at: self.heard.append((event, at)))
+        self.breaker = Breaker(settings, self.now, lambda event, at: self.heard.append((event, at)))
 
     def do(self, step: Step, piece_s: float = 1000.0) -> Call | None:
         """One step; `wait` goes by in pieces of at most `piece_s`."""
@@ -49,27 +52,27 @@ class Caller:
             getattr(self.breaker, what)(self.calls[number % len(self.calls)], self.now)
         return None
 
-    def open_it(self) -> None:
-        """Five calls fail."""
-        for _ in range(5):
+    def open_it(self, failures: int = 5) -> None:
+        """So many calls fail."""
+        for _ in range(failures):
             call = self.breaker.begin(self.now)
             assert call is not None
             self.breaker.fail(call, self.now, "connection refused")
         assert self.breaker.position is Position.OPEN
 
 
-@given(steps)
-def test_half_open_lets_exactly_one_through(schedule: list[Step]) -> None:
+@given(steps, st.sampled_from((SETTINGS, SLOW)))
+def test_half_open_lets_exactly_one_through(schedule: list[Step], settings: BreakerSettings) -> None:
     """Until the trial has ended or was taken back, nobody else begins."""
-    caller = Caller()
+    caller = Caller(settings)
     trial: Call | None = None
     for step in schedule:
         call = caller.do(step)
+        assert call is None or call.is_trial is (caller.breaker.position is Position.HALF_OPEN)
         if caller.breaker.position is not Position.HALF_OPEN:
             trial = None
         elif call is not None:
             assert trial is None or trial.is_over
-            assert call.is_trial
             trial = call
 
 
@@ -165,6 +168,28 @@ def test_a_trial_that_was_not_made_is_free_again() -> None:
     assert caller.breaker.position is Position.HALF_OPEN
 
 
+def test_taking_back_an_old_call_frees_no_trial() -> None:
+    """It began before the breaker opened; the trial is still under way."""
+    caller = Caller(SLOW)
+    old = caller.breaker.begin(caller.now)
+    assert old is not None
+    caller.open_it(4)
+    caller.do(("wait", 8))
+    assert caller.breaker.begin(caller.now) is not None
+    caller.breaker.take_back(old, caller.now)
+    assert not caller.breaker.lets_pass(caller.now)
+
+
+def test_a_fallback_is_counted_when_it_happens() -> None:
+    """In the bucket of that moment, so that it leaves the window when its time has come."""
+    caller = Caller()
+    caller.breaker.fell_back(caller.now + 12.0)
+    caller.breaker.advance(caller.now + 21.0)
+    assert caller.breaker.counts[Event.FALLBACK] == 1
+    caller.breaker.advance(caller.now + 32.0)
+    assert caller.breaker.counts[Event.FALLBACK] == 0
+
+
 def test_the_reason_is_kept_while_it_is_not_closed() -> None:
     """Why it opened is shown until it closes."""
     caller = Caller()
@@ -176,6 +201,15 @@ def test_the_reason_is_kept_while_it_is_not_closed() -> None:
     assert trial is not None
     caller.breaker.succeed(trial, caller.now)
     assert (caller.breaker.position, caller.breaker.why) == (Position.CLOSED, "")
+
+
+def test_an_answer_after_the_timeout_comes_too_late() -> None:
+    """Whether or not anybody looked at the breaker in between."""
+    caller = Caller()
+    call = caller.breaker.begin(caller.now)
+    assert call is not None
+    caller.breaker.succeed(call, caller.now + 4.0)
+    assert [event for event, _ in caller.heard] == [Event.FIRE, Event.TIMEOUT, Event.FAILURE]
 
 
 def test_a_late_answer_changes_nothing() -> None:
