@@ -433,4 +433,4 @@ class World(PeopleEvents):
         if one.period_s:
             target = HeartbeatTarget(period_s=one.period_s, grace_s=one.grace_s)
         voters = tuple(name for name in self.script.peers if name not in self.script.witnesses)
-        return service(one.name, target, voters=one.voters or voters, alert=one.told)
+        return service(one.name, target, voters=one.voters or voters, alert=one.told or None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,9 +124,9 @@ def _found_s(service: Service, settings: Settings) -> tuple[float, float]:
 
 
 def _told(service: Service, settings: Settings) -> tuple[str, ...]:
-    from watchtower.core.routing import channels  # noqa: PLC0415 - comes with the file
+    from watchtower.core.routing import of_service  # noqa: PLC0415 - comes with the file
 
-    return channels(service.name, settings)
+    return of_service(service, settings, time.time()).at_once
 
 
 def _tell(path: Path, settings: Settings) -> None:

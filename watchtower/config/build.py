@@ -19,7 +19,6 @@ from watchtower.config.schema import (
     ClusterModel,
     ConfirmModel,
     DefaultsModel,
-    FileModel,
     HttpServerModel,
     PacedModel,
     RecoverModel,
@@ -27,6 +26,7 @@ from watchtower.config.schema import (
     WatchdogModel,
 )
 from watchtower.core.conditions import Condition
+from watchtower.core.policies import Severity
 from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,
@@ -111,18 +111,20 @@ def channel_settings(name: str, model: ChannelModel) -> Channel:
 
 def alerting_settings(model: AlertingModel) -> Alerting:
     """How people are told."""
-    return Alerting(resolved=model.resolved, hold_s=model.hold, suppress_s=model.suppress)
+    return Alerting(
+        resolved=model.resolved,
+        repeat_s=model.repeat,
+        hold_s=model.hold,
+        suppress_s=model.suppress,
+        timezone=model.timezone,
+    )
 
 
-def default_alert(file: FileModel, first_channel: str) -> tuple[str, ...]:
-    """Who is told about a service that names nobody: `defaults.alert`, else the first channel."""
-    if file.defaults.alert is not None:
-        return file.defaults.alert
-    return (first_channel,) if first_channel else ()
+def peer_services(cluster: ClusterSettings) -> dict[str, Service]:
+    """Each peer as a service that all the others but the witnesses watch; none when a peer is alone.
 
-
-def peer_services(cluster: ClusterSettings, alert: tuple[str, ...]) -> dict[str, Service]:
-    """Each peer as a service that all the others but the witnesses watch; none when a peer is alone."""
+    One peer less is a warning: the others still judge and alert.
+    """
     if len(cluster.peers) == 1:
         return {}
     services = {}
@@ -135,26 +137,22 @@ def peer_services(cluster: ClusterSettings, alert: tuple[str, ...]) -> dict[str,
             voters=tuple(other for other in cluster.voter_names if other != peer.name),
             interval_s=PEER_INTERVAL_S,
             timeout_s=PEER_TIMEOUT_S,
-            alert=alert,
+            severity=Severity.WARNING,
             labels=tuple((key, value) for key, value in labels if value),
         )
     return services
 
 
 def service_settings(
-    name: str,
-    model: ServiceModel,
-    *,
-    voters: tuple[str, ...],
-    alert: tuple[str, ...],
-    defaults: DefaultsModel,
+    name: str, model: ServiceModel, *, voters: tuple[str, ...], defaults: DefaultsModel
 ) -> Service:
     """A service with everything it does not say taken from `defaults:`."""
     service = Service(
         name=name,
         target=model.target(),
         voters=voters,
-        alert=alert if model.alert is None else model.alert,
+        alert=model.alert,
+        severity=(model if "severity" in model.model_fields_set else defaults).severity,
         title=model.title,
         group=model.group,
         runbook=model.runbook,

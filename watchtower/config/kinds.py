@@ -56,15 +56,15 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
 
 LATER: Final[dict[type[Model], frozenset[str]]] = {
     FileModel: frozenset(
-        {"profiles", "routes", "escalation", "maintenance", "components", "audit", "chaos"}
+        {"profiles", "maintenance", "components", "audit", "chaos"}
         | {"page", "include", "slo", "dns", "discover"}
     ),
     ServiceModel: frozenset(
-        {"severity", "criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
+        {"criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
         | {"redundancy", "route53"}
     ),
     ClusterModel: frozenset({"tls"}),
-    AlertingModel: frozenset({"repeat", "flap"}),
+    AlertingModel: frozenset({"flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
     ConfirmModel: frozenset({"quorum"}),
 }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from watchtower.config import build
+from watchtower.config import build, routes
 from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fingerprint, parse, problem_at
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
@@ -38,7 +38,7 @@ PEER_VARIABLE: Final = "WATCHTOWER_PEER"
 DEFAULT_PEER: Final = "a"
 PICKS: Final = ("url", "dns", "exec", "heartbeat")
 """Keys of a service that say what it is; a service has one of them."""
-_MAY_BE_EMPTY: Final = frozenset({"notify", "services", "defaults"})
+_MAY_BE_EMPTY: Final = frozenset({"notify", "services", "defaults", "routes", "escalation"})
 
 
 def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) -> Settings:
@@ -83,7 +83,7 @@ def service_from_url(url: str, name: str = "probe", options: Mapping[str, Any] |
     except Wrong as wrong:
         shown = "".join(char for char in mask_url(url[:200]) if char.isprintable())
         raise ConfigError(f"{shown}: {wrong.what}" + (f" ({wrong.fix})" if wrong.fix else "")) from None
-    return build.service_settings(name, model, voters=(DEFAULT_PEER,), alert=(), defaults=DefaultsModel())
+    return build.service_settings(name, model, voters=(DEFAULT_PEER,), defaults=DefaultsModel())
 
 
 def _read(path: FilePath) -> str:
@@ -161,9 +161,12 @@ class _Loading:
             cluster=cluster,
             http=build.http_settings(file.http),
             channels={name: build.channel_settings(name, model) for name, model in channels.items()},
-            services=self._built(services, file, cluster, build.default_alert(file, first)),
+            services=self._built(services, file, cluster),
             storage_path=file.storage.path,
             alerting=build.alerting_settings(file.alerting),
+            routes=routes.routes_of(file),
+            default_alert=file.defaults.alert,
+            escalations=routes.escalations_of(file),
             breakers=build.breaker_settings(file.breakers),
             watchdog=build.watchdog_settings(file.watchdog),
             probe=ProbeSettings(
@@ -247,15 +250,12 @@ class _Loading:
         models: dict[str, ServiceModel],
         file: FileModel,
         cluster: ClusterSettings,
-        alert: tuple[str, ...],
     ) -> dict[str, Service]:
         services = {}
         for name, model in models.items():
-            service = build.service_settings(
-                name, model, voters=cluster.voter_names, alert=alert, defaults=file.defaults
-            )
+            service = build.service_settings(name, model, voters=cluster.voter_names, defaults=file.defaults)
             services[name] = build.as_written(service, self._tree)
-        return {**services, **build.peer_services(cluster, alert)}
+        return {**services, **build.peer_services(cluster)}
 
 
 def _is_empty(tree: Tree) -> bool:

@@ -29,8 +29,12 @@ _OPEN_KEYS: Final = frozenset(
         "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
         "hold", "suppress", "size", "history", "retention", "user", "tls", "queue", "publish",
         "error_threshold", "window", "buckets", "volume", "reset", "every", "channel", "within",
+        "severity", "repeat",
     }
 )
+_ROUTE_KEYS: Final = frozenset({"notify", "repeat", "active", "continue", "after"})
+_ROUTE_DEPTH: Final = {"routes": 2, "escalation": 3}
+_OPEN_PATHS: Final = (["cluster", "without_quorum", "notify"], ["alerting", "timezone"])
 _OPEN_IN_AUTH: Final = frozenset({"token_url", "scope"})
 _WORDS: Final = _OPEN_KEYS | frozenset(
     {
@@ -44,6 +48,8 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "proxy", "fresh", "reuse", "message", "grpc.status", "grpc.code",
         "password", "query", "rows", "value", "role", "time.login",
         "time.query", "messages", "consumers", "needs", "any_of", "k_of", "service", "degraded",
+        "routes", "escalation", "match", "active", "continue", "critical", "warning", "info", "never",
+        "timezone",
     }
 )
 # fmt: on
@@ -170,11 +176,12 @@ def _is_open(path: Path) -> bool:
         return names[-1] in ("fallback", "search") and len(names) == 3
     if "headers" in names or "secret" in names or (names[0] == "http" and "tokens" in names[:-2]):
         return names[-1] == "scope" and names[0] == "http"
-    if names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels")):
-        return True
+    is_label = names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels"))
     # What is needed are names of services, which are keys of this very file.
-    if names == ["cluster", "without_quorum", "notify"] or (names[0], *names[2:3]) == ("services", "needs"):
+    if is_label or names in _OPEN_PATHS or (names[0], *names[2:3]) == ("services", "needs"):
         return True
+    if names[0] in ("routes", "escalation"):
+        return names[1:2] == ["match"] or (len(names) == _ROUTE_DEPTH[names[0]] and names[-1] in _ROUTE_KEYS)
     return len(names) > 1 and names[-1] in (_OPEN_IN_AUTH if "auth" in names else _OPEN_KEYS)
 
 

@@ -16,6 +16,7 @@ from watchtower.config.strength import check_secret
 from watchtower.config.units import duration_text, parse_count, parse_duration, parse_percent
 from watchtower.core import schedules
 from watchtower.core.nearest import nearest
+from watchtower.core.policies import Severity
 from watchtower.core.secret import Secret
 from watchtower.core.settings import CLUSTER_SUBJECT, JITTER_MAX, PEER_PREFIX
 from watchtower.core.targets import HeartbeatTarget
@@ -268,6 +269,16 @@ def read_body(text: str) -> str:
     if len(text) > 65_536:
         raise Wrong("too long", "at most 64 KiB")
     return text
+
+
+def read_severity(text: str) -> Severity:
+    """How much a service matters."""
+    return Severity(one_of(*Severity)(text))
+
+
+def read_repeat(text: str) -> float:
+    """How often people are reminded; 0 for never."""
+    return 0.0 if text in {"0", "never"} else duration_between(60, 7 * _DAY_S)(text)
 
 
 def read_policy(text: str) -> str:

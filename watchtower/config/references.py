@@ -14,6 +14,7 @@ from watchtower.config.faults import Faults
 from watchtower.config.need_graph import check_needs
 from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
+from watchtower.config.routes import check_routes
 from watchtower.config.units import duration_text, parse_duration
 from watchtower.core.nearest import nearest, shown_key
 
@@ -28,6 +29,7 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
         if isinstance(name, str) and name not in channels:
             what = "there is no such channel under `notify:`"
             faults.at(path, Wrong(what, nearest(name, channels) if channels else "add one under `notify:`"))
+    check_routes(content, faults)
     _check_fallbacks(_mapping(content, "notify"), faults)
     _check_paces(content, faults)
     _check_addresses(_mapping(content, "cluster", "peers"), faults)
@@ -68,13 +70,6 @@ def _named_channels(content: Mapping[str, Any]) -> Iterator[tuple[Path, object]]
         channel = _mapping(content, "notify", name)
         if "fallback" in channel:
             yield ("notify", name, "fallback"), channel["fallback"]
-    owners: list[Path] = [("defaults",), *(("services", name) for name in _mapping(content, "services"))]
-    for owner in owners:
-        alert = _mapping(content, *owner).get("alert")
-        if isinstance(alert, list):
-            yield from (((*owner, "alert", index), name) for index, name in enumerate(alert))
-        elif alert is not None:
-            yield (*owner, "alert"), alert
 
 
 def _check_fallbacks(channels: Mapping[str, Any], faults: Faults) -> None:

@@ -11,22 +11,32 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+)
 
 from watchtower.config import readers, targets
+from watchtower.config.active import read_hours
 from watchtower.config.conditions import parse_condition
 from watchtower.config.needs import GROUPS_MAX, as_list, read_need
 from watchtower.config.problems import Wrong
 from watchtower.config.units import parse_flag
 from watchtower.core.conditions import Condition
+from watchtower.core.policies import MATCHERS_MAX, Severity
 from watchtower.core.secret import Secret
-from watchtower.core.settings import PROFILES, Need
+from watchtower.core.settings import PROFILES, Hours, Need
 from watchtower.core.targets import Target
 
 PEERS_MAX: Final = 9
 SERVICES_MAX: Final = 10_000
 CONCURRENCY_MAX: Final = 10_000
 WORKERS_MAX: Final = 64
+ROUTES_MAX: Final = 200
 _SHAPES: Final[dict[type, str]] = {dict: "a mapping", list: "a list"}
 
 
@@ -139,6 +149,31 @@ class ChannelModel(Model):
     search: Flag = False
 
 
+Names = Annotated[tuple[Line, ...], BeforeValidator(list_of_one), Field(max_length=20)]
+Values = Annotated[tuple[Line, ...], BeforeValidator(list_of_one), Field(min_length=1, max_length=20)]
+Match = Annotated[dict[str, Values], Field(max_length=MATCHERS_MAX)]
+Repeat = Annotated[float, read_by(readers.read_repeat)]
+
+
+class RouteModel(Model):
+    """Who is told of what."""
+
+    match: Match = {}
+    notify: Names
+    repeat: Repeat | None = None
+    active: Annotated[
+        tuple[Annotated[Hours, read_by(read_hours)], ...], BeforeValidator(list_of_one), Field(max_length=20)
+    ] = ()
+    is_continued: Flag = Field(default=False, alias="continue")
+
+
+class StepModel(Model):
+    """One step of an escalation."""
+
+    after: Annotated[float, read_by(readers.duration_between(0, 7 * 86_400))] = 0.0
+    notify: Annotated[Names, Field(min_length=1)]
+
+
 class ConfirmModel(Model):
     """What makes a vote down."""
 
@@ -159,6 +194,7 @@ class AlertedModel(Model):
     """What every service has, and `defaults:` too."""
 
     alert: Alert | None = None
+    severity: Annotated[Severity, read_by(readers.read_severity)] = Severity.CRITICAL
 
 
 class PacedModel(AlertedModel):
@@ -198,12 +234,17 @@ class ServiceModel(AlertedModel):
         """What is looked at, and how: each kind's own answer."""
 
 
+Steps = Annotated[tuple[StepModel, ...], Field(min_length=1, max_length=20)]
+
+
 class AlertingModel(Model):
     """How people are told."""
 
     resolved: Flag = True
     hold: Annotated[float, read_by(readers.duration_between(0, 300))] = 5.0
     suppress: Annotated[float, read_by(readers.duration_between(0, 7 * 86_400))] = 1_800.0
+    repeat: Repeat = 14_400.0
+    timezone: Annotated[str, read_by(readers.read_timezone)] = "UTC"
 
 
 class TokenModel(Model):
@@ -276,6 +317,10 @@ class FileModel(Model):
     notify: Annotated[dict[str, Any], Field(max_length=100)] = {}
     services: Annotated[dict[str, Any], Field(max_length=SERVICES_MAX)] = {}
     defaults: DefaultsModel = DefaultsModel()
+    routes: Annotated[tuple[RouteModel, ...], Field(max_length=ROUTES_MAX)] = ()
+    escalation: Annotated[
+        dict[str, Annotated[tuple[StepModel, ...], Field(min_length=1, max_length=20)]], Field(max_length=100)
+    ] = {}
     alerting: AlertingModel = AlertingModel()
     http: HttpServerModel = HttpServerModel()
     storage: StorageModel = StorageModel()

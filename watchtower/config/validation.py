@@ -87,8 +87,13 @@ def unknown_key(model: type[Model], key: str) -> Wrong:
         return Wrong(f"unknown key `{shown}`", f"did you mean `{meant}`?")
     # Those of this kind first: the list is cut, and what every service has is known best.
     shared = ServiceModel.model_fields.keys() | PacedModel.model_fields.keys()
-    known = sorted(model.model_fields, key=shared.__contains__)
+    known = sorted(_keys(model), key=shared.__contains__)
     return Wrong(f"unknown key `{shown}`", nearest(key, known))
+
+
+def _keys(model: type[Model]) -> list[str]:
+    """The keys of `model` as they are written in the file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_at(model: type[Model], path: Path) -> type[Model]:

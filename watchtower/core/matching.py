@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
+from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Level
 from watchtower.core.nearest import nearest, shown_key
 from watchtower.core.policies import Matcher, Severity
@@ -24,8 +25,6 @@ Known = Mapping[str, Iterable[str]]
 
 BUILT_IN: Final = ("service", "severity", "level", "group")
 """Facts that every subject has; no label of a service may carry one of these names."""
-SUBJECTS: Final = (CLUSTER_SUBJECT, "drill")
-"""Subjects of incidents that are no services."""
 PATTERNS_MAX: Final = 20
 PATTERN_MAX: Final = 200
 _LEVELS: Final = (Level.DEGRADED, Level.PARTIAL, Level.DOWN)
@@ -93,7 +92,10 @@ def known(settings: Settings) -> dict[str, set[str]]:
 def known_of(services: Iterable[Service], channels: Iterable[str]) -> dict[str, set[str]]:
     """The same of services and channels that are not in one Settings."""
     found: dict[str, set[str]] = {
-        "service": {*SUBJECTS, *(CHANNEL_PREFIX + name for name in channels)},
+        "service": {
+            CLUSTER_SUBJECT,
+            *(prefix + name for name in channels for prefix in (CHANNEL_PREFIX, DRILL_PREFIX)),
+        },
         "severity": {severity.value for severity in Severity},
         "level": {level.value for level in _LEVELS},
         "group": set(),

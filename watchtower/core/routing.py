@@ -1,23 +1,188 @@
-"""Who is told: the channels of an incident.
+"""Who is told: the audience of an incident, at once and later, and the rule that names it.
 
-A service's own `alert:` wins; without one the first configured channel hears of it. Subjects that
-are no configured service (the cluster itself) go to the first channel too.
+A service's own `alert:` wins; else the routes are asked in order, the first that fits answers, and the next
+ones too where it says `continue`; else `defaults.alert` or the first channel hears of it. Every answer
+carries the rule as its reason, so that people can see why. Whether anybody is told now is telling.py's, when
+somebody is told again escalation.py's.
 """
 
 from __future__ import annotations
 
-from watchtower.core import selfalerts
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from watchtower.core import hours, matching, selfalerts
 from watchtower.core.channel_rows import DRILL_PREFIX
-from watchtower.core.settings import CHANNEL_PREFIX, Settings
+from watchtower.core.matching import Facts
+from watchtower.core.model import Incident, Level
+from watchtower.core.policies import Severity
+from watchtower.core.scene import Scene
+from watchtower.core.settings import CHANNEL_PREFIX, Route, Service, Settings
 
 
-def channels(subject: str, settings: Settings) -> tuple[str, ...]:
-    """Names of the channels that hear of `subject`; empty when no channel is configured at all."""
+class Call(Struct, frozen=True, kw_only=True):
+    """One channel that hears of an incident, `after_s` from its announcement on.
+
+    `repeat_s`: how often it is reminded (0: never); `escalation` names the one that it is a step of.
+    """
+
+    channel: str
+    after_s: float
+    repeat_s: float
+    escalation: str = ""
+
+
+class Audience(Struct, frozen=True, kw_only=True):
+    """Who hears of an incident, in the order of their turns, and by which rule."""
+
+    calls: tuple[Call, ...]
+    reason: str
+
+    @property
+    def at_once(self) -> tuple[str, ...]:
+        """The channels that hear of it first."""
+        return tuple(call.channel for call in self.calls if call.after_s == 0)
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """How one route was asked: `misfit` is why it does not answer, "" when it does."""
+
+    number: int
+    route: Route
+    misfit: str
+
+
+class _Answer(Struct, frozen=True, kw_only=True):
+    """What one rule says."""
+
+    reason: str
+    notify: tuple[str, ...]
+    repeat_s: float
+
+
+def of(scene: Scene, incident: Incident) -> Audience:
+    """The audience of `incident` now."""
+    return audience(
+        incident.service, incident.level, incident.severity, settings=scene.settings, at_wall=scene.now.wall
+    )
+
+
+def channels(scene: Scene, incident: Incident) -> tuple[str, ...]:
+    """Names of the channels that hear of `incident` first; empty when nobody does."""
+    return of(scene, incident).at_once
+
+
+def of_service(service: Service, settings: Settings, at_wall: float) -> Audience:
+    """Who would hear of it now if `service` went down."""
+    return audience(service.name, Level.DOWN, service.severity, settings=settings, at_wall=at_wall)
+
+
+def audience(
+    subject: str, level: Level, severity: Severity, *, settings: Settings, at_wall: float
+) -> Audience:
+    """Who hears that `subject` is at `level`, at Unix second `at_wall`."""
+    fixed = _fixed(subject, settings)
+    if fixed is not None:
+        return _heard((fixed,), settings)
+    found = matching.facts(subject, level, severity, settings)
+    answers = [
+        _Answer(
+            reason=name(trial.number, trial.route),
+            notify=trial.route.notify,
+            repeat_s=_repeat_s(trial.route, settings),
+        )
+        for trial in trials(found, settings, at_wall)
+        if not trial.misfit
+    ]
+    return _heard(tuple(answers) or (_default(settings),), settings)
+
+
+def _fixed(subject: str, settings: Settings) -> _Answer | None:
+    """Who hears of it whatever the routes say: the telling's own troubles, a drill, a list of its own."""
+    repeat_s = settings.alerting.repeat_s
     if subject.startswith(CHANNEL_PREFIX):
-        return selfalerts.listeners(subject.removeprefix(CHANNEL_PREFIX), settings)
+        others = selfalerts.listeners(subject.removeprefix(CHANNEL_PREFIX), settings)
+        return _Answer(reason="the other channels", notify=others, repeat_s=repeat_s)
     if subject.startswith(DRILL_PREFIX):
-        return (subject.removeprefix(DRILL_PREFIX),)
+        drilled = (subject.removeprefix(DRILL_PREFIX),)
+        return _Answer(reason="the channel of the drill", notify=drilled, repeat_s=0.0)
     service = settings.services.get(subject)
-    if service is not None and service.alert:
-        return service.alert
-    return tuple(settings.channels)[:1]
+    if service is None or service.alert is None:
+        return None
+    return _Answer(reason="its own `alert:`", notify=service.alert, repeat_s=repeat_s)
+
+
+def trials(found: Facts, settings: Settings, at_wall: float) -> Iterator[Trial]:
+    """Every route in order with why it does not answer, until none is asked any more."""
+    for number, route in enumerate(settings.routes, 1):
+        misfit = _misfit(route, found, at_wall)
+        yield Trial(number=number, route=route, misfit=misfit)
+        if not misfit and not route.is_continued:
+            return
+
+
+def name(number: int, route: Route) -> str:
+    """A route as people find it in their file: `route 2 (team=payments)`."""
+    return f"route {number} ({matching.shown(route.match)})"
+
+
+def is_off_duty(channel: str, settings: Settings, at_wall: float) -> bool:
+    """True when routes name the channel, and it is out of the hours of each of them."""
+    naming = [route for route in settings.routes if channel in _reached(route.notify, settings)]
+    return bool(naming) and not any(
+        not route.active or hours.is_active(route.active, at_wall) for route in naming
+    )
+
+
+def _misfit(route: Route, found: Facts, at_wall: float) -> str:
+    wrong = matching.misfit(route.match, found)
+    if wrong is not None:
+        value = found.get(wrong.label)
+        is_so = f"{wrong.label} is {value}" if value is not None else f"it has no {wrong.label}"
+        return f"{matching.shown((wrong,))} does not fit: {is_so}"
+    if route.active and not hours.is_active(route.active, at_wall):
+        return "out of its hours: " + ", ".join(map(hours.shown, route.active))
+    return ""
+
+
+def _repeat_s(route: Route, settings: Settings) -> float:
+    return settings.alerting.repeat_s if route.repeat_s is None else route.repeat_s
+
+
+def _default(settings: Settings) -> _Answer:
+    repeat_s = settings.alerting.repeat_s
+    if settings.default_alert is not None:
+        reason = "no route fits, so `defaults.alert`" if settings.routes else "`defaults.alert`"
+        return _Answer(reason=reason, notify=settings.default_alert, repeat_s=repeat_s)
+    first = tuple(settings.channels)[:1]
+    reason = "no route fits, so the first channel" if settings.routes else "the first channel"
+    return _Answer(reason=reason if first else "no channel is configured", notify=first, repeat_s=repeat_s)
+
+
+def _heard(answers: tuple[_Answer, ...], settings: Settings) -> Audience:
+    """The answers as one audience; who is named twice for the same time is told once, by the first."""
+    calls: dict[tuple[float, str], Call] = {}
+    for answer in answers:
+        for call in _calls(answer, settings):
+            calls.setdefault((call.after_s, call.channel), call)
+    reason = " and ".join(answer.reason for answer in answers)
+    return Audience(calls=tuple(sorted(calls.values(), key=lambda call: call.after_s)), reason=reason)
+
+
+def _calls(answer: _Answer, settings: Settings) -> Iterator[Call]:
+    for named in answer.notify:
+        steps = settings.escalations.get(named)
+        if steps is None:
+            yield Call(channel=named, after_s=0.0, repeat_s=answer.repeat_s)
+            continue
+        for step in steps:
+            for channel in step.notify:
+                yield Call(channel=channel, after_s=step.after_s, repeat_s=answer.repeat_s, escalation=named)
+
+
+def _reached(names: tuple[str, ...], settings: Settings) -> set[str]:
+    """The channels behind names of channels and escalations."""
+    reached = {named for named in names if named not in settings.escalations}
+    steps = (step for named in names for step in settings.escalations.get(named, ()))
+    return reached.union(*(step.notify for step in steps))

@@ -222,7 +222,10 @@ class Need(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """A watched thing. `voters` are the names of the peers whose votes make its verdict."""
+    """A watched thing. `voters` are the names of the peers whose votes make its verdict.
+
+    `alert` names channels and escalations; None: the routes say who is told.
+    """
 
     name: str
     target: Target
@@ -234,7 +237,7 @@ class Service(Struct, frozen=True, kw_only=True):
     warn: tuple[Condition, ...] = ()
     confirm: Confirm = Confirm()
     recover: Recover = Recover()
-    alert: tuple[str, ...] = ()
+    alert: tuple[str, ...] | None = None
     title: str = ""
     group: str = ""
     runbook: str = ""
@@ -349,6 +352,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage_path: str = "data"
     alerting: Alerting = Alerting()
     routes: tuple[Route, ...] = ()
+    default_alert: tuple[str, ...] | None = None
+    """Who is told where no route fits; None: the first channel."""
     escalations: dict[str, tuple[EscalationStep, ...]] = {}
     maintenance: tuple[Window, ...] = ()
     watchdog: WatchdogSettings = WatchdogSettings()

@@ -10,23 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from msgspec.structs import replace
-
-from watchtower.core import flapping, incidents, outbox, routing
-from watchtower.core.commands import Command, Drop, Enqueue, Withhold
+from watchtower.core import escalation, flapping, incidents, outbox, routing
+from watchtower.core.commands import Command, Drop, Withhold
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
 from watchtower.core.policies import Why, Withheld
-from watchtower.core.scene import Scene, drafts, notice_of
+from watchtower.core.scene import Scene
 from watchtower.core.suppression import aftermath, held, suppressed
 
 Reason = Callable[[Scene, Incident], Withheld | None]
 
 
 def _unrouted(scene: Scene, incident: Incident) -> Withheld | None:
-    if routing.channels(incident.service, scene.settings):
+    audience = routing.of(scene, incident)
+    if audience.calls:
         return None
-    return Withheld(why=Why.UNROUTED, text="no channel is configured for it")
+    return Withheld(why=Why.UNROUTED, text=f"nobody is to be told: {audience.reason}")
 
 
 REASONS: Final[tuple[Reason, ...]] = (suppressed, held, flapping.flaps, _unrouted)
@@ -65,6 +64,7 @@ def _of_incident(scene: Scene, incident: Incident, items: list[Notification]) ->
         return
     for channel, kind in _missing(scene, incident, items):
         yield from _announcing(scene, incident, kind, channel, items)
+    yield from escalation.follow_ups(scene, incident, items)
 
 
 def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iterator[Command]:
@@ -95,7 +95,7 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
     latest = {item.channel: item for item in ordered if outbox.announces(item)}
     withdrawn = {item.channel for item in items if item.dropped and item.kind in _OF_A_MOVE}
     is_known = any(not _is_behind(incident, item) for item in latest.values())
-    for channel in routing.channels(incident.service, scene.settings):
+    for channel in escalation.reached(scene, incident, items):
         item = latest.get(channel)
         if item is None and (not latest or channel in withdrawn):
             yield channel, NoticeKind.FLAPPING if incident.is_flapping else NoticeKind.FIRING
@@ -120,17 +120,7 @@ def _announcing(
     scene: Scene, incident: Incident, kind: NoticeKind, channel: str, items: list[Notification]
 ) -> Iterator[Command]:
     """One announcement; earlier ones on this channel make its id new."""
-    state, before = scene.state, sum(item.channel == channel for item in items)
+    before = sum(item.channel == channel for item in items)
     number = f"{incident.number}.{before}" if before else str(incident.number)
-    said = notice_of(scene, incident)
-    if after := aftermath(scene, incident):
-        said = replace(said, reason=f"{said.reason}; {after}")
-    for draft in drafts(scene, incident.service, kind, number, said, channels=(channel,)):
-        if draft.id not in state.notifications and not outbox.is_full(state):
-            yield Enqueue(
-                epoch=state.lease.epoch,
-                incident=incident.number,
-                draft=draft,
-                at_wall=scene.now.wall,
-                policy_rev=state.policy_rev,
-            )
+    after = aftermath(scene, incident)
+    yield from escalation.enqueued(scene, incident, kind, number, channel, note=after)

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import dependencies, flapping, incidents, membership, quorum, routing, telling
+from watchtower.core import dependencies, escalation, flapping, incidents, membership, quorum, telling
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
@@ -155,7 +155,8 @@ def _drafts(
     scene: Scene, incident: Incident, kind: NoticeKind, number: str, said: Notice
 ) -> tuple[Draft, ...]:
     """One per channel. The evidence stands once in the command, so that many channels fit into one entry."""
-    channels = routing.channels(incident.service, scene.settings)
+    mine = [item for item in scene.state.notifications.values() if item.incident == incident.number]
+    channels = escalation.reached(scene, incident, mine)
     return drafts(scene, incident.service, kind, number, replace(said, evidence=()), channels=channels)
 
 

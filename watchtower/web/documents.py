@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from watchtower.core import routing
 from watchtower.core.beats import Beat
 from watchtower.core.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
@@ -130,7 +131,7 @@ def service_detail(snap: Snapshot, name: str) -> ServiceDetail | None:
         timeout_s=service.timeout_s,
         expect=[condition.text for condition in service.expect],
         warn=[condition.text for condition in service.warn],
-        alert=list(service.alert),
+        alert=list(routing.of_service(service, snap.settings, snap.now.wall).at_once),
         runbook=service.runbook,
         dashboard=service.dashboard,
         last_beat_at=moment(beat.at_wall) if beat else None,

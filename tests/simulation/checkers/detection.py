@@ -34,7 +34,7 @@ def check(history: History, replay: Replay) -> Iterator[str]:
     if opened_at > due:
         yield f"{service.name} failed at {history.calm_at:.2f}, due at {due:.2f}, found at {opened_at:.2f}"
         return
-    for channel in service.alert:
+    for channel in service.alert or ():
         heard = [one.at for one in history.receipts if (one.channel, one.incident) == (channel, number)]
         if min(heard, default=float("inf")) > due + TELLING_S:
             yield f"#{number} of {service.name} was not told on {channel} by {due + TELLING_S:.2f}"

@@ -18,10 +18,11 @@ from watchtower.config.validation import _models_in
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
-PLACEHOLDERS = {"cluster.peers": "<peer>", "http.tokens": "<token>"}
+PLACEHOLDERS = {"cluster.peers": "<peer>", "http.tokens": "<token>", "escalation": "<escalation>"}
 DURATIONS = {
     "hold",
     "suppress",
+    "repeat",
     "interval",
     "timeout",
     "recheck",
@@ -40,7 +41,7 @@ DURATIONS = {
 def _keys(model: type[Model], prefix: str) -> Iterator[tuple[str, Any]]:
     """Key paths of `model` with their fields; a mapping of models is there itself and by its keys."""
     for name, field in model.model_fields.items():
-        path = f"{prefix}{name}"
+        path = f"{prefix}{field.alias or name}"
         inner = _models_in(field.annotation)
         arguments = get_args(field.annotation)
         if get_origin(field.annotation) is dict and _models_in(arguments[-1]):
@@ -82,7 +83,7 @@ def _written(path: str, value: Any) -> str:
 
 def test_every_key_of_the_schema_is_in_the_table_and_no_other() -> None:
     """A key that is added, renamed or removed must be so in the table, too."""
-    grouping = {"cluster", "notify.<channel>", "services.<service>"}
+    grouping = {"cluster", "notify.<channel>", "services.<service>", "routes"}
     assert set(_table()) - grouping == {path for path, _ in _schema()}
 
 

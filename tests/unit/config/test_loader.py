@@ -11,6 +11,8 @@ import pytest
 from support.config_support import SECRET, THREE_PEERS, load_text
 
 from watchtower.config.loader import load
+from watchtower.core import routing
+from watchtower.core.policies import Severity
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Confirm, HistorySettings, Recover
 from watchtower.core.targets import DnsTarget, HeartbeatTarget, HttpTarget, PeerTarget, TcpTarget, TlsTarget
@@ -99,7 +101,7 @@ def test_peers_watch_each_other(tmp_path: Path) -> None:
     assert (peer.interval_s, peer.timeout_s) == (5.0, 2.0)
     assert peer.confirm == Confirm(failures=2, recheck_s=1.0)
     assert peer.recover == Recover(successes=2)
-    assert peer.alert == ("chat",)
+    assert (peer.alert, peer.severity) == (None, Severity.WARNING)
     assert settings.services["t"].voters == ("a", "b", "c")
 
 
@@ -129,7 +131,8 @@ def test_a_url_alone_is_a_service(tmp_path: Path) -> None:
     assert (shop.interval_s, shop.timeout_s, shop.jitter) == (30.0, 10.0, 0.1)
     assert shop.confirm == Confirm(failures=2, recheck_s=1.0, partial_after_s=120.0)
     assert shop.recover == Recover(successes=2, recheck_s=1.0)
-    assert (shop.expect, shop.warn, shop.alert) == ((), (), ())
+    assert (shop.expect, shop.warn, shop.alert) == ((), (), None)
+    assert shop.severity is Severity.CRITICAL
 
 
 def test_a_service_in_full(tmp_path: Path) -> None:
@@ -222,18 +225,20 @@ def test_defaults_are_taken_over_key_by_key(tmp_path: Path) -> None:
           confirm: {failures: 5, recheck: 3s}
           recover: {successes: 7}
           alert: b
+          severity: warning
         services:
           x: tcp://h:1
-          y: {url: tcp://h:2, interval: 1m, confirm: {recheck: 1s}, alert: a, jitter: 1%}
+          y: {url: tcp://h:2, severity: info, interval: 1m, confirm: {recheck: 1s}, alert: a, jitter: 1%}
           z: {url: tcp://h:3, alert: []}
         """,
     ).services
     assert (services["x"].interval_s, services["x"].timeout_s, services["x"].jitter) == (20.0, 8.0, 0.0)
     assert services["x"].confirm == Confirm(failures=5, recheck_s=3.0)
     assert services["x"].recover == Recover(successes=7)
-    assert services["x"].alert == ("b",)
+    assert (services["x"].alert, services["x"].severity) == (None, Severity.WARNING)
     assert services["y"].confirm == Confirm(failures=5, recheck_s=1.0)
     assert (services["y"].interval_s, services["y"].jitter, services["y"].alert) == (60.0, 0.01, ("a",))
+    assert services["y"].severity is Severity.INFO
     assert services["z"].alert == ()
 
 
@@ -259,7 +264,8 @@ def test_channels(tmp_path: Path) -> None:
     assert (oncall.schema, oncall.fallback) == ("pagerduty", "chat")
     assert chat.url.reveal() == "slack://hunter2/#ops"
     assert "hunter2" not in repr(settings)
-    assert settings.services["x"].alert == ("oncall",)
+    assert settings.services["x"].alert is None
+    assert routing.of_service(settings.services["x"], settings, 0.0).at_once == ("oncall",)
 
 
 def test_the_http_section(tmp_path: Path) -> None:

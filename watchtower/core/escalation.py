@@ -1,0 +1,181 @@
+"""What people hear of an incident that lasts: escalation steps and reminders.
+
+Both are measured from the moment the incident was first announced at its severity, stop at an
+acknowledgement, and are derived again and again from the ledger: only the latest that is due is told, so a
+new alerter or the end of a silence brings one message and not a row of them. Who is in the audience is
+routing.py's; telling.py calls this for incidents that are not withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from watchtower.core import outbox, routing
+from watchtower.core.commands import Command, Draft, Drop, Enqueue
+from watchtower.core.model import Incident, NoticeKind, Notification, Stage
+from watchtower.core.policies import Severity
+from watchtower.core.routing import Audience, Call
+from watchtower.core.scene import Scene, notice_of
+
+FIRST_REMINDER_S: Final = 1_800.0
+SECOND_REMINDER_S: Final = 7_200.0
+JUST_TOLD_S: Final = 600.0
+"""A reminder that comes due so soon after something else was told on its channel has nothing to add."""
+_LOUDEST_FIRST: Final = tuple(Severity)
+
+
+def follow_ups(scene: Scene, incident: Incident, items: list[Notification]) -> Iterator[Command]:
+    """What is due now of an incident that was announced, given all its notifications."""
+    if incident.ack is not None:
+        yield from _taken_back(scene, items, f"acknowledged by {incident.ack.by}")
+        return
+    first = _announcement(incident, items)
+    if first is None:
+        return
+    audience = routing.of(scene, incident)
+    yield from _steps(scene, incident, audience, first=first, items=items)
+    yield from _reminders(scene, incident, audience, first=first, items=items)
+
+
+def reached(scene: Scene, incident: Incident, items: list[Notification]) -> tuple[str, ...]:
+    """Who is to know how `incident` stands: its audience now, and who was told of it and is on duty."""
+    settings, now_wall = scene.settings, scene.now.wall
+    told = [
+        item.channel
+        for item in sorted(items, key=lambda item: item.order)
+        if outbox.announces(item)
+        and not item.notice.instead_of
+        and item.channel in settings.channels
+        and not routing.is_off_duty(item.channel, settings, now_wall)
+    ]
+    return tuple(dict.fromkeys((*routing.channels(scene, incident), *told)))
+
+
+def reminders_due(elapsed_s: float, repeat_s: float) -> int:
+    """How many reminders are due `elapsed_s` after the announcement."""
+    if repeat_s <= 0 or elapsed_s < reminder_at(1, repeat_s):
+        return 0
+    if elapsed_s < reminder_at(2, repeat_s):
+        return 1
+    return 2 + int((elapsed_s - reminder_at(2, repeat_s)) // repeat_s)
+
+
+def reminder_at(number: int, repeat_s: float) -> float:
+    """When reminder `number` (from 1) is due: after 30 minutes, 2 hours, then every `repeat_s`.
+
+    Where `repeat_s` is shorter than one of these first pauses, it is kept instead.
+    """
+    first_s = min(FIRST_REMINDER_S, repeat_s)
+    if number == 1:
+        return first_s
+    return first_s + min(SECOND_REMINDER_S - FIRST_REMINDER_S, repeat_s) + (number - 2) * repeat_s
+
+
+def _is_follow_up(item: Notification) -> bool:
+    return item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION)
+
+
+def _announcement(incident: Incident, items: list[Notification]) -> Notification | None:
+    """The first that told of the incident at its present severity, or a louder one."""
+    loudness = _LOUDEST_FIRST.index(incident.severity)
+    loud = [
+        item
+        for item in items
+        if outbox.announces(item)
+        and not _is_follow_up(item)
+        and _LOUDEST_FIRST.index(item.notice.severity) <= loudness
+    ]
+    return min(loud, key=lambda item: item.order, default=None)
+
+
+def _taken_back(scene: Scene, items: list[Notification], reason: str) -> Iterator[Command]:
+    """Follow-ups that wait and never left, once somebody works on it."""
+    state = scene.state
+    for item in items:
+        if _is_follow_up(item) and outbox.is_waiting(item):
+            yield Drop(epoch=state.lease.epoch, id=item.id, reason=reason, policy_rev=state.policy_rev)
+
+
+def _steps(
+    scene: Scene, incident: Incident, audience: Audience, *, first: Notification, items: list[Notification]
+) -> Iterator[Command]:
+    """For each channel the latest escalation step that is due."""
+    elapsed_s = scene.now.wall - first.created_wall
+    times = sorted({call.after_s for call in audience.calls})
+    due = {call.channel: call for call in audience.calls if 0 < call.after_s <= elapsed_s}
+    for channel, call in due.items():
+        step = times.index(call.after_s)
+        number = f"{incident.number}.{first.order}.{call.after_s:g}"
+        number += _again(items, NoticeKind.ESCALATION, channel, step)
+        yield from enqueued(scene, incident, NoticeKind.ESCALATION, number, channel, step=step)
+
+
+def _reminders(
+    scene: Scene, incident: Incident, audience: Audience, *, first: Notification, items: list[Notification]
+) -> Iterator[Command]:
+    """For each channel that the incident has reached the latest reminder that is due."""
+    elapsed_s = scene.now.wall - first.created_wall
+    reached = {call.channel: call for call in audience.calls if call.after_s <= elapsed_s}
+    for channel, call in reached.items():
+        step = reminders_due(elapsed_s, call.repeat_s)
+        mine = [item for item in items if item.channel == channel and item.order >= first.order]
+        if not step or _adds_nothing(scene, mine, step, call=call, first=first):
+            continue
+        number = f"{incident.number}.{first.order}.{step}"
+        number += _again(mine, NoticeKind.REMINDER, channel, step)
+        yield from enqueued(scene, incident, NoticeKind.REMINDER, number, channel, step=step)
+
+
+def _adds_nothing(
+    scene: Scene, mine: list[Notification], step: int, *, call: Call, first: Notification
+) -> bool:
+    """True when it was made already, something still waits on its channel, or something was just told."""
+    told = [item for item in mine if outbox.announces(item)]
+    if any(item.kind is NoticeKind.REMINDER and item.notice.step >= step for item in told):
+        return True
+    due_s = reminder_at(step, call.repeat_s) - min(JUST_TOLD_S, call.repeat_s / 2)
+    is_just_told = any(item.created_wall > first.created_wall + due_s for item in told)
+    return (
+        is_just_told or call.after_s > due_s or any(outbox.is_to_be_told(scene.state, item) for item in told)
+    )
+
+
+def _again(items: list[Notification], kind: NoticeKind, channel: str, step: int) -> str:
+    """What makes an id new after the same was withdrawn: by an acknowledgement that is gone, by a silence."""
+    withdrawn = [
+        item
+        for item in items
+        if (item.kind, item.channel, item.notice.step) == (kind, channel, step)
+        and item.stage is Stage.CANCELLED
+    ]
+    return f".{len(withdrawn)}" if withdrawn else ""
+
+
+def enqueued(
+    scene: Scene,
+    incident: Incident,
+    kind: NoticeKind,
+    number: str,
+    channel: str,
+    *,
+    step: int = 0,
+    note: str = "",
+) -> Iterator[Command]:
+    """What puts one message on the channel, unless it is there already; `note` is added to the reason."""
+    state = scene.state
+    id_ = outbox.notification_id(state.cluster, incident.service, kind, number, channel)
+    if id_ in state.notifications or outbox.is_full(state):
+        return
+    said = notice_of(scene, incident, step)
+    if note:
+        said = replace(said, reason=f"{said.reason}; {note}")
+    yield Enqueue(
+        epoch=state.lease.epoch,
+        incident=incident.number,
+        draft=Draft(id=id_, channel=channel, kind=kind, sender=state.lease.holder, notice=said),
+        at_wall=scene.now.wall,
+        policy_rev=state.policy_rev,
+    )
