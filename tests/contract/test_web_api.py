@@ -34,6 +34,7 @@ def test_the_status_tells_the_whole_picture() -> None:
         assert (doc["quorum"], doc["index"], doc["epoch"]) == (True, 4711, 4)
         assert doc["summary"] == {
             "services": 3, "up": 2, "degraded": 0, "partial": 0, "down": 1, "unknown": 0, "incidents_open": 1,
+            "acknowledged": 0, "flapping": 0, "withheld": {},
         }  # fmt: skip
         shop = doc["services"][0]
         assert (shop["name"], shop["verdict"], shop["incident"]) == ("shop", "down", 17)

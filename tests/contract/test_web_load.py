@@ -60,7 +60,7 @@ def test_a_thousand_services_are_encoded_once_for_many_readers() -> None:
         made = world(*[http_service(f"s-{number:04}") for number in range(1000)])
         async with serving(made) as (server, http):
             first = await _body(http)
-            picture = server._pages._picture
+            picture = server._pages._frame.picture
             wire = picture.wire()
             assert first.endswith(wire[1:])
             for _ in range(5):

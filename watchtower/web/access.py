@@ -64,11 +64,12 @@ class Access:
         shared = [_derive(secret.reveal()) for secret in settings.cluster.secrets]
         self._keys = shared or [self._own_key]
 
-    def admit(self, request: web.Request, scope: Scope) -> None:
-        """Return when the caller of `request` has `scope`; raise Denied when not."""
-        granted = self._granted(request)
+    def admit(self, request: web.Request, scope: Scope) -> str:
+        """The name of the caller's token ("" for nobody) when it has `scope`; raise Denied when not."""
+        token = self._presented_token(request)
+        granted = max(_scope(token) if token else 0, self._unasked(request))
         if granted >= scope:
-            return
+            return token.name if token else ""
         if scope is Scope.READ:
             raise Denied(
                 401, "reading needs a token: send 'Authorization: Bearer <token>' or log in at /login"
@@ -80,6 +81,13 @@ class Access:
             f"this needs a token of scope {scope.name.lower()} (http.tokens in the config): "
             "send 'Authorization: Bearer <token>'",
         )
+
+    def who_may(self, request: web.Request, scope: Scope) -> str:
+        """The name of the caller's token when it has `scope`, else ""; never raises."""
+        try:
+            return self.admit(request, scope)
+        except Denied:
+            return ""
 
     def knows_ping_key(self, presented: str) -> bool:
         """True when `presented` is the ping key; without one configured nothing is."""
@@ -112,18 +120,20 @@ class Access:
     def _presented(self, request: web.Request) -> bool:
         return "Authorization" in request.headers or COOKIE in request.cookies
 
-    def _granted(self, request: web.Request) -> int:
-        """The caller's scope as a number, 0 for none. A token that is presented and wrong is refused."""
-        anonymous = Scope.READ if self._anonymous_read else 0
+    def _unasked(self, request: web.Request) -> int:
+        """What anybody may do who sends no token in the header."""
+        return Scope.READ if self._anonymous_read and "Authorization" not in request.headers else 0
+
+    def _presented_token(self, request: web.Request) -> Token | None:
+        """The token in the header, or behind the cookie. One that is presented and wrong is refused."""
         header = request.headers.get("Authorization")
-        if header is not None:
-            token = self._token_of(header[7:].strip()) if header[:7].lower() == "bearer " else None
-            if token is None:
-                raise Denied(401, "the token is not known here; check http.tokens in the config")
-            return _scope(token)
-        cookie = request.cookies.get(COOKIE)
-        token = self._token_of_cookie(cookie, request) if cookie else None
-        return max(_scope(token), anonymous) if token else anonymous
+        if header is None:
+            cookie = request.cookies.get(COOKIE)
+            return self._token_of_cookie(cookie, request) if cookie else None
+        token = self._token_of(header[7:].strip()) if header[:7].lower() == "bearer " else None
+        if token is None:
+            raise Denied(401, "the token is not known here; check http.tokens in the config")
+        return token
 
     def _token_of(self, presented: str) -> Token | None:
         """The token that was presented; looks at all of them, so time tells nothing."""
@@ -137,7 +147,7 @@ class Access:
         """The token a cookie was made from; None when forged, expired, or sent from a foreign page."""
         name, _, rest = cookie[:_COOKIE_MAX].rpartition(".")[0].rpartition(".")
         signature = cookie[:_COOKIE_MAX].rpartition(".")[2]
-        if not rest.isascii() or not rest.isdigit() or len(rest) > 12 or not _same_site(request):
+        if not rest.isascii() or not rest.isdigit() or len(rest) > 12 or not is_same_site(request):
             return None
         expires = int(rest)
         found = None
@@ -168,7 +178,7 @@ def _sign(key: bytes, token: Token, expires: int) -> str:
     return hmac.new(key, f"{token.name}\n{expires}\n{digest}".encode(), "sha256").hexdigest()
 
 
-def _same_site(request: web.Request) -> bool:
+def is_same_site(request: web.Request) -> bool:
     """False for a write that another site's page started: a second lock behind SameSite=Strict."""
     if request.method in {"GET", "HEAD"}:
         return True

@@ -1,8 +1,8 @@
-"""`/api/v1`: what this peer knows as JSON, and the one write there is so far, reload.
+"""`/api/v1`: what this peer knows as JSON; a look out of turn, and reload.
 
-Handlers only choose a document and its page; shapes are in documents.py and incidents.py. The status
-is encoded at most every quarter of a second and only when something changed, with an ETag over
-everything but its age.
+Handlers only choose a document and its page; shapes are in documents.py, incidents.py and deliveries.py, and
+what people say about alerts is acts.py's. The status is encoded at most every quarter of a second and only
+when something changed, with an ETag over everything but its age.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 from aiohttp import web
 
 from watchtower.core.ports import Snapshot
-from watchtower.web import documents, incidents
+from watchtower.web import deliveries, documents, incidents
 from watchtower.web.access import Scope
 from watchtower.web.answers import json_answer, large_answer, not_modified, problem
 from watchtower.web.cluster import Doors
-from watchtower.web.incidents import BadQuery
+from watchtower.web.paging import BadQuery, page_size, whole_number
 from watchtower.web.routes import NAME, Handler, Route
 from watchtower.web.shapes import ServiceDoc, StatusDoc
 
@@ -80,6 +80,7 @@ class Api:
             ("/api/v1/incidents", self.incidents),
             ("/api/v1/incidents/{number}", self.incident),
             ("/api/v1/notifications", self.notifications),
+            ("/api/v1/notifications/{id}", self.notification),
             ("/api/v1/peers", self.peers),
         ]
         routes = [Route("GET", path, Scope.READ, _asked_well(handler)) for path, handler in reads]
@@ -134,14 +135,14 @@ class Api:
             wanted=query.get("state", ""),
             service=query.get("service", ""),
             cursor=query.get("cursor", ""),
-            limit=incidents.page_size(query.get("limit", "")),
+            limit=page_size(query.get("limit", "")),
         )
-        docs = [incidents.incident_doc(snap, incident) for incident in page]
+        docs = incidents.incident_docs(snap, page)
         return json_answer({"incidents": docs, "next": following})
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with timeline and notifications."""
-        number = incidents.whole_number(request.match_info["number"], "the number of an incident") or 0
+        number = whole_number(request.match_info["number"], "the number of an incident") or 0
         detail = incidents.incident_detail(self._snapshot(), number)
         return _found(detail, "no incident of that number is kept here")
 
@@ -149,14 +150,21 @@ class Api:
         """The delivery ledger, newest first."""
         snap = self._snapshot()
         query = request.query
-        page, following = incidents.notification_page(
+        page, following = deliveries.notification_page(
             snap.state,
-            incident=incidents.whole_number(query.get("incident", ""), "incident"),
+            stage=query.get("stage", ""),
+            channel=query.get("channel", ""),
+            incident=whole_number(query.get("incident", ""), "incident"),
             cursor=query.get("cursor", ""),
-            limit=incidents.page_size(query.get("limit", "")),
+            limit=page_size(query.get("limit", "")),
         )
-        docs = [incidents.notification_doc(snap, item) for item in page]
+        docs = deliveries.notification_docs(snap, page)
         return json_answer({"notifications": docs, "next": following})
+
+    async def notification(self, request: web.Request) -> web.Response:
+        """One notification; a digest with all that it tells."""
+        detail = deliveries.notification_detail(self._snapshot(), request.match_info["id"])
+        return _found(detail, "no notification of that id is kept here")
 
     async def peers(self, _request: web.Request) -> web.Response:
         """Every peer with clock, lease and link."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec import Struct
 
@@ -22,11 +21,11 @@ from watchtower.core.ports import Snapshot, Submit
 from watchtower.web import members
 from watchtower.web.access import Scope
 from watchtower.web.answers import json_answer, problem
+from watchtower.web.bodies import BadBody, body
 from watchtower.web.routes import Handler, Route
 from watchtower.web.times import moment
 
 RESIZE_S: Final = 5.0
-_Asked = TypeVar("_Asked", bound=Struct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,28 +96,28 @@ class ClusterApi:
 
     async def transfer(self, request: web.Request) -> web.Response:
         """Hand Raft leadership on; only the leader can."""
-        body = await _body(request, TransferBody)
+        asked = await body(request, TransferBody)
         cluster = self._snapshot().cluster
         if cluster.role != "leader":
             leader = f"ask {cluster.leader}" if cluster.leader else "there is no leader just now"
             return problem(409, "not transferred", f"this peer is not the leader: {leader}")
-        reason = await self._doors.transfer(body.to)
-        return _done({"transferred": True, "to": body.to}, "not transferred", reason)
+        reason = await self._doors.transfer(asked.to)
+        return _done({"transferred": True, "to": asked.to}, "not transferred", reason)
 
     async def resize(self, request: web.Request) -> web.Response:
         """One peer more, or one less."""
-        body = await _body(request, ResizeBody)
+        asked = await body(request, ResizeBody)
         snap = self._snapshot()
-        if reason := members.resize_risk(snap, body.members):
+        if reason := members.resize_risk(snap, asked.members):
             return problem(409, "not resized", reason)
         command = Resize(
-            members=tuple(sorted(body.members)), members_gen=body.members_gen, at_wall=snap.now.wall
+            members=tuple(sorted(asked.members)), members_gen=asked.members_gen, at_wall=snap.now.wall
         )
         answer = await self._doors.submit(command, timeout_s=RESIZE_S)
         if answer is None:
             detail = "it is not known whether the step was made: look at /api/v1/cluster before the next try"
             return problem(503, "not known", detail)
-        doc = {"members": command.members, "members_gen": body.members_gen + 1}
+        doc = {"members": command.members, "members_gen": asked.members_gen + 1}
         return _done(doc, "not resized", "" if answer.ok else answer.reason)
 
     async def drain(self, request: web.Request) -> web.Response:
@@ -147,19 +146,6 @@ def _asked_well(handler: Handler) -> Handler:
             return problem(400, "bad body", str(fault))
 
     return asked
-
-
-async def _body(request: web.Request, kind: type[_Asked]) -> _Asked:
-    """The JSON body as `kind`; an empty one has no keys. Raises BadBody, answered by 400."""
-    try:
-        return msgspec.json.decode(await request.read() or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        fields = ", ".join(kind.__struct_fields__)
-        raise BadBody(f"the body is a JSON object with {fields}: {error}") from None
-
-
-class BadBody(Exception):  # noqa: N818 - not a fault of the program: an answer on its way out
-    """The body is not what the path takes; the text says what it takes."""
 
 
 def _done(doc: object, error: str, reason: str) -> web.Response:

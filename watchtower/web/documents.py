@@ -8,6 +8,7 @@ credentials or the query it may carry.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -30,10 +31,12 @@ from watchtower.core.targets import (
     WsTarget,
 )
 from watchtower.core.view import Standing
-from watchtower.web.incidents import incident_doc, open_incidents
+from watchtower.web.alarms import alarms
+from watchtower.web.incidents import incident_docs, open_incidents
 from watchtower.web.shapes import (
     ConfigDoc,
     Freshness,
+    IncidentDoc,
     LeaseDoc,
     PeerDetail,
     PeerDoc,
@@ -64,7 +67,7 @@ def status_doc(snap: Snapshot) -> StatusDoc:
     """The whole picture as this peer has it."""
     cluster, state = snap.cluster, snap.state
     services = service_docs(snap)
-    incidents = [incident_doc(snap, incident) for incident in open_incidents(snap.state)]
+    incidents = incident_docs(snap, open_incidents(snap.state))
     whole = snap.view.standings.get(CLUSTER_SUBJECT, _NO_VERDICT)
     return StatusDoc(
         cluster=snap.settings.cluster.name,
@@ -85,7 +88,8 @@ def status_doc(snap: Snapshot) -> StatusDoc:
             generation=state.config.gen,
             reload_error=snap.reload_error,
         ),
-        summary=_summary(services, len(incidents)),
+        alarms=alarms(snap),
+        summary=_summary(services, incidents),
         peers=peer_docs(snap),
         services=services,
         incidents=incidents,
@@ -284,7 +288,7 @@ def _result_doc(result: Result) -> ResultDoc:
     )
 
 
-def _summary(services: list[ServiceDoc], incidents_open: int) -> Summary:
+def _summary(services: list[ServiceDoc], incidents: list[IncidentDoc]) -> Summary:
     verdicts = [doc.verdict for doc in services if not doc.name.startswith(PEER_PREFIX)]
     return Summary(
         services=len(verdicts),
@@ -293,5 +297,8 @@ def _summary(services: list[ServiceDoc], incidents_open: int) -> Summary:
         partial=verdicts.count(Level.PARTIAL),
         down=verdicts.count(Level.DOWN),
         unknown=verdicts.count(Level.UNKNOWN),
-        incidents_open=incidents_open,
+        incidents_open=len(incidents),
+        acknowledged=sum(doc.ack is not None for doc in incidents),
+        flapping=sum(doc.flapping for doc in incidents),
+        withheld=dict(Counter(doc.withheld.why for doc in incidents if doc.withheld)),
     )

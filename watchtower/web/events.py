@@ -21,7 +21,7 @@ V = TypeVar("V")
 
 
 class Event(Struct, frozen=True):
-    """One event. `kind` is verdict, incident, notification, alerter, peer, config or cluster."""
+    """One event; docs/reference/http.md lists the kinds."""
 
     kind: str
     data: dict[str, Any]
@@ -35,6 +35,9 @@ def state_changes(before: State, after: State) -> list[Event]:
         *_peers(before, after),
         *_incidents(before, after),
         *_notifications(before, after),
+        *_silences(before, after),
+        *_channels(before, after),
+        *_drill(before, after),
     ]
 
 
@@ -158,8 +161,18 @@ def _incidents(before: State, after: State) -> Iterator[Event]:
                 "open": incident.is_open,
                 "level": incident.level,
                 "reason": incident.reason,
+                "severity": incident.severity,
+                "withheld": _withheld(incident),
+                "acknowledged_by": incident.ack.by if incident.ack else None,
+                "flapping": incident.is_flapping,
             },
         )
+
+
+def _withheld(incident: Incident) -> dict[str, Any] | None:
+    """Why nobody is told; None when people are."""
+    why = incident.withheld
+    return {"why": why.why, "text": why.text, "root": why.root or None} if why else None
 
 
 def _incident_change(old: Incident | None, new: Incident) -> str:
@@ -188,7 +201,35 @@ def _notification(item: Notification) -> dict[str, Any]:
         "sender": item.sender,
         "attempt": item.attempt,
         "outcome": last.outcome if last else None,
+        "dropped": item.dropped,
+        "digest": item.digest,
+        "members": len(item.members),
     }
+
+
+def _silences(before: State, after: State) -> Iterator[Event]:
+    for name, silence in _fresh(before.silences, after.silences):
+        old = before.silences.get(name)
+        is_ended = old is not None and silence.ends_wall < old.ends_wall
+        data = {"id": name, "kind": silence.kind, "change": "ended" if is_ended else "set"}
+        yield Event("silence", {**data, "author": silence.author, "reason": silence.reason})
+    for name in before.silences.keys() - after.silences.keys():
+        data = {"id": name, "kind": before.silences[name].kind, "change": "forgotten"}
+        yield Event("silence", {**data, "author": "", "reason": ""})
+
+
+def _channels(before: State, after: State) -> Iterator[Event]:
+    for name, row in _fresh(before.channels, after.channels):
+        old = before.channels.get(name)
+        if row.trouble != (old.trouble if old else ""):
+            yield Event("channel", {"channel": name, "trouble": row.trouble})
+
+
+def _drill(before: State, after: State) -> Iterator[Event]:
+    if before.drill != after.drill:
+        drill = after.drill
+        has_arrived = drill.arrived_wall > 0
+        yield Event("drill", {"channel": drill.channel, "by": drill.by, "arrived": has_arrived})
 
 
 def _fresh(before: Mapping[K, V], after: Mapping[K, V]) -> list[tuple[K, V]]:

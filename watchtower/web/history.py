@@ -17,10 +17,9 @@ from msgspec import Struct
 from watchtower.core.ports import HistoryReader, Snapshot
 from watchtower.core.samples import Figures
 from watchtower.errors import HistoryError
-from watchtower.web import incidents
 from watchtower.web.access import Scope
 from watchtower.web.answers import json_answer, problem
-from watchtower.web.incidents import BadQuery
+from watchtower.web.paging import BadQuery, limit_of, page_size, whole_number
 from watchtower.web.routes import NAME, Handler, Route
 from watchtower.web.times import moment
 
@@ -122,8 +121,8 @@ async def figures_of(history: HistoryReader, service: str) -> list[WindowDoc]:
 
 async def _results(history: HistoryReader, name: str, request: web.Request) -> dict[str, Any]:
     """Samples, newest first."""
-    limit = incidents.limit_of(request.query.get("limit", "100"), SAMPLES_MAX)
-    cursor = incidents.whole_number(request.query.get("cursor", ""), "cursor")
+    limit = limit_of(request.query.get("limit", "100"), SAMPLES_MAX)
+    cursor = whole_number(request.query.get("cursor", ""), "cursor")
     page = await history.results(name, before=cursor, limit=limit)
     docs = [
         SampleDoc(moment(one.at_wall), one.opinion, one.kind, round(one.latency_ms, 3))
@@ -134,7 +133,7 @@ async def _results(history: HistoryReader, name: str, request: web.Request) -> d
 
 async def _transitions(history: HistoryReader, name: str, request: web.Request) -> dict[str, Any]:
     """Changes, newest first."""
-    limit = incidents.page_size(request.query.get("limit", ""))
+    limit = page_size(request.query.get("limit", ""))
     found = await history.transitions(name, limit=limit)
     docs = [
         TransitionDoc(moment(one.at_wall), one.before or None, one.after, one.kind, one.text) for one in found

@@ -26,6 +26,7 @@ from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Service
 from watchtower.core.stats import ProbeStats, WorkerStats
 from watchtower.web.access import Scope
+from watchtower.web.alert_metrics import alert_families
 from watchtower.web.answers import Counters, large_answer
 from watchtower.web.breakers import breaker_families
 from watchtower.web.documents import instance
@@ -117,8 +118,14 @@ class Metrics:
     def render(self) -> bytes:
         """The whole page."""
         snap = self._snapshot()
-        parts = [*_service_families(snap), *_ledger_families(snap), *peer_families(snap)]
-        parts += [*raft_families(snap), *_own_families(snap), *_history_families(snap), *self._web_families()]
+        parts = [*_service_families(snap), *_ledger_families(snap), *alert_families(snap)]
+        parts += [
+            *peer_families(snap),
+            *raft_families(snap),
+            *_own_families(snap),
+            *_history_families(snap),
+            *self._web_families(),
+        ]
         return "".join(parts).encode() + generate_latest(self._registry)
 
     def _web_families(self) -> Iterator[str]:

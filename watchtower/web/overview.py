@@ -50,7 +50,10 @@ class PeerCard(Struct, frozen=True, kw_only=True):
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """What the page shows, from top to bottom. `incidents` are those that no troubled service shows."""
+    """What the page shows, from top to bottom. `incidents` are those that no troubled service shows.
+
+    `quiet` says how many open incidents nobody is told of, and why; `standing` has every open incident.
+    """
 
     headline: Headline
     notices: list[str]
@@ -58,6 +61,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     incidents: list[IncidentDoc]
     peers: list[PeerCard]
     groups: list[Group]
+    quiet: str
+    standing: dict[int, IncidentDoc]
 
 
 def overview(status: StatusDoc, knowledge_age_s: float) -> Overview:
@@ -73,6 +78,8 @@ def overview(status: StatusDoc, knowledge_age_s: float) -> Overview:
         incidents=[incident for incident in status.incidents if incident.number not in shown],
         peers=[PeerCard(peer=peer, service=by_name.get(PEER_PREFIX + peer.name)) for peer in status.peers],
         groups=_groups(watched),
+        quiet=quiet(status),
+        standing={incident.number: incident for incident in status.incidents},
     )
 
 
@@ -127,6 +134,17 @@ def notices(status: StatusDoc) -> list[str]:
         who = f"Peers {', '.join(drifted)} run" if len(drifted) > 1 else f"Peer {drifted[0]} runs"
         said.append(f"{who} another config than the one in force; such votes do not count.")
     return said
+
+
+def quiet(status: StatusDoc) -> str:
+    """`Nobody is told of 3 of 5 open incidents: 2 silenced, 1 held.`; "" when people are told of all."""
+    counts = status.summary.withheld
+    if not counts:
+        return ""
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    many = status.summary.incidents_open
+    of = f"{sum(counts.values())} of {many} open incidents" if many > 1 else "the open incident"
+    return f"Nobody is told of {of}: {why}."
 
 
 def _groups(services: list[ServiceDoc]) -> list[Group]:

@@ -1,30 +1,27 @@
-"""The page: overview, a service, incidents, log in. Rendered here, readable without JavaScript.
+"""The pages that only show: overview, a service, incidents; log in. Readable without JavaScript.
 
-Everything foreign goes through jinja2's autoescaping; there is no other way into a page. The overview
-is rendered at most as often as the status document is built, however many look at it.
+What people act from is in acting_pages.py. The overview is rendered at most as often as the status
+document is built, however many look at it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
-import jinja2
 from aiohttp import web
 
 from watchtower.core.ports import HistoryReader, Snapshot
-from watchtower.web import documents, incidents
+from watchtower.web import deliveries, documents, incidents
 from watchtower.web.access import Access, Denied, Scope
-from watchtower.web.answers import large_answer
-from watchtower.web.api import Picture
+from watchtower.web.frame import Frame, html
 from watchtower.web.history import figures_of
-from watchtower.web.overview import headline, overview
+from watchtower.web.overview import overview
+from watchtower.web.paging import BadQuery
 from watchtower.web.routes import NAME, Route
 from watchtower.web.shapes import NotificationDoc
-from watchtower.web.times import lasting
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {
@@ -36,39 +33,21 @@ _STATIC: Final = {
 }
 LATEST: Final = 8
 TOKEN_CHARS_MAX: Final = 1_024
+_OWN_PATH: Final = re.compile(r"/(?:(?:incidents|notifications|silences|services)[a-zA-Z0-9/._-]{0,200})?")
 
 
 class Pages:
-    """Handlers of everything that answers with HTML."""
+    """Handlers of the pages that only show, and of logging in."""
 
     def __init__(
-        self,
-        snapshot: Callable[[], Snapshot],
-        picture: Picture,
-        access: Access,
-        base_path: str,
-        history: HistoryReader,
+        self, snapshot: Callable[[], Snapshot], frame: Frame, access: Access, history: HistoryReader
     ) -> None:
         self._snapshot = snapshot
-        self._picture = picture
+        self._frame = frame
         self._access = access
-        self._base = base_path
         self._history = history
         self._fragment: tuple[object, int, str] = (None, 0, "")
         self._static = {name: (_HERE / "static" / name).read_bytes() for name in _STATIC}
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates.globals.update(base=base_path, lasting=lasting, service_path=self._service_path)
-        self._templates.filters["utc"] = _utc
-        self._templates.filters["share"] = _share
-        self._templates.filters["latency"] = _latency
-        self._templates.tests["web_link"] = _is_web_link
 
     def routes(self) -> list[Route]:
         """Every path of the page."""
@@ -77,7 +56,6 @@ class Pages:
             Route("GET", "/fragment/overview", Scope.READ, self.fragment),
             Route("GET", "/services/" + NAME, Scope.READ, self.service),
             Route("GET", "/incidents", Scope.READ, self.incidents),
-            Route("GET", "/incidents/{number}", Scope.READ, self.incident),
             Route("GET", "/login", None, self.login_form),
             Route("POST", "/login", None, self.log_in),
             Route("POST", "/logout", None, self.log_out),
@@ -86,61 +64,54 @@ class Pages:
 
     async def overview(self, request: web.Request) -> web.Response:
         """The whole page."""
-        return self._page("overview.html", request, fragment=self._overview_fragment())
+        return self._frame.page("overview.html", request, fragment=self._overview_fragment())
 
     async def fragment(self, _request: web.Request) -> web.Response:
         """Only what changes, for the page to put in place."""
-        return _html(self._overview_fragment())
+        return html(self._overview_fragment())
 
     async def service(self, request: web.Request) -> web.Response:
         """One service: votes, this peer's latest look, its uptime, incidents."""
         snap = self._snapshot()
         detail = documents.service_detail(snap, request.match_info["name"])
         if detail is None:
-            return self._nothing(request, "No service of that name is in the config of this peer.")
+            return self._frame.nothing(request, "No service of that name is in the config of this peer.")
         page, _ = incidents.incident_page(snap.state, service=detail.name, limit=20)
-        docs = [incidents.incident_doc(snap, incident) for incident in page]
+        docs = incidents.incident_docs(snap, page)
         windows = await figures_of(self._history, detail.name)
-        return self._page("service.html", request, service=detail, incidents=docs, windows=windows)
+        return self._frame.page("service.html", request, service=detail, incidents=docs, windows=windows)
 
     async def incidents(self, request: web.Request) -> web.Response:
         """All incidents that are kept, open ones first."""
         snap = self._snapshot()
         try:
             page, following = incidents.incident_page(snap.state, cursor=request.query.get("cursor", ""))
-        except incidents.BadQuery as fault:
-            return self._nothing(request, f"That page cannot be shown: {fault}.")
-        docs = [incidents.incident_doc(snap, incident) for incident in page]
-        return self._page("incidents.html", request, incidents=docs, following=following)
-
-    async def incident(self, request: web.Request) -> web.Response:
-        """One incident: what was seen, what happened, who was told."""
-        number = request.match_info["number"]
-        is_number = number.isascii() and number.isdigit() and len(number) <= 15
-        detail = incidents.incident_detail(self._snapshot(), int(number)) if is_number else None
-        if detail is None:
-            return self._nothing(request, "No incident of that number is kept here.")
-        return self._page("incident.html", request, incident=detail)
+        except BadQuery as fault:
+            return self._frame.nothing(request, f"That page cannot be shown: {fault}.")
+        docs = incidents.incident_docs(snap, page)
+        return self._frame.page("incidents.html", request, incidents=docs, following=following)
 
     async def login_form(self, request: web.Request) -> web.Response:
-        """The form for a token."""
-        return self._page("login.html", request, refused=False)
+        """The form for a token; afterwards one is where `next` says."""
+        onward = _own_path(request.query.get("next", ""))
+        return self._frame.page("login.html", request, refused=False, onward=onward)
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Trade a token for a cookie."""
-        presented = (await request.post()).get("token", "")
+        form = await request.post()
+        presented, onward = form.get("token", ""), _own_path(form.get("next", ""))
         cookie = None
         if isinstance(presented, str) and len(presented) <= TOKEN_CHARS_MAX:
             cookie = self._access.log_in(presented.strip())
         if cookie is None:
-            return self._page("login.html", request, status=401, refused=True)
-        response = web.Response(status=303, headers={"Location": self._base + "/"})
+            return self._frame.page("login.html", request, status=401, refused=True, onward=onward)
+        response = self._frame.back(onward)
         self._access.set_cookie(request, response, cookie)
         return response
 
     async def log_out(self, _request: web.Request) -> web.Response:
         """Take the cookie back."""
-        response = web.Response(status=303, headers={"Location": self._base + "/login"})
+        response = web.Response(status=303, headers={"Location": self._frame.base + "/login"})
         self._access.clear_cookie(response)
         return response
 
@@ -157,49 +128,31 @@ class Pages:
         )
 
     def denied(self, request: web.Request, denied: Denied) -> web.Response | None:
-        """The form instead of JSON, for a browser that wants to read a page without a token."""
-        wants_page = "text/html" in request.headers.get("Accept", "") and request.method == "GET"
-        if denied.status != 401 or not wants_page:
+        """The form instead of JSON, for a browser that wants a page, or has sent a form, without a token."""
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if denied.status != 401 or not wants_page or request.path.startswith(f"{self._frame.base}/api/"):
             return None
-        return self._page("login.html", request, status=401, refused=False)
+        here = request.path[len(self._frame.base) :] if request.method == "GET" else ""
+        return self._frame.page("login.html", request, status=401, refused=False, onward=_own_path(here))
 
     def _overview_fragment(self) -> str:
         """The overview as HTML, rendered anew when the document or the second has changed."""
-        snap = self._picture.look()
-        doc, second = self._picture.doc, int(snap.now.boot)
+        snap = self._frame.picture.look()
+        doc, second = self._frame.picture.doc, int(snap.now.boot)
         if self._fragment[0] is doc and self._fragment[1] == second:
             return self._fragment[2]
         fresh = documents.freshness(snap)
-        page, _ = incidents.notification_page(snap.state, limit=LATEST)
-        html = self._templates.get_template("_overview.html").render(
+        page, _ = deliveries.notification_page(snap.state, limit=LATEST)
+        text = self._frame.render(
+            "_overview.html",
             status=doc,
             fresh=fresh,
             now=fresh.at,
             view=overview(doc, fresh.knowledge_age_s),
-            latest=[_told(incidents.notification_doc(snap, item)) for item in page],
+            latest=[_told(item) for item in deliveries.notification_docs(snap, page)],
         )
-        self._fragment = (doc, second, html)
-        return html
-
-    def _page(self, template: str, request: web.Request, *, status: int = 200, **values: Any) -> web.Response:
-        """A page with its frame; for whoever may not read, the frame tells nothing of the cluster."""
-        snap = self._picture.look()
-        fresh = documents.freshness(snap)
-        frame = {
-            "status": self._picture.doc,
-            "fresh": fresh,
-            "now": fresh.at,
-            "headline": headline(self._picture.doc, fresh.knowledge_age_s),
-            "path": self._base + request.path[len(self._base) :],
-        }
-        return _html(self._templates.get_template(template).render(**frame, **values), status)
-
-    def _nothing(self, request: web.Request, text: str) -> web.Response:
-        return self._page("nothing.html", request, status=404, text=text)
-
-    def _service_path(self, name: str) -> str:
-        """The page of a service; the slash of a peer's name stays a slash."""
-        return f"{self._base}/services/{quote(name, safe='/')}"
+        self._fragment = (doc, second, text)
+        return text
 
 
 def _told(item: NotificationDoc) -> tuple[NotificationDoc, str]:
@@ -209,29 +162,7 @@ def _told(item: NotificationDoc) -> tuple[NotificationDoc, str]:
     return item, who
 
 
-def _html(text: str, status: int = 200) -> web.Response:
-    answer = large_answer(text.encode(), "text/html; charset=utf-8")
-    answer.set_status(status)
-    return answer
-
-
-def _utc(at: datetime) -> str:
-    """`2026-11-01 12:00:05 UTC`."""
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _share(share: float | None) -> str:
-    """`99.98 %`, never rounded up to a whole that it is not."""
-    return "not known" if share is None else f"{int(share * 10_000) / 100:.2f} %"
-
-
-def _latency(latency_ms: float | None) -> str:
-    """`81 ms`, `0.4 ms`; a dash when there is none."""
-    if latency_ms is None:
-        return "–"  # noqa: RUF001 - a dash for people
-    return f"{latency_ms:.0f} ms" if latency_ms >= 10 else f"{latency_ms:.1f} ms"
-
-
-def _is_web_link(url: str) -> bool:
-    """True for what may become a link: a `javascript:` URL in a config must not."""
-    return url.startswith(("https://", "http://"))
+def _own_path(wanted: object) -> str:
+    """`wanted` when it is a path of these pages, else that of the overview: nobody is led elsewhere."""
+    is_path = isinstance(wanted, str) and _OWN_PATH.fullmatch(wanted)
+    return str(wanted) if is_path else "/"

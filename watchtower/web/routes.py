@@ -16,6 +16,9 @@ from watchtower.web.access import Access, Scope
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+CALLER: Final = web.RequestKey("caller", str)
+"""Under this key a request that was let in holds the name of its token, "" for whoever needed none."""
+
 NAME: Final = r"{name:(?:peer/)?[^/]+}"
 """A service name in a path: the reserved prefix `peer/` is the only slash that may be in it."""
 
@@ -44,7 +47,7 @@ def _guarded(scope: Scope, handler: Handler, access: Access) -> Handler:
     """`handler` behind a check that the caller has `scope`; `access.admit` raises when not."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        access.admit(request, scope)
+        request[CALLER] = access.admit(request, scope)
         return await handler(request)
 
     return guarded

@@ -21,12 +21,17 @@ from watchtower.core.settings import Settings
 from watchtower.core.view import Standing
 from watchtower.errors import ClusterError
 from watchtower.web.access import Access
+from watchtower.web.act_links import ActLinks
+from watchtower.web.acting_pages import ActingPages
+from watchtower.web.acts import ActsApi
 from watchtower.web.answers import BODY_BYTES_MAX, Counters, cluster_headers, outermost
 from watchtower.web.api import Api, Picture
 from watchtower.web.breakers import BreakersApi
 from watchtower.web.cluster import ClusterApi, Doors
+from watchtower.web.desk import Desk
 from watchtower.web.documents import ineligibility
 from watchtower.web.events import cluster_changes, state_changes, verdict_changes
+from watchtower.web.frame import Frame
 from watchtower.web.health import Health
 from watchtower.web.heartbeats import Heartbeats
 from watchtower.web.history import HistoryApi
@@ -61,18 +66,22 @@ class WebServer:
         picture = Picture(snapshot)
         stream = EventStream(self._ring)
         self._metrics = Metrics(snapshot, stream, self._counters)
-        self._pages = Pages(snapshot, picture, self._access, self._base_path, history)
+        frame, desk = Frame(picture, self._access, self._base_path), Desk(snapshot, doors.submit)
+        self._pages = Pages(snapshot, frame, self._access, history)
         self._health = Health(snapshot)
         self._parts = (
             self._health,
             Heartbeats(snapshot, doors.submit, self._access),
             Api(snapshot, picture, doors),
+            ActsApi(snapshot, desk),
             BreakersApi(snapshot),
             HistoryApi(snapshot, history),
             ClusterApi(snapshot, doors),
             stream,
             self._metrics,
             self._pages,
+            ActingPages(snapshot, frame, desk),
+            ActLinks(snapshot, frame, desk),
         )
         self._state: State | None = None
         self._standings: Mapping[str, Standing] = {}

@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from watchtower.core.model import Doubt, Kind, Level, NoticeKind, Opinion, Outcome, Stage
+from watchtower.core.policies import Severity, Why
 
 
 class EvidenceDoc(Struct, frozen=True, kw_only=True):
@@ -30,8 +31,28 @@ class StepDoc(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class WithheldDoc(Struct, frozen=True, kw_only=True):
+    """Why nobody is told. `until` None: nobody knows yet; `root`: the incident this one is folded into."""
+
+    why: Why
+    text: str
+    until: datetime | None
+    root: int | None
+
+
+class AckDoc(Struct, frozen=True, kw_only=True):
+    """Who works on it."""
+
+    by: str
+    note: str
+    at: datetime | None
+
+
 class IncidentDoc(Struct, frozen=True, kw_only=True):
-    """An incident; `since` is when the trouble was first seen, `opened_at` when the quorum agreed."""
+    """An incident; `since` is when the trouble was first seen, `opened_at` when the quorum agreed.
+
+    `withheld` is None while people are told. `folded` are the numbers of the incidents that it tells too.
+    """
 
     number: int
     service: str
@@ -42,6 +63,11 @@ class IncidentDoc(Struct, frozen=True, kw_only=True):
     since: datetime | None
     opened_at: datetime | None
     closed_at: datetime | None
+    severity: Severity
+    withheld: WithheldDoc | None
+    ack: AckDoc | None
+    flapping: bool
+    folded: list[int]
     evidence: list[EvidenceDoc]
 
 
@@ -56,7 +82,11 @@ class AttemptDoc(Struct, frozen=True, kw_only=True):
 
 
 class NotificationDoc(Struct, frozen=True, kw_only=True):
-    """A line of the delivery ledger. `doubt` says whether an unfinished one may have arrived already."""
+    """A line of the delivery ledger. `doubt` says whether an unfinished one may have arrived already.
+
+    `waits`: why an unfinished one has not left, `dropped`: why one was withdrawn before it left. `digest` is
+    the id of the digest that tells it, `members` how many a digest tells.
+    """
 
     id: str
     incident: int
@@ -73,15 +103,60 @@ class NotificationDoc(Struct, frozen=True, kw_only=True):
     owner: str
     doubt: Doubt
     failures: int
+    severity: Severity
+    step: int
     created_at: datetime | None
     settled_at: datetime | None
     receipt: str
+    waits: str
+    waits_until: datetime | None
+    dropped: str
+    digest: str
+    members: int
     attempts: list[AttemptDoc]
 
 
-class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
-    """An incident with its timeline and everything that was told about it."""
+class NotificationDetail(NotificationDoc, frozen=True, kw_only=True):
+    """A notification with what its peers saw, and every one that it tells when it is a digest."""
 
+    since: datetime | None
+    evidence: list[EvidenceDoc]
+    told: list[NotificationDoc]
+
+
+class RateDoc(Struct, frozen=True, kw_only=True):
+    """How much a channel is sent: one message every so many seconds, so many at once, so many in an hour."""
+
+    every_s: float
+    burst: int
+    hour: int
+
+
+class ChannelDoc(Struct, frozen=True, kw_only=True):
+    """How a channel is. `trouble`: why it takes nothing until somebody mends it; `paths`: peer -> why not.
+
+    Nothing here says where it leads: the address is a secret.
+    """
+
+    name: str
+    schema: str
+    fallback: str
+    rate: RateDoc
+    sent_this_hour: int
+    rest_until: datetime | None
+    trouble: str
+    trouble_since: datetime | None
+    last_accepted_at: datetime | None
+    waiting: int
+    waiting_since: datetime | None
+    paths: dict[str, str]
+
+
+class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
+    """An incident with its timeline, what was told about it, its root cause and what is folded into it."""
+
+    root: IncidentDoc | None
+    dependents: list[IncidentDoc]
     timeline: list[StepDoc]
     notifications: list[NotificationDoc]
 
@@ -186,8 +261,23 @@ class PeerDetail(PeerDoc, frozen=True, kw_only=True):
     lease: LeaseDoc | None
 
 
+class Alarm(Struct, frozen=True, kw_only=True):
+    """Something is wrong with the telling itself: `kind` is undelivered, waiting, channel, silent or drill.
+
+    `channel` and `incident` say where to look, "" and None where that is nowhere in particular.
+    """
+
+    kind: str
+    text: str
+    channel: str = ""
+    incident: int | None = None
+
+
 class Summary(Struct, frozen=True, kw_only=True):
-    """How many services have which verdict; peers are counted apart."""
+    """How many services have which verdict; peers are counted apart.
+
+    `withheld` counts the open incidents that nobody is told of, by why.
+    """
 
     services: int
     up: int
@@ -196,6 +286,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     down: int
     unknown: int
     incidents_open: int
+    acknowledged: int
+    flapping: int
+    withheld: dict[Why, int]
 
 
 class ConfigDoc(Struct, frozen=True, kw_only=True):
@@ -223,6 +316,7 @@ class StatusDoc(Struct, frozen=True, kw_only=True):
     cluster_verdict: Level
     cluster_reason: str
     config: ConfigDoc
+    alarms: list[Alarm]
     summary: Summary
     peers: list[PeerDoc]
     services: list[ServiceDoc]

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from support.web_support import world
 
 from watchtower.core.model import Incident, Level, State
-from watchtower.web.incidents import BadQuery, incident_page, notification_page, page_size
+from watchtower.web.deliveries import notification_page
+from watchtower.web.incidents import incident_page
+from watchtower.web.paging import BadQuery, page_size
 
 
 def _state(opened: set[int], closed: set[int]) -> State:

@@ -15,6 +15,11 @@
   let spoken = "";
   let connected = false;
 
+  function waitForForm() {
+    state.hidden = false;
+    state.textContent = "waits for your form";
+  }
+
   function tell(ok) {
     state.hidden = false;
     state.classList.toggle("lost", !ok);
@@ -23,8 +28,9 @@
 
   function adopt(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
-    const focused = document.activeElement && live.contains(document.activeElement)
-      ? document.activeElement.getAttribute("href") : null;
+    if (isHeld()) return;
+    const active = document.activeElement;
+    const focused = active && live.contains(active) ? active.getAttribute("href") : null;
     const fresh = page.getElementById("live") || page.body;
     live.replaceChildren(...fresh.childNodes);
     if (focused) {
@@ -40,7 +46,15 @@
     spoken = head.dataset.headline;
   }
 
+  // Nothing is pulled away from under somebody who fills in a form, or looks at a preview.
+  function isHeld() {
+    const active = document.activeElement;
+    const typing = active && live.contains(active) && active.matches("input, select, textarea, button");
+    return Boolean(typing || live.querySelector("[data-hold], form[data-touched]"));
+  }
+
   async function refresh() {
+    if (isHeld()) { waitForForm(); return; }
     if (busy) { again = true; return; }
     busy = true;
     try {
@@ -73,13 +87,17 @@
       // A closed source does not come back by itself, as after a 503 of a peer that just starts.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000 + Math.random() * 2000);
     };
-    for (const kind of ["verdict", "incident", "notification", "alerter", "peer", "config", "cluster", "reset"]) {
+    for (const kind of ["verdict", "incident", "notification", "alerter", "peer", "config", "cluster", "silence", "channel", "drill", "reset"]) {
       source.addEventListener(kind, soon);
     }
   }
 
   const head = live.querySelector("[data-headline]");
   if (head) spoken = head.dataset.headline;
+  live.addEventListener("input", (event) => {
+    const form = event.target.closest("form");
+    if (form) form.dataset.touched = "yes";
+  });
   listen();
   setInterval(() => { if (!document.hidden) refresh(); }, AGE_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
