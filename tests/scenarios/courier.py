@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from watchtower.core import silencing
 from watchtower.core.attempts import ChannelState, channel_states, next_attempt
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
@@ -90,10 +91,12 @@ class Courier:
         self._held: dict[str, Held] = {}
         self._seen: dict[str, tuple[str | None, float]] = {}
         self._claims = 0
+        self._settings: Settings
         self.is_draining = False
 
     def step(self, state: State, session: int, settings: Settings, now: Instant, submit: Submit) -> None:
         """Send what is ours, settle what has an answer, claim what is due, for each channel one at a time."""
+        self._settings = settings
         for item in state.notifications.values():
             if self._seen.get(item.id, (None, 0.0))[0] != item.claim_id:
                 self._seen[item.id] = (item.claim_id, now.boot)
@@ -161,13 +164,11 @@ class Courier:
         return held
 
     def _without_sending(self, held: Held, item: Notification, state: State, now: Instant) -> Outcome | None:
-        incident = state.incidents.get(item.incident)
-        is_over = incident is None or not incident.is_open
         if item.doubt is Doubt.PROOF:
             return Outcome.ACCEPTED
         if item.kind is NoticeKind.TEST and item.doubt is not Doubt.NO:
             return Outcome.DEAD
-        if item.kind.is_of_incident and item.kind is not NoticeKind.RESOLVED and is_over:
+        if silencing.unwanted(state, self._settings, item, now.wall):
             return Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
         if item.channel not in self._channels:
             return Outcome.DEAD

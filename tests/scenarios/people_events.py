@@ -10,8 +10,9 @@ from typing import Any
 
 from scenarios.script import Event
 
+from watchtower.core import matching
 from watchtower.core import requests as r
-from watchtower.core.policies import Acknowledgement
+from watchtower.core.policies import Acknowledgement, Silence, SilenceKind
 
 
 class PeopleEvents:
@@ -46,3 +47,31 @@ class PeopleEvents:
         """Somebody does not work on it after all."""
         at_wall = self.instant().wall
         self.say(r.Acknowledge(incident=int(event.args[0]), ack=None, by=event.subject, at_wall=at_wall))
+
+    def on_silences(self, event: Event) -> None:
+        """Somebody wants quiet about what the matchers say; silences are called s1, s2 ..."""
+        self.quieten(event, SilenceKind.SILENCE)
+
+    def on_maintains(self, event: Event) -> None:
+        """Somebody begins maintenance now."""
+        self.quieten(event, SilenceKind.MAINTENANCE)
+
+    def quieten(self, event: Event, kind: SilenceKind) -> None:
+        """From now on, for as long as the script says."""
+        matchers, _, reason = " ".join(event.args).partition(": ")
+        now_wall = self.instant().wall
+        silence = Silence(
+            id=f"s{len(self.state.silences) + 1}",
+            kind=kind,
+            matchers=tuple(one for text in matchers.split() for one in matching.read_text(text)),
+            author=event.subject,
+            reason=reason,
+            starts_wall=now_wall,
+            ends_wall=now_wall + event.number,
+            created_wall=now_wall,
+        )
+        self.say(r.SetSilence(silence=silence))
+
+    def on_ends(self, event: Event) -> None:
+        """Somebody ends a silence before its time."""
+        self.say(r.EndSilence(id=event.args[0], by=event.subject, at_wall=self.instant().wall))

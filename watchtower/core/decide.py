@@ -8,8 +8,8 @@ The stages, in order: move the config in force to what a majority runs; end the 
 peers; raise the command version to what every member knows; start the fire drill that is due; open, shift
 and close incidents together with their notifications; tell people of what is open, or record why not; send
 to the fallback channel what a channel refuses; name a living sender for whatever waits; withdraw tests that
-nobody can send; forget what is no longer configured. A peer whose own config is not in force does only the
-first.
+nobody can send; forget silences of long ago and what is no longer configured. A peer whose own config is not
+in force does only the first.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from watchtower.core.dispatch import fallbacks, senders
 from watchtower.core.model import Instant, State
 from watchtower.core.scene import Scene
 from watchtower.core.settings import Settings
+from watchtower.core.silencing import sweeping
 from watchtower.core.telling import announcements
 from watchtower.core.transitions import orphans, transitions
 from watchtower.core.trials import unsendable_tests
@@ -61,6 +62,7 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
         fallbacks,
         senders,
         unsendable_tests,
+        sweeping,
         _forgetting,
     )
     # Lazily: when thousands fail at once, only the commands of this pass are made.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from watchtower.core import escalation, flapping, incidents, outbox, routing
+from watchtower.core import escalation, flapping, incidents, outbox, routing, silencing
 from watchtower.core.commands import Command, Drop, Withhold
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
@@ -28,7 +28,14 @@ def _unrouted(scene: Scene, incident: Incident) -> Withheld | None:
     return Withheld(why=Why.UNROUTED, text=f"nobody is to be told: {audience.reason}")
 
 
-REASONS: Final[tuple[Reason, ...]] = (suppressed, held, flapping.flaps, _unrouted)
+REASONS: Final[tuple[Reason, ...]] = (
+    silencing.in_maintenance,
+    silencing.silenced,
+    suppressed,
+    held,
+    flapping.flaps,
+    _unrouted,
+)
 """Asked in this order; the first that answers is the one that is named."""
 
 
@@ -62,6 +69,8 @@ def _of_incident(scene: Scene, incident: Incident, items: list[Notification]) ->
     if why is not None:
         yield from _withdrawals(scene, items, why)
         return
+    if incident.ack is not None:
+        yield from _relief(scene, items, f"acknowledged by {incident.ack.by}")
     for channel, kind in _missing(scene, incident, items):
         yield from _announcing(scene, incident, kind, channel, items)
     yield from escalation.follow_ups(scene, incident, items)
@@ -73,6 +82,13 @@ def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iter
     for item in items:
         if item.kind not in kept and _never_left(scene, item):
             yield _drop(scene, item, why.text)
+
+
+def _relief(scene: Scene, items: list[Notification], reason: str) -> Iterator[Command]:
+    """Nobody needs to be reminded of what somebody works on, nor anybody else to be woken."""
+    for item in items:
+        if item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION) and _never_left(scene, item):
+            yield _drop(scene, item, reason)
 
 
 def _drop(scene: Scene, item: Notification, reason: str) -> Drop:

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
+from watchtower.core import silencing
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import (
     Doubt,
     Instant,
-    NoticeKind,
     Notification,
     Outcome,
     Stage,
@@ -134,9 +134,9 @@ class Sender:
                 self._give_up_if_lost(held, item, now)
                 continue
             channel = settings.channels.get(held.channel)
-            instead = _instead_of_sending(
-                state, item, channel, held.found, is_too_late=now.boot > held.send_until_boot
-            )
+            reason = silencing.unwanted(state, settings, item, now.wall)
+            is_too_late = now.boot > held.send_until_boot
+            instead = _instead_of_sending(item, channel, held.found, reason, is_too_late=is_too_late)
             if instead is not None:
                 self._settling(held, instead.outcome, now, instead)
             elif channel is not None and item.doubt is Doubt.MAYBE and held.found is None:
@@ -300,7 +300,7 @@ def outcome_of(item: Notification, channel: Channel, ending: Ending) -> Outcome:
 
 
 def _instead_of_sending(
-    state: State, item: Notification, channel: Channel | None, found: Found | None, *, is_too_late: bool
+    item: Notification, channel: Channel | None, found: Found | None, unwanted: str, *, is_too_late: bool
 ) -> Ending | None:
     """Sender rules 3 to 6 before a socket is opened; None when the item is to be searched for or sent."""
     if item.doubt is not Doubt.NO and (known := _known_without_looking(item)):
@@ -309,10 +309,9 @@ def _instead_of_sending(
         detail = f"found in the channel: {found.detail}" if found.detail else "found in the channel"
         return Ending(outcome=Outcome.ACCEPTED, detail=detail, receipt=found.receipt)
     is_searched = found is not None or item.doubt is Doubt.NO or channel is None
-    is_told = item.kind is NoticeKind.RESOLVED or not item.kind.is_of_incident
-    if is_searched and not is_told and not _is_open(state, item):
+    if is_searched and unwanted:
         outcome = Outcome.SUPERSEDED if item.doubt is Doubt.MAYBE else Outcome.NOT_SENT
-        return Ending(outcome=outcome, detail="the incident ended before it was sent")
+        return Ending(outcome=outcome, detail=unwanted)
     if channel is None:
         return Ending(outcome=Outcome.DEAD, detail="the channel is not configured")
     if is_too_late:
@@ -326,8 +325,3 @@ def _known_without_looking(item: Notification) -> Ending | None:
     if item.kind is NoticeKind.TEST:
         return Ending(outcome=Outcome.DEAD, detail="its sender stopped in mid-test")
     return None
-
-
-def _is_open(state: State, item: Notification) -> bool:
-    incident = state.incidents.get(item.incident)
-    return incident is not None and incident.is_open

@@ -1,0 +1,159 @@
+"""Quiet: is an incident silenced, or under maintenance, by whom and until when?
+
+Silences and maintenance that people began are rows of the ledger; planned maintenance stands in the
+configuration. Of several that hold the one that ends last is named. A sender asks the same right before it
+sends. Nothing here says what follows: that is telling.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import Struct
+
+from watchtower.core import matching, schedules, windows
+from watchtower.core.commands import Command
+from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
+from watchtower.core.policies import SILENCE_KEPT_S, Matcher, Silence, SilenceKind, Why, Withheld
+from watchtower.core.requests import Sweep
+from watchtower.core.scene import Scene, severity
+from watchtower.core.settings import Settings
+
+DAY_S: Final = 86_400.0
+SWEPT_MAX: Final = 200
+"""Silences forgotten by one command."""
+_LEVELS: Final = (Level.DOWN, Level.DEGRADED, Level.PARTIAL)
+
+
+def in_maintenance(scene: Scene, incident: Incident) -> Withheld | None:
+    """Why nobody is told: planned maintenance, or such as somebody began."""
+    return maintained(scene.state, scene.settings, incident, scene.now.wall)
+
+
+def silenced(scene: Scene, incident: Incident) -> Withheld | None:
+    """Why nobody is told: a silence."""
+    return hushed(scene.state, scene.settings, incident, scene.now.wall)
+
+
+def quieted(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
+    """Maintenance or a silence that holds now, for whoever is about to send."""
+    return maintained(state, settings, incident, now_wall) or hushed(state, settings, incident, now_wall)
+
+
+def unwanted(state: State, settings: Settings, item: Notification, now_wall: float) -> str:
+    """Why something that has not left is not to be sent any more; "" when it is (protocol.md, sender rule 5).
+
+    The end is told whatever people said, and so is what is of no single incident.
+    """
+    if item.kind is NoticeKind.RESOLVED or not item.kind.is_of_incident:
+        return ""
+    incident = state.incidents.get(item.incident)
+    if incident is None or not incident.is_open:
+        return "the incident ended before it was sent"
+    if incident.ack is not None and item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION):
+        return f"acknowledged by {incident.ack.by}"
+    why = quieted(state, settings, incident, now_wall)
+    return why.text if why else ""
+
+
+def maintained(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
+    """Maintenance of what the incident is about."""
+    found = [*_rows(state, settings, incident, SilenceKind.MAINTENANCE, now_wall)]
+    found += _planned(settings, incident, now_wall)
+    return _last_to_end(Why.MAINTENANCE, found)
+
+
+def hushed(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
+    """A silence of what the incident is about."""
+    return _last_to_end(Why.SILENCED, _rows(state, settings, incident, SilenceKind.SILENCE, now_wall))
+
+
+def _last_to_end(why: Why, found: Iterable[tuple[float, str]]) -> Withheld | None:
+    until_wall, text = max(found, default=(0.0, ""))
+    return Withheld(why=why, text=text, until_wall=until_wall) if text else None
+
+
+def _rows(
+    state: State, settings: Settings, incident: Incident, kind: SilenceKind, now_wall: float
+) -> Iterator[tuple[float, str]]:
+    """When each row of the ledger that holds now ends, and its words."""
+    about = _facts(incident, settings)
+    for silence in state.silences.values():
+        is_on = silence.kind is kind and silence.starts_wall <= now_wall < silence.ends_wall
+        if is_on and matching.fits(silence.matchers, about):
+            yield silence.ends_wall, _said(silence, settings.alerting.timezone)
+
+
+def _planned(settings: Settings, incident: Incident, now_wall: float) -> Iterator[tuple[float, str]]:
+    """The same of the windows in the configuration."""
+    about = _facts(incident, settings)
+    for window in settings.maintenance:
+        if not matching.fits(window.match, about):
+            continue
+        until_wall = windows.open_until(window, now_wall)
+        if until_wall:
+            length_s = window.for_s or window.end_wall - window.start_wall
+            until = until_text(until_wall, length_s, window.timezone)
+            yield until_wall, f"in maintenance until {until}{_because(window.reason)}"
+
+
+def _facts(incident: Incident, settings: Settings) -> dict[str, str]:
+    return matching.facts(incident.service, incident.level, incident.severity, settings)
+
+
+def _said(silence: Silence, timezone: str) -> str:
+    until = until_text(silence.ends_wall, silence.ends_wall - silence.starts_wall, timezone)
+    what = "silenced" if silence.kind is SilenceKind.SILENCE else "in maintenance"
+    return f"{what} by {silence.author} until {until}{_because(silence.reason)}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def until_text(until_wall: float, length_s: float, timezone: str) -> str:
+    """`14:00 UTC (15:00 Europe/Berlin)`, with the date where more than a day lies before it.
+
+    It hangs on nothing but the end itself, so that what is recorded once stays as it is.
+    """
+    shape = "%H:%M" if length_s <= DAY_S else "%Y-%m-%d %H:%M"
+    text = f"{datetime.fromtimestamp(until_wall, UTC):{shape}} UTC"
+    if timezone == "UTC":
+        return text
+    return f"{text} ({datetime.fromtimestamp(until_wall, schedules.zone(timezone)):{shape}} {timezone})"
+
+
+def sweeping(scene: Scene) -> Iterator[Command]:
+    """Silences that have been over for a day: nobody needs to see them any more."""
+    over_wall = scene.now.wall - SILENCE_KEPT_S
+    gone = sorted(key for key, one in scene.state.silences.items() if one.ends_wall < over_wall)
+    if gone:
+        yield Sweep(epoch=scene.state.lease.epoch, silences=tuple(gone[:SWEPT_MAX]))
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """What matchers would hit: names of services and other subjects, and numbers of open incidents."""
+
+    subjects: tuple[str, ...]
+    incidents: tuple[int, ...]
+
+
+def preview(state: State, settings: Settings, matchers: Iterable[Matcher]) -> Preview:
+    """What a silence with these matchers would hit: now, or should it come to an incident."""
+    wanted = tuple(matchers)
+    opened = [incident for incident in state.incidents.values() if incident.is_open]
+    subjects = sorted({*settings.services, *matching.SUBJECTS, *(one.service for one in opened)})
+    return Preview(
+        subjects=tuple(subject for subject in subjects if _could_hit(wanted, subject, settings)),
+        incidents=tuple(sorted(one.number for one in opened if matching.fits(wanted, _facts(one, settings)))),
+    )
+
+
+def _could_hit(matchers: tuple[Matcher, ...], subject: str, settings: Settings) -> bool:
+    """True when some incident of `subject`, at whatever level, would be hit."""
+    return any(
+        matching.fits(matchers, matching.facts(subject, level, severity(subject, level, settings), settings))
+        for level in _LEVELS
+    )
