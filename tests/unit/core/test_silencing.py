@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, peer_services, service, settings, view
@@ -30,11 +32,16 @@ CONFIG = settings(
 )
 
 
-def silence(key: str = "s1", match: str = "service=web", **fields: object) -> Silence:
+def silence(key: str = "s1", match: str = "service=web", **fields: Any) -> Silence:
     """A silence of an hour from NOON on."""
-    known = {"kind": SilenceKind.SILENCE, "author": "ops-lead", "reason": "deploying", "created_wall": NOON}
+    known: dict[str, Any] = {
+        "kind": SilenceKind.SILENCE,
+        "author": "ops-lead",
+        "reason": "deploying",
+        "created_wall": NOON,
+    }
     known |= {"starts_wall": NOON, "ends_wall": NOON + 3600.0, "matchers": read_text(match)}
-    return Silence(id=key, **{**known, **fields})  # type: ignore[arg-type]
+    return Silence(id=key, **{**known, **fields})
 
 
 def state(*silences: Silence) -> State:

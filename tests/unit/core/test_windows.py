@@ -32,7 +32,8 @@ def span(window: Window, near: str, zone: str) -> tuple[str, str]:
         now -= 60
     assert not open_until(window, end)
     assert open_until(window, end - 1) == end
-    return tuple(datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat()[5:] for at in (now, end))  # type: ignore[return-value]
+    start_text, end_text = (datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat()[5:] for at in (now, end))
+    return start_text, end_text
 
 
 def test_once() -> None:
