@@ -18,6 +18,7 @@ from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import (
     Doubt,
     Instant,
+    NoticeKind,
     Notification,
     Outcome,
     Stage,
