@@ -21,7 +21,7 @@ Outgrowth = tuple[State, Answer]
 def drop(state: State, command: Drop) -> Outgrowth:
     """Withdraw what never left, out of its digest if it is in one that never left either."""
     item = state.notifications.get(command.id)
-    if item is None or not _may_be_withdrawn(state, item):
+    if item is None or not outbox.never_left(state, item):
         return state, Answer(ok=False, reason="no such notification that never left")
     rows = dict(state.notifications)
     rows[item.id] = replace(item, stage=Stage.CANCELLED, dropped=command.reason[:200])
@@ -30,13 +30,6 @@ def drop(state: State, command: Drop) -> Outgrowth:
         left = tuple(member for member in digest.members if member != item.id)
         rows[digest.id] = replace(digest, members=left)
     return outbox.tidy(replace(state, notifications=rows)), Answer(ok=True)
-
-
-def _may_be_withdrawn(state: State, item: Notification) -> bool:
-    if item.stage is not Stage.DIGESTED:
-        return outbox.is_waiting(item)
-    digest = state.notifications.get(item.digest)
-    return digest is not None and outbox.is_waiting(digest)
 
 
 def coalesce(state: State, command: Coalesce) -> Outgrowth:

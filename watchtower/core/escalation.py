@@ -95,7 +95,7 @@ def _taken_back(scene: Scene, items: list[Notification], reason: str) -> Iterato
     """Follow-ups that wait and never left, once somebody works on it."""
     state = scene.state
     for item in items:
-        if _is_follow_up(item) and outbox.is_waiting(item):
+        if _is_follow_up(item) and outbox.never_left(state, item):
             yield Drop(epoch=state.lease.epoch, id=item.id, reason=reason, policy_rev=state.policy_rev)
 
 

@@ -297,6 +297,14 @@ def is_waiting(item: Notification) -> bool:
     return item.stage is Stage.PENDING and item.doubt is Doubt.NO
 
 
+def never_left(state: State, item: Notification) -> bool:
+    """True for what waits, by itself or in a digest that waits: it may still be withdrawn."""
+    if item.stage is not Stage.DIGESTED:
+        return is_waiting(item)
+    digest = state.notifications.get(item.digest)
+    return digest is not None and is_waiting(digest)
+
+
 def _is_open(state: State, item: Notification) -> bool:
     incident = state.incidents.get(item.incident)
     return incident is not None and incident.is_open

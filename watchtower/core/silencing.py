@@ -144,7 +144,7 @@ def preview(state: State, settings: Settings, matchers: Iterable[Matcher]) -> Pr
     """What a silence with these matchers would hit: now, or should it come to an incident."""
     wanted = tuple(matchers)
     opened = [incident for incident in state.incidents.values() if incident.is_open]
-    subjects = sorted({*settings.services, *matching.SUBJECTS, *(one.service for one in opened)})
+    subjects = sorted({*matching.known(settings)["service"], *(one.service for one in opened)})
     return Preview(
         subjects=tuple(subject for subject in subjects if _could_hit(wanted, subject, settings)),
         incidents=tuple(sorted(one.number for one in opened if matching.fits(wanted, _facts(one, settings)))),

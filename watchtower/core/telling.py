@@ -13,7 +13,7 @@ from typing import Final
 from watchtower.core import escalation, flapping, incidents, outbox, routing, silencing
 from watchtower.core.commands import Command, Drop, Withhold
 from watchtower.core.incidents import Move
-from watchtower.core.model import Incident, NoticeKind, Notification, Stage
+from watchtower.core.model import Incident, NoticeKind, Notification
 from watchtower.core.policies import Why, Withheld
 from watchtower.core.scene import Scene
 from watchtower.core.suppression import aftermath, held, suppressed
@@ -69,8 +69,6 @@ def _of_incident(scene: Scene, incident: Incident, items: list[Notification]) ->
     if why is not None:
         yield from _withdrawals(scene, items, why)
         return
-    if incident.ack is not None:
-        yield from _relief(scene, items, f"acknowledged by {incident.ack.by}")
     for channel, kind in _missing(scene, incident, items):
         yield from _announcing(scene, incident, kind, channel, items)
     yield from escalation.follow_ups(scene, incident, items)
@@ -80,26 +78,12 @@ def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iter
     """What waits and never left; that something has ended, or flaps, is told all the same."""
     kept = {NoticeKind.RESOLVED} | ({NoticeKind.FLAPPING} if why.why is Why.FLAPPING else set())
     for item in items:
-        if item.kind not in kept and _never_left(scene, item):
+        if item.kind not in kept and outbox.never_left(scene.state, item):
             yield _drop(scene, item, why.text)
-
-
-def _relief(scene: Scene, items: list[Notification], reason: str) -> Iterator[Command]:
-    """Nobody needs to be reminded of what somebody works on, nor anybody else to be woken."""
-    for item in items:
-        if item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION) and _never_left(scene, item):
-            yield _drop(scene, item, reason)
 
 
 def _drop(scene: Scene, item: Notification, reason: str) -> Drop:
     return Drop(epoch=scene.state.lease.epoch, id=item.id, reason=reason, policy_rev=scene.state.policy_rev)
-
-
-def _never_left(scene: Scene, item: Notification) -> bool:
-    if item.stage is not Stage.DIGESTED:
-        return outbox.is_waiting(item)
-    digest = scene.state.notifications.get(item.digest)
-    return digest is not None and outbox.is_waiting(digest)
 
 
 def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Iterator[tuple[str, NoticeKind]]:
