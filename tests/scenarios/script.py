@@ -101,6 +101,7 @@ _EVENTS: Final = (
     ("maintains", re.compile(r"(?P<subject>\S+) begins maintenance for (?P<number>\S+) of (?P<args>.+: .+)")),
     ("ends", re.compile(r"(?P<subject>\S+) ends silence (?P<args>\S+)")),
     ("withdraws", re.compile(r"(?P<subject>\S+) withdraws the acknowledgement of #(?P<args>\d+)")),
+    ("suspected", re.compile(r"(?P<subject>\S+) is suspected(?: for (?P<args>.+))?")),
     ("fails", re.compile(r"(?P<subject>\S+) fails(?: for (?P<args>.+))?")),
     ("degrades", re.compile(r"(?P<subject>\S+) degrades(?: for (?P<args>.+))?")),
     ("recovers", re.compile(r"(?P<subject>\S+) recovers(?: for (?P<args>.+))?")),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from scenarios import telling
 from scenarios.configured import configured
 from scenarios.courier import Channel, Courier
+from scenarios.needs_events import NeedsEvents
 from scenarios.people_events import PeopleEvents
 from scenarios.script import Event, Script, Watched
 from support.core_support import peer_services, service, settings
@@ -68,7 +69,7 @@ class Process:
         return row.session if row.boot_id == self.boot_id else 0
 
 
-class World(PeopleEvents):
+class World(PeopleEvents, NeedsEvents):
     """Everything outside the core: who lives, who is cut off, what works, what time it is."""
 
     def __init__(self, script: Script) -> None:

@@ -104,9 +104,11 @@ def _roots(scene: Scene, incident: Incident) -> list[Incident]:
 
 
 def _may_explain(scene: Scene, root: Incident, incident: Incident) -> bool:
-    """What people know of already is folded only when the cause was there first, as far as we can see."""
-    is_told = incident.withheld is None and incident.number in scene.state.incidents
-    return not is_told or root.since_wall <= incident.opened_wall + scene.settings.alerting.hold_s
+    """What people know of already is folded only into what seems to have been there first, and lasts."""
+    if incident.withheld is not None or incident.number not in scene.state.incidents:
+        return True
+    is_over = scene.view.standings[root.service].level is Level.UP
+    return not is_over and root.since_wall <= incident.opened_wall + scene.settings.alerting.hold_s
 
 
 def _causes(scene: Scene) -> Causes:
