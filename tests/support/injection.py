@@ -14,7 +14,8 @@ from typing import Any
 from msgspec.structs import replace
 from support import delivery_support as made
 
-from watchtower.core.model import Doubt, Evidence, Opinion
+from watchtower.core.model import Doubt, Evidence, NoticeKind, Opinion
+from watchtower.core.policies import Acknowledgement
 from watchtower.delivery.message import Message
 from watchtower.delivery.render import render
 
@@ -62,6 +63,27 @@ def hostile_message(text: str) -> Message:
     settings = made.settings()
     titled = replace(settings.services["shop"], title=text[:120] or "shop")
     return render(item, made.state(), replace(settings, services={"shop": titled}))
+
+
+def hostile_messages(text: str) -> list[Message]:
+    """The same in every kind of message: all that a kind shows may be `text`."""
+    evidence = (Evidence(peer="a", opinion=Opinion.DOWN, text=text),)
+    settings = made.settings()
+    titled = replace(settings.services["shop"], title=text[:120] or "shop")
+    settings = replace(settings, services={"shop": titled})
+    messages = [hostile_message(text)]
+    for kind in NoticeKind:
+        item = made.notification(kind, notice_evidence=evidence, notice_reason=text, channel=text[:60] or "c")
+        state = made.state(replace(item, order=1, id="aa", kind=NoticeKind.FIRING))
+        ack = Acknowledgement(by=text[:60], note=text[:200], at_wall=1.0)
+        incident = replace(state.incidents[42], reason=text, evidence=evidence, ack=ack)
+        state = replace(state, incidents={42: incident})
+        messages.append(render(replace(item, members=("aa", "gone")), state, settings))
+    messages += [
+        render(made.notification(service=f"{what}/{text[:80]}", notice_reason=text), made.state(), settings)
+        for what in ("channel", "drill")
+    ]
+    return messages
 
 
 def assert_inert_text(text: str) -> None:

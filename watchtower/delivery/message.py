@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -107,11 +108,12 @@ class Message(Struct, frozen=True, kw_only=True):
     at_wall: float = 0.0
     opened: Opened | None = None
     is_broadcast: bool = False
+    root: str = ""
 
     @property
     def thread(self) -> str:
-        """Messages with the same thread belong together: one per incident, one per direct subject."""
-        return f"incident-{self.incident}" if self.incident else self.kind or "notice"
+        """Messages with the same thread belong together: one per incident, or as `root` says."""
+        return self.root or (f"incident-{self.incident}" if self.incident else self.kind or "notice")
 
 
 def direct(
@@ -157,6 +159,20 @@ def clean(text: str, limit: int) -> str:
 def utc(at_wall: float) -> str:
     """`2026-01-31 09:16:04 UTC`."""
     return datetime.fromtimestamp(at_wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def moment(at_wall: float, timezone: str = "UTC") -> str:
+    """`2026-01-31 09:16:04 UTC`, with the local time of `timezone` behind it: ` = 10:16:04 CET`."""
+    here = datetime.fromtimestamp(at_wall, UTC)
+    try:
+        there = here.astimezone(ZoneInfo(timezone))
+    except (KeyError, ValueError, OSError):
+        # The file was checked where it was written; this host may lack the zone, and an alert does not wait.
+        return utc(at_wall)
+    if there.utcoffset() == here.utcoffset():
+        return utc(at_wall)
+    is_same_day = there.date() == here.date()
+    return f"{utc(at_wall)} = {there.strftime('%H:%M:%S %Z' if is_same_day else '%Y-%m-%d %H:%M:%S %Z')}"
 
 
 def rfc3339(at_wall: float) -> str | None:

@@ -19,6 +19,7 @@ from support.injection import (
     assert_inert_slack,
     assert_inert_text,
     hostile_message,
+    hostile_messages,
     slack_texts,
 )
 
@@ -68,8 +69,9 @@ def assert_inert_short(text: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_inert_in_every_shape(shape: str, hostile: str) -> None:
-    """Mentions, markup, links, header injection, control and direction characters, credentials, floods."""
-    SHAPES[shape](hostile_message(HOSTILE[hostile]))
+    """In every kind: mentions, markup, links, header injection, control characters, credentials, floods."""
+    for message in hostile_messages(HOSTILE[hostile]):
+        SHAPES[shape](message)
 
 
 @given(st.text(max_size=400) | st.text(alphabet="<>!@#&[]()*_`~|\\:/.wht ps\n-", max_size=200))

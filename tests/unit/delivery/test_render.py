@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support import delivery_storms as storms
 from support import delivery_support as made
 
+from watchtower.core.channel_rows import ChannelRow, Drill
 from watchtower.core.model import (
     Attempt,
     Doubt,
@@ -44,6 +46,7 @@ DEGRADED: dict[str, Any] = {
         Evidence(peer="c", opinion=Opinion.UNKNOWN, text="no reference answers"),
     ),
 }
+DRILL = "a fire drill, started by the schedule: acknowledge it to prove that it arrived"
 PARTIAL: dict[str, Any] = {
     "notice_level": Level.PARTIAL,
     "notice_reason": "1 of 3 peers see it failing, 2 see it up",
@@ -66,6 +69,34 @@ CASES: dict[str, Notification] = {
     ),
     "repeat": made.notification(attempt=2, doubt=Doubt.MAYBE),
     "fallback": made.notification(channel="mail", notice_instead_of="chat"),
+    "reminder": made.notification(NoticeKind.REMINDER, notice_at_wall=made.BEGAN_WALL + 7_800, notice_step=2),
+    "escalation": made.notification(NoticeKind.ESCALATION, notice_at_wall=made.BEGAN_WALL + 600),
+    "flapping": made.notification(NoticeKind.FLAPPING),
+    "settled_down": made.notification(NoticeKind.SETTLED, notice_at_wall=made.BEGAN_WALL + 1_320),
+    "settled_up": made.notification(
+        NoticeKind.SETTLED, notice_level=Level.UP, notice_evidence=(), notice_at_wall=made.BEGAN_WALL + 1_320
+    ),
+    "drill": made.notification(service="drill/chat", notice_reason=DRILL, notice_evidence=()),
+    "drill_over": made.notification(
+        NoticeKind.RESOLVED, service="drill/chat", notice_reason="it has arrived", notice_evidence=()
+    ),
+    "channel_down": made.notification(
+        service="channel/mail",
+        notice_reason="it takes nothing until somebody mends it: SMTP 535: wrong password",
+        notice_evidence=(),
+    ),
+    "channel_recovered": made.notification(
+        NoticeKind.RESOLVED, service="channel/mail", notice_reason="nothing waits for it in vain any more"
+    ),
+    "ceiling": made.notification(
+        NoticeKind.CEILING,
+        service="",
+        incident=0,
+        notice_reason="120 messages within an hour; what waits is told when the next hour begins",
+    ),
+    "test": made.notification(
+        NoticeKind.TEST, service="test/1", incident=0, notice_reason="asked for by lena", notice_evidence=()
+    ),
 }
 
 
@@ -89,7 +120,24 @@ def shown(message: Message) -> str:
 def test_every_kind_of_message_reads_as_its_golden_file(name: str) -> None:
     """Subject, plain text, Slack, webhook and mail of each kind, word for word."""
     public_url = "https://status.example.com" if name in ("down", "recovered") else ""
-    message = render(CASES[name], made.state(), made.settings(public_url=public_url))
+    channels = {"mail": "mailto://127.0.0.1?from=a@example.com&to=b@example.com"}
+    settings, state = made.settings(channels, public_url=public_url), made.state()
+    if name == "channel_down":
+        state = replace(state, channels={"mail": ChannelRow(trouble="SMTP 535: wrong password")})
+    if name.startswith("drill"):
+        state = replace(state, drill=Drill(channel="chat", started_wall=1.0, arrived_wall=2.0))
+    message = render(CASES[name], state, settings)
+    assert_golden(name, message)
+
+
+@pytest.mark.parametrize("name", storms.CASES)
+def test_every_message_about_many_reads_as_its_golden_file(name: str) -> None:
+    """A root cause with what it takes along, and digests: grouped by cause, the loudest first."""
+    assert_golden(name, storms.CASES[name]())
+
+
+def assert_golden(name: str, message: Message) -> None:
+    """The message in every shape is what its file says."""
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("WATCHTOWER_REWRITE"):
         path.write_text(shown(message), encoding="utf-8")
@@ -157,11 +205,13 @@ def test_a_link_that_is_no_plain_web_address_is_left_out() -> None:
     for url in ("javascript:alert(1)", "https://x/>|<!channel>", 'https://x/"onclick', "ftp://x", ""):
         bad = replace(settings.services["shop"], runbook=url, dashboard="")
         message = render(made.notification(), made.state(), replace(settings, services={"shop": bad}))
-        assert [link.label for link in message.links] == ["Status"]
+        assert [link.label for link in message.links] == ["Acknowledge", "Silence", "Status"]
 
 
 def test_an_unknown_incident_and_an_empty_state_still_render() -> None:
     """Rendering is total: an alert must not die of missing context."""
     for kind in NoticeKind:
         item = made.notification(kind, service="gone", notice_evidence=())
-        assert "gone" in render(item, State(), made.settings()).subject
+        subject = render(item, State(), made.settings()).subject
+        assert ("gone" in subject) is kind.is_of_incident
+        assert subject.endswith(" - prod")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from watchtower.delivery.message import Message
+from watchtower.delivery.message import Message, utc
 from watchtower.delivery.shapes.text import defused
 
 SHORT_MAX: Final = 160
 WIDE_MAX: Final = 70
+_ACTING: Final = ("Acknowledge", "All incidents")
 _PLAINER: Final = str.maketrans(
     {
         "\N{HORIZONTAL ELLIPSIS}": "...",
@@ -42,18 +43,22 @@ def short(message: Message, limit: int = SHORT_MAX) -> str:
     text = _cut_to(text, room)
     if message.body:
         return text
-    extras = [_dull(fact) for fact in _first_facts(message)]
-    extras += [link.url for link in message.links if link.label in ("Acknowledge", "Incident")][:1]
-    for extra in extras:
+    links = [link.url for link in message.links if link.label.startswith(_ACTING)][:1]
+    extras = [f"since {_hour(message.since_wall)}"] if message.since_wall else []
+    for extra in [*extras, *map(_dull, _causes(message)), *links]:
         longer = f"{text} {extra}"
         if _size(longer) <= _room(longer, limit):
             text = longer
     return text
 
 
-def _first_facts(message: Message) -> list[str]:
-    wanted = ("Since", "Cause", "Affected")
-    return [f"| {label.lower()} {value}" for label, value in message.facts if label in wanted]
+def _causes(message: Message) -> list[str]:
+    return [f"{label.lower()}: {value}" for label, value in message.facts if label in ("Cause", "Affected")]
+
+
+def _hour(at_wall: float) -> str:
+    """Day and minute in UTC: `2026-01-31 09:16 UTC`."""
+    return utc(at_wall)[:16] + " UTC"
 
 
 def _dull(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What a notification says, part by part: names, evidence, links, and the words for each kind of it."""
