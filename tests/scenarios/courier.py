@@ -7,21 +7,23 @@ very one, fence, send once, settle until it shows. The channels answer as the sc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import silencing
+from watchtower.core import digests, outbox, silencing
 from watchtower.core.attempts import ChannelState, channel_states, next_attempt
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
-from watchtower.core.outbox import head_of_lane
 from watchtower.core.settings import Settings
+from watchtower.delivery.sender import FAILURES_MAX
 
 HOLD_S: Final = 15.0
 BUDGET_S: Final = 10.0
 RIVAL_WAITS_S: Final = 16.25
+
+MOODS: Final = ("accepts", "refuses", "is dead", "is misconfigured", "loses answers", "is unreachable")
 
 Submit = Callable[[Command], Answer | None]
 Tell = Callable[[str], None]
@@ -34,15 +36,28 @@ class Channel(Struct, kw_only=True):
     mood: str = "accepts"
     moody_for: tuple[str, ...] = ()
     answers_after_s: float = 0.0
+    asks_s: float = 0.0
     received: list[Notification] = []
 
     def mood_for(self, peer: str) -> str:
         """How a message of `peer` is treated now."""
         return self.mood if not self.moody_for or peer in self.moody_for else "accepts"
 
-    def take(self, item: Notification, peer: str, tell: Tell) -> Outcome:
+    def words(
+        self, item: Notification, outcome: Outcome, peer: str, *, has_fallback: bool
+    ) -> tuple[Outcome, dict[str, Any]]:
+        """What its sender makes of a refusal: that it asks to wait, or that it cannot work as configured."""
+        mood = self.mood_for(peer)
+        if mood == "asks to wait":
+            return outcome, {"retry_after_s": self.asks_s}
+        if mood != "is misconfigured":
+            return outcome, {"is_permanent": mood == "is dead"}
+        is_hopeless = has_fallback or item.failures + 1 >= FAILURES_MAX
+        return Outcome.DEAD if is_hopeless else outcome, {"is_permanent": True}
+
+    def take(self, item: Notification, peer: str, state: State, tell: Tell) -> Outcome:
         """One message arrives, or does not; the outcome as its sender will learn it."""
-        mood, words = self.mood_for(peer), f"{described(item)} from {peer}"
+        mood, words = self.mood_for(peer), f"{in_full(item, state)} from {peer}"
         if mood in ("accepts", "loses answers"):
             again = any(other.id == item.id for other in self.received)
             marks = " (marked as a possible repeat)" if item.doubt is not Doubt.NO else ""
@@ -51,7 +66,8 @@ class Channel(Struct, kw_only=True):
             self.received.append(item)
             return Outcome.ACCEPTED if mood == "accepts" else Outcome.AMBIGUOUS
         tell(f"{self.name} {mood}: {words}")
-        return {"refuses": Outcome.REJECTED, "is dead": Outcome.DEAD}.get(mood, Outcome.NOT_SENT)
+        refusals = {"is dead": Outcome.DEAD, "is unreachable": Outcome.NOT_SENT}
+        return refusals.get(mood, Outcome.REJECTED)
 
 
 def described(item: Notification) -> str:
@@ -59,6 +75,8 @@ def described(item: Notification) -> str:
     level = item.notice.level.value.upper()
     if item.kind is NoticeKind.DIGEST:
         return f"DIGEST of {len(item.members)}"
+    if item.kind is NoticeKind.CEILING:
+        return f"CEILING: {item.notice.reason}"
     told = {
         NoticeKind.FIRING: level,
         NoticeKind.WORSENED: f"WORSE, {level}",
@@ -68,6 +86,17 @@ def described(item: Notification) -> str:
     }.get(item.kind, item.kind.value.upper())
     instead = f" (instead of {item.notice.instead_of})" if item.notice.instead_of else ""
     return f"#{item.incident} {item.service} {told}{instead}"
+
+
+def in_full(item: Notification, state: State) -> str:
+    """One notification in words, a digest with all that it tells."""
+    if item.kind is not NoticeKind.DIGEST:
+        return described(item)
+    told = []
+    for member in digests.worth_telling(state, item):
+        elsewhere = outbox.told_elsewhere(state, member)
+        told.append(described(member) + (f" (told by {' '.join(elsewhere)})" if elsewhere else ""))
+    return f"DIGEST: {', '.join(told)}"
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -116,7 +145,7 @@ class Courier:
             is_free = item.stage is Stage.PENDING or now.boot >= self._seen[item.id][1] + RIVAL_WAITS_S
             channel = replace(channels[item.channel], fallback="")
             is_due = next_attempt(item, channel, now.wall).at_wall <= now.wall
-            if is_mine and is_free and is_due and head_of_lane(state, item):
+            if is_mine and is_free and is_due and outbox.head_of_lane(state, item):
                 yield item
 
     def _claim(self, state: State, item: Notification, now: Instant, submit: Submit) -> None:
@@ -144,11 +173,13 @@ class Courier:
                 del self._held[held.item.id]
 
     def _sent(self, held: Held, item: Notification, state: State, now: Instant) -> Held:
-        outcome, wait_s, is_permanent = self._without_sending(held, item, state, now), 0.0, False
+        outcome, wait_s = self._without_sending(held, item, state, now), 0.0
+        said: dict[str, Any] = {}
         if outcome is None:
             channel = self._channels[item.channel]
-            outcome, wait_s = channel.take(item, self._me, self._tell), channel.answers_after_s
-            is_permanent = outcome is Outcome.DEAD
+            outcome, wait_s = channel.take(item, self._me, state, self._tell), channel.answers_after_s
+            has_fallback = bool(self._settings.channels[item.channel].fallback)
+            outcome, said = channel.words(item, outcome, self._me, has_fallback=has_fallback)
             if item.kind is NoticeKind.TEST and outcome is not Outcome.ACCEPTED:
                 outcome = Outcome.DEAD
         settle = Settle(
@@ -157,7 +188,7 @@ class Courier:
             outcome=outcome,
             at_wall=now.wall + wait_s,
             detail=outcome.value,
-            is_permanent=is_permanent,
+            **said,
         )
         held = replace(held, item=item, settle=settle, answer_boot=now.boot + wait_s)
         self._held[item.id] = held

@@ -86,11 +86,13 @@ _EVENTS: Final = (
     ("trusts", re.compile(r"peer (?P<subject>\S+) trusts itself")),
     ("loads", re.compile(r"peer (?P<subject>\S+) loads config (?P<args>\S+)")),
     ("clock", re.compile(r"clock of peer (?P<subject>\S+) is (?P<number>\S+) fast")),
+    ("asks", re.compile(r"channel (?P<subject>\S+) asks to wait (?P<number>\S+)")),
     ("answers", re.compile(r"channel (?P<subject>\S+) answers after (?P<number>\S+)")),
     (
         "channel",
         re.compile(
-            r"channel (?P<subject>\S+) (?P<number>accepts|refuses|is dead|loses answers|is unreachable)"
+            r"channel (?P<subject>\S+) (?P<number>accepts|refuses|is dead|is misconfigured|loses answers"
+            r"|is unreachable)"
             r"(?: for (?P<args>.+))?"
         ),
     ),

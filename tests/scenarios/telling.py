@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from scenarios.courier import described
 
-from watchtower.core.commands import Entry, Open, Shift
+from watchtower.core.commands import Coalesce, Entry, Open, Shift
 from watchtower.core.model import Level, Notification, Stage, State
 
 TOLD_STAGES = (Stage.DEAD, Stage.CANCELLED, Stage.SUPERSEDED, Stage.UNCERTAIN)
@@ -26,6 +26,7 @@ def changes(before: State, after: State, entry: Entry) -> Iterator[str]:
         yield f"config {after.config.hash} is in force"
     yield from _peers(before, after)
     yield from _incidents(before, after, entry)
+    yield from _gathered(before, after, entry)
     for item in after.notifications.values():
         yield from _fate(before.notifications.get(item.id), item)
     if after.shed > before.shed:
@@ -66,6 +67,14 @@ def _incidents(before: State, after: State, entry: Entry) -> Iterator[str]:
             lasted_s = incident.closed_wall - incident.opened_wall
             reason = incident.timeline[-1].reason
             yield f"incident #{number} {incident.service} closes after {lasted_s:g} s: {reason}"
+
+
+def _gathered(before: State, after: State, entry: Entry) -> Iterator[str]:
+    if not isinstance(entry.command, Coalesce) or after.notifications is before.notifications:
+        return
+    digest, draft = after.notifications[entry.command.draft.id], entry.command.draft
+    more = "" if draft.id not in before.notifications else " more"
+    yield f"{digest.channel} {len(entry.command.members)}{more} wait for a digest, {draft.notice.reason}"
 
 
 def _fate(old: Notification | None, item: Notification) -> Iterator[str]:

@@ -7,12 +7,14 @@ peer votes at once, and what is submitted is applied at once, unless the peer is
 
 from __future__ import annotations
 
+import fnmatch
+from itertools import product
 from typing import Final
 
 from msgspec.structs import replace
 from scenarios import telling
 from scenarios.configured import configured
-from scenarios.courier import Channel, Courier
+from scenarios.courier import MOODS, Channel, Courier
 from scenarios.needs_events import NeedsEvents
 from scenarios.people_events import PeopleEvents
 from scenarios.script import Event, Script, Watched
@@ -280,7 +282,7 @@ class World(PeopleEvents, NeedsEvents):
 
     def happen(self, event: Event) -> None:
         """One event of the script."""
-        if event.what in ("accepts", "refuses", "is dead", "loses answers", "is unreachable"):
+        if event.what in MOODS:
             channel = self.channels[event.subject]
             channel.mood, channel.moody_for = event.what, event.args
         elif event.what in ("fails", "degrades", "recovers", "unclear"):
@@ -291,11 +293,15 @@ class World(PeopleEvents, NeedsEvents):
     def on_service(self, event: Event) -> None:
         """Some peers see a service differently from now on."""
         opinions = {"fails": Opinion.DOWN, "degrades": Opinion.DEGRADED, "unclear": Opinion.UNKNOWN}
-        for peer in event.args or self.script.peers:
-            self.seen.pop((peer, event.subject), None)
+        names = [event.subject]
+        if "*" in event.subject:
+            configs = [process.settings.services for process in self.alive.values()]
+            names = sorted({one for config in configs for one in fnmatch.filter(config, event.subject)})
+        for peer, name in product(event.args or self.script.peers, names):
+            self.seen.pop((peer, name), None)
             if event.what in opinions:
                 vote = Vote(opinion=opinions[event.what], text=event.what, since_wall=self.instant().wall)
-                self.seen[peer, event.subject] = vote
+                self.seen[peer, name] = vote
 
     def on_starts(self, event: Event) -> None:
         """A new process of a peer."""
@@ -372,6 +378,11 @@ class World(PeopleEvents, NeedsEvents):
     def on_clock(self, event: Event) -> None:
         """The peer's wall clock goes wrong."""
         self.fast_s[event.subject] = event.number
+
+    def on_asks(self, event: Event) -> None:
+        """The channel refuses what comes, and says how long to wait."""
+        channel = self.channels[event.subject]
+        channel.mood, channel.moody_for, channel.asks_s = "asks to wait", (), event.number
 
     def on_answers(self, event: Event) -> None:
         """The channel takes its time to answer."""

@@ -39,6 +39,7 @@ from watchtower.core.settings import (
     DrillSettings,
     HttpSettings,
     PeerSettings,
+    Rate,
     Recover,
     Service,
     Token,
@@ -106,7 +107,8 @@ def http_settings(model: HttpServerModel) -> HttpSettings:
 def channel_settings(name: str, model: ChannelModel) -> Channel:
     """A destination of notifications."""
     schema, url = model.url
-    return Channel(name=name, url=url, schema=schema, fallback=model.fallback, search=model.search)
+    rate = Rate(every_s=model.rate.every, burst=model.rate.burst, hour=model.rate.hour)
+    return Channel(name=name, url=url, schema=schema, fallback=model.fallback, search=model.search, rate=rate)
 
 
 def alerting_settings(model: AlertingModel) -> Alerting:

@@ -141,12 +141,21 @@ class ClusterModel(Model):
     profile: Annotated[str, read_by(readers.one_of(*PROFILES))] = "lan"
 
 
+class RateModel(Model):
+    """How much a channel is sent."""
+
+    every: Annotated[float, read_by(readers.duration_between(0, 3600))] = 1.0
+    burst: Annotated[int, read_by(readers.count_between(1, 20))] = 3
+    hour: Annotated[int, read_by(readers.count_between(1, 10_000))] = 120
+
+
 class ChannelModel(Model):
     """A destination of notifications; a bare URL is the short form."""
 
     url: Annotated[tuple[str, Secret], read_by(targets.parse_channel_url)]
     fallback: Line = ""
     search: Flag = False
+    rate: RateModel = RateModel()
 
 
 Names = Annotated[tuple[Line, ...], BeforeValidator(list_of_one), Field(max_length=20)]

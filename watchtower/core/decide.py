@@ -5,11 +5,11 @@ is missing from what is there, so a command that was lost is derived again, and 
 is not derived a second time. It proposes; `ledger.apply` checks that the world is still as it was.
 
 The stages, in order: move the config in force to what a majority runs; end the sessions of silent
-peers; raise the command version to what every member knows; start the fire drill that is due; open, shift
-and close incidents together with their notifications; tell people of what is open, or record why not; send
-to the fallback channel what a channel refuses; name a living sender for whatever waits; withdraw tests that
-nobody can send; forget silences of long ago and what is no longer configured. A peer whose own config is not
-in force does only the first.
+peers; raise the command version to what every member knows; start the fire drill that is due; gather what
+waits into digests; open, shift and close incidents together with their notifications; tell people of what is
+open, or record why not; send to the fallback channel what a channel refuses; name a living sender for
+whatever waits; withdraw tests that nobody can send; forget silences of long ago and what is no longer
+configured. A peer whose own config is not in force does only the first.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Final
 
 from watchtower.core import drills, eligibility, membership
+from watchtower.core.coalescing import storms
 from watchtower.core.commands import Activate, Command, Forget, Gate, Gone
 from watchtower.core.dispatch import fallbacks, senders
 from watchtower.core.model import Instant, State
@@ -56,6 +57,7 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
         _departures,
         _gate,
         _drills,
+        storms,
         transitions,
         orphans,
         announcements,

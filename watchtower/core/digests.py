@@ -15,6 +15,8 @@ from watchtower.core.commands import Answer, Coalesce, Drop
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 
 MEMBERS_MAX: Final = 1_000
+DIGEST_SUBJECT: Final = "*"
+"""What digests are about; no service may carry this name."""
 Outgrowth = tuple[State, Answer]
 
 
@@ -28,8 +30,25 @@ def drop(state: State, command: Drop) -> Outgrowth:
     digest = rows.get(item.digest)
     if digest is not None:
         left = tuple(member for member in digest.members if member != item.id)
-        rows[digest.id] = replace(digest, members=left)
+        rows[digest.id] = replace(digest, members=left, stage=digest.stage if left else Stage.CANCELLED)
     return outbox.tidy(replace(state, notifications=rows)), Answer(ok=True)
+
+
+def worth_telling(state: State, digest: Notification) -> tuple[Notification, ...]:
+    """The members that a digest tells now: not what is over again meanwhile, nor what is withheld since.
+
+    Total: a member that is no longer in the ledger is left out as well.
+    """
+    members = (state.notifications.get(name) for name in digest.members)
+    return tuple(item for item in members if item is not None and _is_worth_telling(state, item))
+
+
+def _is_worth_telling(state: State, member: Notification) -> bool:
+    if member.stage is not Stage.DIGESTED:
+        return False
+    incident = state.incidents.get(member.incident)
+    is_told = incident is not None and incident.is_open and incident.withheld is None
+    return is_told or member.kind is NoticeKind.RESOLVED
 
 
 def coalesce(state: State, command: Coalesce) -> Outgrowth:
@@ -40,11 +59,13 @@ def coalesce(state: State, command: Coalesce) -> Outgrowth:
     if refusal:
         return state, Answer(ok=False, reason=refusal)
     if known is None:
-        state = outbox.enqueue(state, 0, "*", (draft,), command.at_wall)
+        state = outbox.enqueue(state, 0, DIGEST_SUBJECT, (draft,), command.at_wall)
     rows = dict(state.notifications)
     digest = rows[draft.id]
     names = dict.fromkeys((*digest.members, *(item.id for item in members)))
-    rows[digest.id] = replace(digest, members=tuple(names), notice=draft.notice)
+    # As old as the oldest that it tells: for how long people have waited is asked of what waits.
+    created_wall = min(rows[name].created_wall for name in names if name in rows)
+    rows[digest.id] = replace(digest, members=tuple(names), notice=draft.notice, created_wall=created_wall)
     for item in members:
         rows[item.id] = replace(item, stage=Stage.DIGESTED, digest=digest.id)
     return replace(state, notifications=rows), Answer(ok=True)

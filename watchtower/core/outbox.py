@@ -52,6 +52,18 @@ def transition_told(item: Notification, channel: str) -> Told:
     return item.incident, item.kind, item.notice.at_wall, channel
 
 
+def told_elsewhere(state: State, item: Notification) -> tuple[str, ...]:
+    """Channels that have heard of the same transition instead of the item's own, sorted."""
+    found = (
+        other.channel
+        for other in state.notifications.values()
+        if other.notice.instead_of == item.channel
+        and other.stage is Stage.DELIVERED
+        and transition_told(other, "") == transition_told(item, "")
+    )
+    return tuple(sorted(found))
+
+
 def lane_heads(state: State) -> dict[str, int]:
     """The order of the oldest that is still to be told, by itself or by a digest, of each lane."""
     heads: dict[str, int] = {}
@@ -262,34 +274,36 @@ def _recorded(item: Notification, entry: Entry, command: Settle) -> Notification
 
 
 def tidy(state: State) -> State:
-    """Cancel announcements of closed incidents that never left, and resolved notices nobody waits for."""
+    """Cancel announcements of closed incidents that never left, and resolved notices nobody waits for.
+
+    Out of a digest that never left they are taken as well; one that has nothing left to tell is cancelled.
+    """
     told = {(item.incident, item.channel) for item in state.notifications.values() if has_left(state, item)}
-    notifications = {
-        key: replace(item, stage=Stage.CANCELLED) if _is_pointless(state, item, told) else item
-        for key, item in state.notifications.items()
+    rows = state.notifications
+    cancelled = {
+        key
+        for key, item in rows.items()
+        if item.kind.is_of_incident and never_left(state, item) and _is_idle(state, item, told)
     }
+    digests = dict.fromkeys(
+        item.digest for key, item in rows.items() if key in cancelled and item.stage is Stage.DIGESTED
+    )
+    notifications = {
+        key: replace(item, stage=Stage.CANCELLED) if key in cancelled else item for key, item in rows.items()
+    }
+    for key in digests:
+        left = tuple(member for member in rows[key].members if member not in cancelled)
+        stage = rows[key].stage if left else Stage.CANCELLED
+        notifications[key] = replace(rows[key], members=left, stage=stage)
     return _pruned(replace(state, notifications=notifications))
 
 
-def _is_pointless(state: State, item: Notification, told: set[tuple[int, str]]) -> bool:
-    """True for what waits, never left, and would tell of what is over or was never said."""
-    if not is_waiting(item):
-        return False
-    if item.kind is NoticeKind.DIGEST:
-        return not any(_is_of_interest(state, state.notifications.get(member)) for member in item.members)
-    if not item.kind.is_of_incident:
-        return False
+def _is_idle(state: State, item: Notification, told: set[tuple[int, str]]) -> bool:
+    """True for what would tell of something that is over, or of the end of what was never told."""
     if item.kind is NoticeKind.RESOLVED:
         # What goes to a fallback stands for the channel that was told.
         return item.attempt == 0 and (item.incident, item.notice.instead_of or item.channel) not in told
     return not _is_open(state, item)
-
-
-def _is_of_interest(state: State, member: Notification | None) -> bool:
-    """True for a member of an unsent digest that is still worth telling."""
-    if member is None or member.stage is not Stage.DIGESTED:
-        return False
-    return member.kind is NoticeKind.RESOLVED or _is_open(state, member)
 
 
 def is_waiting(item: Notification) -> bool:

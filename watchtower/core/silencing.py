@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from watchtower.core import matching, schedules, windows
+from watchtower.core import digests, matching, schedules, windows
 from watchtower.core.commands import Command
 from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
 from watchtower.core.policies import SILENCE_KEPT_S, Matcher, Silence, SilenceKind, Why, Withheld
@@ -47,6 +47,8 @@ def unwanted(state: State, settings: Settings, item: Notification, now_wall: flo
 
     The end is told whatever people said, and so is what is of no single incident.
     """
+    if item.kind is NoticeKind.DIGEST:
+        return _unwanted_digest(state, settings, item, now_wall)
     if item.kind is NoticeKind.RESOLVED or not item.kind.is_of_incident:
         return ""
     incident = state.incidents.get(item.incident)
@@ -56,6 +58,17 @@ def unwanted(state: State, settings: Settings, item: Notification, now_wall: flo
         return f"acknowledged by {incident.ack.by}"
     why = quieted(state, settings, incident, now_wall)
     return why.text if why else ""
+
+
+def _unwanted_digest(state: State, settings: Settings, digest: Notification, now_wall: float) -> str:
+    """A digest waits until what is unwanted has been taken out of it; what may have left goes on without."""
+    members = digests.worth_telling(state, digest)
+    if not members:
+        return "all that it tells is over or withheld"
+    if digest.doubt is not Doubt.NO:
+        return ""
+    whys = (unwanted(state, settings, member, now_wall) for member in members)
+    return next((f"a part of it is not to be told: {why}" for why in whys if why), "")
 
 
 def maintained(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
