@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from watchtower.core import digests, matching, schedules, windows
 from watchtower.core.commands import Command
-from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
+from watchtower.core.model import Doubt, Incident, Level, NoticeKind, Notification, State
 from watchtower.core.policies import SILENCE_KEPT_S, Matcher, Silence, SilenceKind, Why, Withheld
 from watchtower.core.requests import Sweep
 from watchtower.core.scene import Scene, severity

@@ -191,9 +191,7 @@ def test_a_sender_does_not_tell_what_is_silenced(kind: NoticeKind) -> None:
     assert told(kind, silences=(silence(),)) == "silenced by ops-lead until 13:00 UTC: deploying"
 
 
-@pytest.mark.parametrize(
-    "kind", [NoticeKind.RESOLVED, NoticeKind.DIGEST, NoticeKind.TEST, NoticeKind.CEILING]
-)
+@pytest.mark.parametrize("kind", [NoticeKind.RESOLVED, NoticeKind.TEST, NoticeKind.CEILING])
 def test_a_sender_tells_the_end_and_what_is_of_no_incident(kind: NoticeKind) -> None:
     """No silence hides that something is over."""
     assert told(kind, silences=(silence(),), ack=True) == ""
