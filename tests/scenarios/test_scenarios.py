@@ -15,12 +15,14 @@ from scenarios.world import World
 
 from watchtower.core.model import Doubt, Stage
 
+TWICE_MAX_S = 1_200
+"""Longer ones are run once."""
 SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_scenario(path: Path) -> None:
-    """The world of the script tells the golden trace, twice the same, and keeps the promises."""
+    """The world of the script tells the golden trace, if short twice the same, and keeps the promises."""
     script = read(path)
     world = World(script)
     trace = "\n".join(world.run()) + "\n"
@@ -29,7 +31,8 @@ def test_scenario(path: Path) -> None:
         path.write_text(f"{script.text}---\n{trace}")
     else:
         assert trace == script.golden
-    assert "\n".join(World(read(path)).run()) + "\n" == trace
+    if script.until_s <= TWICE_MAX_S:
+        assert "\n".join(World(read(path)).run()) + "\n" == trace
 
 
 def check_promises(world: World) -> None:

@@ -137,7 +137,8 @@ def _adds_nothing(
     if any(item.kind is NoticeKind.REMINDER and item.notice.step >= step for item in told):
         return True
     due_s = reminder_at(step, call.repeat_s) - min(JUST_TOLD_S, call.repeat_s / 2)
-    is_just_told = any(item.created_wall > first.created_wall + due_s for item in told)
+    told_wall = max((max(item.created_wall, item.settled_wall) for item in told), default=0.0)
+    is_just_told = told_wall > first.created_wall + due_s
     return (
         is_just_told or call.after_s > due_s or any(outbox.is_to_be_told(scene.state, item) for item in told)
     )

@@ -87,11 +87,7 @@ def audience(
         return _heard((fixed,), settings)
     found = matching.facts(subject, level, severity, settings)
     answers = [
-        _Answer(
-            reason=name(trial.number, trial.route),
-            notify=trial.route.notify,
-            repeat_s=_repeat_s(trial.route, settings),
-        )
+        _named(name(trial.number, trial.route), trial.route.notify, _repeat_s(trial.route, settings))
         for trial in trials(found, settings, at_wall)
         if not trial.misfit
     ]
@@ -103,14 +99,15 @@ def _fixed(subject: str, settings: Settings) -> _Answer | None:
     repeat_s = settings.alerting.repeat_s
     if subject.startswith(CHANNEL_PREFIX):
         others = selfalerts.listeners(subject.removeprefix(CHANNEL_PREFIX), settings)
-        return _Answer(reason="the other channels", notify=others, repeat_s=repeat_s)
+        reason = "the other channels" if others else "there is no other channel"
+        return _Answer(reason=reason, notify=others, repeat_s=repeat_s)
     if subject.startswith(DRILL_PREFIX):
         drilled = (subject.removeprefix(DRILL_PREFIX),)
         return _Answer(reason="the channel of the drill", notify=drilled, repeat_s=0.0)
     service = settings.services.get(subject)
     if service is None or service.alert is None:
         return None
-    return _Answer(reason="its own `alert:`", notify=service.alert, repeat_s=repeat_s)
+    return _named("its own `alert:`", service.alert, repeat_s)
 
 
 def trials(found: Facts, settings: Settings, at_wall: float) -> Iterator[Trial]:
@@ -150,11 +147,16 @@ def _repeat_s(route: Route, settings: Settings) -> float:
     return settings.alerting.repeat_s if route.repeat_s is None else route.repeat_s
 
 
+def _named(rule: str, notify: tuple[str, ...], repeat_s: float) -> _Answer:
+    """What a rule of the file says: a list that may be empty on purpose."""
+    return _Answer(reason=rule if notify else f"{rule} names nobody", notify=notify, repeat_s=repeat_s)
+
+
 def _default(settings: Settings) -> _Answer:
     repeat_s = settings.alerting.repeat_s
     if settings.default_alert is not None:
         reason = "no route fits, so `defaults.alert`" if settings.routes else "`defaults.alert`"
-        return _Answer(reason=reason, notify=settings.default_alert, repeat_s=repeat_s)
+        return _named(reason, settings.default_alert, repeat_s)
     first = tuple(settings.channels)[:1]
     reason = "no route fits, so the first channel" if settings.routes else "the first channel"
     return _Answer(reason=reason if first else "no channel is configured", notify=first, repeat_s=repeat_s)

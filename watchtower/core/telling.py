@@ -25,7 +25,7 @@ def _unrouted(scene: Scene, incident: Incident) -> Withheld | None:
     audience = routing.of(scene, incident)
     if audience.calls:
         return None
-    return Withheld(why=Why.UNROUTED, text=f"nobody is to be told: {audience.reason}")
+    return Withheld(why=Why.UNROUTED, text=audience.reason)
 
 
 REASONS: Final[tuple[Reason, ...]] = (

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import dependencies, escalation, flapping, incidents, membership, quorum, telling
+from watchtower.core import dependencies, escalation, flapping, incidents, membership, outbox, quorum, telling
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
 from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
@@ -125,12 +125,17 @@ def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
 
 
 def _shifting(scene: Scene, incident: Incident, standing: Standing, kind: NoticeKind | None = None) -> Shift:
-    """The incident at the level of `standing`; a `kind` is told, unless there is a reason not to."""
+    """The incident at the level of `standing`; a `kind` is told, unless there is a reason not to.
+
+    What nobody knows of yet is announced like a new one, by telling.py.
+    """
     state, subject, level = scene.state, incident.service, standing.level
     said = notice(scene, subject, level, standing.verdict.reason, incident.since_wall)
     told: tuple[Draft, ...] = ()
     shifted = replace(incident, level=level, severity=said.severity)
-    if kind is not None and telling.withheld(scene, shifted) is None:
+    mine = [item for item in state.notifications.values() if item.incident == incident.number]
+    is_told = any(outbox.announces(item) for item in mine)
+    if kind is not None and is_told and telling.withheld(scene, shifted) is None:
         # The time makes the id unique: an incident may worsen, ease and worsen again.
         number = f"{incident.number}.{incident.timeline[-1].at_wall}"
         told = _drafts(scene, shifted, kind, number, said)
