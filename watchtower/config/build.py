@@ -37,6 +37,7 @@ from watchtower.core.settings import (
     ClusterSettings,
     Confirm,
     DrillSettings,
+    Flap,
     HttpSettings,
     PeerSettings,
     Rate,
@@ -119,6 +120,7 @@ def alerting_settings(model: AlertingModel) -> Alerting:
         hold_s=model.hold,
         suppress_s=model.suppress,
         timezone=model.timezone,
+        flap=Flap(window=model.flap.window, high=model.flap.high, low=model.flap.low),
     )
 
 

@@ -12,7 +12,6 @@ from watchtower.config.http_services import HttpModel
 from watchtower.config.login_services import AmqpModel, MysqlModel, PostgresModel, RedisModel
 from watchtower.config.rpc_services import GrpcModel, WsModel
 from watchtower.config.schema import (
-    AlertingModel,
     ClusterModel,
     ConfirmModel,
     FileModel,
@@ -56,15 +55,13 @@ SERVICE_MODELS: Final[dict[str, type[ServiceModel]]] = {
 
 LATER: Final[dict[type[Model], frozenset[str]]] = {
     FileModel: frozenset(
-        {"profiles", "maintenance", "components", "audit", "chaos"}
-        | {"page", "include", "slo", "dns", "discover"}
+        {"profiles", "components", "audit", "chaos"} | {"page", "include", "slo", "dns", "discover"}
     ),
     ServiceModel: frozenset(
         {"criticality", "zone", "provider", "external", "stateful", "profile", "slo"}
         | {"redundancy", "route53"}
     ),
     ClusterModel: frozenset({"tls"}),
-    AlertingModel: frozenset({"flap"}),
     HttpServerModel: frozenset({"tls", "public"}),
     ConfirmModel: frozenset({"quorum"}),
 }

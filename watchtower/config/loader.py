@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from watchtower.config import build, routes
+from watchtower.config import build, maintenance, routes
 from watchtower.config.document import Path, Scalar, Sequence, Table, Tree, fingerprint, parse, problem_at
 from watchtower.config.expansion import Expansion
 from watchtower.config.faults import Faults
@@ -38,7 +38,7 @@ PEER_VARIABLE: Final = "WATCHTOWER_PEER"
 DEFAULT_PEER: Final = "a"
 PICKS: Final = ("url", "dns", "exec", "heartbeat")
 """Keys of a service that say what it is; a service has one of them."""
-_MAY_BE_EMPTY: Final = frozenset({"notify", "services", "defaults", "routes", "escalation"})
+_MAY_BE_EMPTY: Final = frozenset({"notify", "services", "defaults", "routes", "escalation", "maintenance"})
 
 
 def load(path: str | FilePath, *, peer: str | None, environ: Mapping[str, str]) -> Settings:
@@ -166,6 +166,7 @@ class _Loading:
             alerting=build.alerting_settings(file.alerting),
             routes=routes.routes_of(file),
             default_alert=file.defaults.alert,
+            maintenance=maintenance.windows_of(file),
             escalations=routes.escalations_of(file),
             breakers=build.breaker_settings(file.breakers),
             watchdog=build.watchdog_settings(file.watchdog),

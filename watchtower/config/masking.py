@@ -29,11 +29,13 @@ _OPEN_KEYS: Final = frozenset(
         "dashboard", "starttls", "connection", "address", "ip", "resolver", "http_version", "token_url",
         "hold", "suppress", "size", "history", "retention", "user", "tls", "queue", "publish",
         "error_threshold", "window", "buckets", "volume", "reset", "every", "channel", "within",
-        "severity", "repeat",
+        "severity", "repeat", "high", "low",
     }
 )
-_ROUTE_KEYS: Final = frozenset({"notify", "repeat", "active", "continue", "after"})
-_ROUTE_DEPTH: Final = {"routes": 2, "escalation": 3}
+_ROUTE_KEYS: Final = frozenset(
+    {"notify", "repeat", "active", "continue", "after", "start", "end", "cron", "for", "tz", "reason"}
+)
+_ROUTE_DEPTH: Final = {"routes": 2, "escalation": 3, "maintenance": 2}
 _OPEN_PATHS: Final = (["cluster", "without_quorum", "notify"], ["alerting", "timezone"])
 _OPEN_IN_AUTH: Final = frozenset({"token_url", "scope"})
 _WORDS: Final = _OPEN_KEYS | frozenset(
@@ -49,7 +51,7 @@ _WORDS: Final = _OPEN_KEYS | frozenset(
         "password", "query", "rows", "value", "role", "time.login",
         "time.query", "messages", "consumers", "needs", "any_of", "k_of", "service", "degraded",
         "routes", "escalation", "match", "active", "continue", "critical", "warning", "info", "never",
-        "timezone",
+        "timezone", "maintenance", "start", "end", "cron", "for", "reason", "flap", "high", "low",
     }
 )
 # fmt: on
@@ -181,7 +183,7 @@ def _is_open(path: Path) -> bool:
     # What is needed are names of services, which are keys of this very file.
     if is_label or names in _OPEN_PATHS or (names[0], *names[2:3]) == ("services", "needs"):
         return True
-    if names[0] in ("routes", "escalation"):
+    if names[0] in _ROUTE_DEPTH:
         return names[1:2] == ["match"] or (len(names) == _ROUTE_DEPTH[names[0]] and names[-1] in _ROUTE_KEYS)
     return len(names) > 1 and names[-1] in (_OPEN_IN_AUTH if "auth" in names else _OPEN_KEYS)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from watchtower.config import targets
@@ -269,6 +270,24 @@ def read_body(text: str) -> str:
     if len(text) > 65_536:
         raise Wrong("too long", "at most 64 KiB")
     return text
+
+
+def read_local_time(text: str) -> datetime:
+    """A time on the clock on the wall, without a zone."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", text, re.ASCII):
+        raise Wrong("this is no time", "write it like 2026-12-01 22:00; the zone is another key, `tz:`")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Wrong("there is no such day or time", "as in 2026-12-01 22:00") from None
+
+
+def read_share(text: str) -> float:
+    """A share of something, all of it at most."""
+    fraction = parse_percent(text)
+    if not 0.01 <= fraction <= 1.0:
+        raise Wrong("out of range", "from 1% to 100%")
+    return fraction
 
 
 def read_severity(text: str) -> Severity:

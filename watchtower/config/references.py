@@ -11,6 +11,7 @@ from typing import Any
 from watchtower.config.document import Path
 from watchtower.config.exec_services import read_variable_name
 from watchtower.config.faults import Faults
+from watchtower.config.maintenance import check_flap, check_maintenance
 from watchtower.config.need_graph import check_needs
 from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_header_name, read_label_name, read_name, read_service_name
@@ -30,6 +31,8 @@ def check_references(content: Mapping[str, Any], faults: Faults) -> None:
             what = "there is no such channel under `notify:`"
             faults.at(path, Wrong(what, nearest(name, channels) if channels else "add one under `notify:`"))
     check_routes(content, faults)
+    check_maintenance(content, faults)
+    check_flap(content, faults)
     _check_fallbacks(_mapping(content, "notify"), faults)
     _check_paces(content, faults)
     _check_addresses(_mapping(content, "cluster", "peers"), faults)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
@@ -37,6 +38,7 @@ SERVICES_MAX: Final = 10_000
 CONCURRENCY_MAX: Final = 10_000
 WORKERS_MAX: Final = 64
 ROUTES_MAX: Final = 200
+MAINTENANCE_MAX: Final = 200
 _SHAPES: Final[dict[type, str]] = {dict: "a mapping", list: "a list"}
 
 
@@ -246,6 +248,28 @@ class ServiceModel(AlertedModel):
 Steps = Annotated[tuple[StepModel, ...], Field(min_length=1, max_length=20)]
 
 
+class FlapModel(Model):
+    """When a service flaps."""
+
+    window: Annotated[int, read_by(readers.count_between(4, 60))] = 20
+    high: Annotated[float, read_by(readers.read_share)] = 0.5
+    low: Annotated[float, read_by(readers.read_share)] = 0.25
+
+
+class MaintenanceModel(Model):
+    """Planned maintenance: once, or again and again."""
+
+    match: Annotated[Match, Field(min_length=1)]
+    start: Annotated[datetime, read_by(readers.read_local_time)] | None = None
+    end: Annotated[datetime, read_by(readers.read_local_time)] | None = None
+    cron: Annotated[str, read_by(readers.read_times)] = ""
+    lasting: Annotated[float, read_by(readers.duration_between(60, 7 * 86_400))] | None = Field(
+        default=None, alias="for"
+    )
+    tz: Annotated[str, read_by(readers.read_timezone)] = ""
+    reason: Line = ""
+
+
 class AlertingModel(Model):
     """How people are told."""
 
@@ -254,6 +278,7 @@ class AlertingModel(Model):
     suppress: Annotated[float, read_by(readers.duration_between(0, 7 * 86_400))] = 1_800.0
     repeat: Repeat = 14_400.0
     timezone: Annotated[str, read_by(readers.read_timezone)] = "UTC"
+    flap: FlapModel = FlapModel()
 
 
 class TokenModel(Model):
@@ -330,6 +355,7 @@ class FileModel(Model):
     escalation: Annotated[
         dict[str, Annotated[tuple[StepModel, ...], Field(min_length=1, max_length=20)]], Field(max_length=100)
     ] = {}
+    maintenance: Annotated[tuple[MaintenanceModel, ...], Field(max_length=MAINTENANCE_MAX)] = ()
     alerting: AlertingModel = AlertingModel()
     http: HttpServerModel = HttpServerModel()
     storage: StorageModel = StorageModel()

@@ -61,9 +61,12 @@ def next_of(cron: str, timezone: str, after_wall: float) -> float:
 
 def longest_wait_s(target: HeartbeatTarget) -> float:
     """The longest time between two beats: the period, or the longest gap of a long row of due times."""
-    if not target.cron:
-        return target.period_s
-    row = islice(_row(target.cron, target.timezone, _SAMPLE), _SAMPLES)
+    return longest_pause_s(target.cron, target.timezone) if target.cron else target.period_s
+
+
+def longest_pause_s(cron: str, timezone: str) -> float:
+    """The longest time between two of a long row of due times."""
+    row = islice(_row(cron, timezone, _SAMPLE), _SAMPLES)
     return max(later - earlier for earlier, later in pairwise(row))
 
 

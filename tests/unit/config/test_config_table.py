@@ -74,7 +74,9 @@ def _written(path: str, value: Any) -> str:
     name = path.rpartition(".")[2]
     if name in ("jitter", "error_threshold"):
         return f"{value * 100:.0f}%"
-    if name in DURATIONS:
+    if name in ("high", "low"):
+        return f"{value * 100:.0f}%"
+    if name in DURATIONS and isinstance(value, float):
         return duration_text(value)
     if isinstance(value, bool):
         return str(value).lower()
@@ -83,7 +85,7 @@ def _written(path: str, value: Any) -> str:
 
 def test_every_key_of_the_schema_is_in_the_table_and_no_other() -> None:
     """A key that is added, renamed or removed must be so in the table, too."""
-    grouping = {"cluster", "notify.<channel>", "services.<service>", "routes"}
+    grouping = {"cluster", "notify.<channel>", "services.<service>", "routes", "maintenance"}
     assert set(_table()) - grouping == {path for path, _ in _schema()}
 
 
