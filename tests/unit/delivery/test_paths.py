@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from support.delivery_support import settings
 
 from watchtower.breaker import Event, Purpose
+from watchtower.core.attempts import TRIAL
 from watchtower.core.model import Instant, Outcome
 from watchtower.delivery.paths import Paths, is_failure
 from watchtower.delivery.witness import Ending
@@ -65,6 +66,13 @@ def test_it_is_told_until_it_works_again() -> None:
     assert paths.shut(at(501)) == {"chat"}
     paths.ended(trial, ACCEPTED, at(502))
     assert (paths.report(at(502)), paths.shut(at(502))) == ({}, frozenset())
+
+
+def test_the_core_tells_what_may_be_tried_from_what_may_not() -> None:
+    """By how the reason begins; a half-open way is asked for one message when no other is left."""
+    paths = opened()
+    assert not paths.report(at(1))["chat"].startswith(TRIAL)
+    assert paths.report(at(31))["chat"].startswith(TRIAL)
 
 
 @pytest.mark.parametrize("ending", [FENCED, None], ids=["fenced", "our own fault"])
