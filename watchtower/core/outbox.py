@@ -325,7 +325,11 @@ def _is_open(state: State, item: Notification) -> bool:
 
 
 def _pruned(state: State) -> State:
-    """Keep the newest FINISHED_KEPT finished notifications, and all that belong to something open."""
+    """Keep the newest FINISHED_KEPT finished notifications, and what belongs to something open."""
+    outdated = _outdated_reminders(state)
+    if outdated:
+        kept = {key: item for key, item in state.notifications.items() if key not in outdated}
+        state = replace(state, notifications=kept)
     finished = [item for item in state.notifications.values() if item.stage.finished]
     if len(finished) <= FINISHED_KEPT:
         return state
@@ -340,6 +344,24 @@ def _pruned(state: State) -> State:
     drop -= {item.digest for item in state.notifications.values() if item.id not in drop}
     kept = {key: item for key, item in state.notifications.items() if key not in drop}
     return replace(state, notifications=kept)
+
+
+def _outdated_reminders(state: State) -> set[str]:
+    """Finished reminders that later ones on their channel have replaced: an incident may last for months.
+
+    Kept are the latest, which says what is due next, and the latest that left, which says who was told.
+    """
+    latest: dict[tuple[int, str, bool], Notification] = {}
+    outdated: set[str] = set()
+    reminders = (item for item in state.notifications.values() if item.kind is NoticeKind.REMINDER)
+    for item in sorted(reminders, key=lambda item: item.order):
+        if is_to_be_told(state, item):
+            continue
+        key = (item.incident, item.channel, has_left(state, item))
+        if key in latest:
+            outdated.add(latest[key].id)
+        latest[key] = item
+    return outdated
 
 
 def _put(state: State, item: Notification) -> State:
