@@ -7,6 +7,7 @@ what for. Decides nothing about what is done.
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -85,8 +86,10 @@ def _checked(doc: Any) -> dict[str, Any]:
     return doc
 
 
-def ground(urls: Sequence[str], config_path: Path | None, token: str | None) -> Ground:
-    """As `peers_of`, with an admin token of the file when none is given. Raises as it does."""
+def ground(
+    urls: Sequence[str], config_path: Path | None, token: str | None, *, scopes: Sequence[str] = ("admin",)
+) -> Ground:
+    """As `peers_of`, with a token of the file when none is given, of the first scope there is one of."""
     if urls:
         return Ground(Peers([checked_url(url) for url in urls], token or ""), None)
     path = file_to_ask(config_path)
@@ -95,9 +98,34 @@ def ground(urls: Sequence[str], config_path: Path | None, token: str | None) -> 
     from watchtower.cli.files import read_settings  # noqa: PLC0415 - reading a file costs a third of a second
 
     settings = read_settings(path)
-    own = next((t.token.reveal() for t in settings.http.tokens if t.scope == "admin"), "")
+    tokens = settings.http.tokens
+    own = next((one.token.reveal() for scope in scopes for one in tokens if one.scope == scope), "")
     addresses = [peer_url(settings, name) for name in settings.cluster.peer_names]
     return Ground(Peers(addresses, token or own), settings)
+
+
+def desk(urls: Sequence[str], config_path: Path | None, token: str | None) -> Peers:
+    """A peer that can write now, first of the peers, for verbs that act on alerts. Exits with 1 without."""
+    try:
+        return ground(urls, config_path, token, scopes=("write", "admin")).peers.fit_to_act()
+    except NoAnswerError as error:
+        fail(f"no peer can write just now: {error}")
+
+
+def told(peers: Peers, method: str, path: str, body: object = None) -> Any:
+    """What the first peer answers when it is told so. Prints its reason and exits with 1 when it refuses."""
+    try:
+        return peers.post(path, body, method=method)
+    except NoAnswerError as error:
+        fail(f"not done: {error}")
+
+
+def myself() -> str:
+    """Who sits here, as this machine knows them: named beside the token in what is written down."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def wait_until(missing: Callable[[], str], timeout_s: float) -> float:

@@ -73,14 +73,30 @@ class Peers:
         """The one peer at `url`, asked in the same name."""
         return Peers([url], self._token)
 
+    def fit_to_act(self) -> Peers:
+        """The first peer that can write now, then the others. Raises NoAnswerError when none can.
+
+        Asked before anything is told: what one peer was told to do is never told to the next one.
+        """
+        reasons = []
+        for url in self.urls:
+            try:
+                self._ask(url + "/quorum")
+            except NoAnswerError as error:
+                is_alone = isinstance(error, RefusedError)
+                reasons.append(f"{clean(url)}: {'it cannot reach a majority' if is_alone else error}")
+                continue
+            return Peers([url, *(one for one in self.urls if one != url)], self._token)
+        raise NoAnswerError("; ".join(reasons))
+
     def get_bytes(self, path: str) -> bytes:
         """The body at `path` from the first peer. Raises NoAnswerError."""
         return self._open(self._request(self.urls[0] + path), BACKUP_BYTES_MAX, BACKUP_S)
 
-    def post(self, path: str, body: object = None) -> Any:
+    def post(self, path: str, body: object = None, *, method: str = "POST") -> Any:
         """Have the first peer, and no other, do what `path` stands for. Raises NoAnswerError."""
         request = self._request(self.urls[0] + path)
-        request.method = "POST"
+        request.method = method
         request.data = b"" if body is None else json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
         return _json(self._open(request, ANSWER_BYTES_MAX, ACT_S))

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from watchtower import __version__
+from watchtower.cli.ack import ack
 from watchtower.cli.check import check
 from watchtower.cli.cluster import cluster
 from watchtower.cli.demo.command import demo
@@ -18,9 +19,11 @@ from watchtower.cli.drain import drain
 from watchtower.cli.heartbeat import heartbeat
 from watchtower.cli.incidents import incidents
 from watchtower.cli.init import init
-from watchtower.cli.notifications import notifications
+from watchtower.cli.notifications import channels, notifications
+from watchtower.cli.notify import drill, notify
 from watchtower.cli.probe import probe
 from watchtower.cli.run import run
+from watchtower.cli.silence import maintenance, silence
 from watchtower.cli.status import status
 from watchtower.errors import WatchtowerError
 
@@ -46,5 +49,7 @@ def main() -> None:
     """
 
 
-for verb in (demo, init, check, run, probe, status, incidents, notifications, heartbeat, cluster, drain):
+ASKING = (status, incidents, notifications, channels)
+ACTING = (ack, silence, maintenance, notify, drill)
+for verb in (demo, init, check, run, probe, *ASKING, *ACTING, heartbeat, cluster, drain):
     main.add_command(verb)

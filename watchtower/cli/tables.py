@@ -31,12 +31,17 @@ STYLES: Final = {
     "dead": "bold red",
     "cancelled": "dim",
     "superseded": "dim",
+    "digested": "dim",
     "good": "green",
     "bad": "bold red",
     "warn": "yellow",
     "dim": "dim",
 }
 """Colour of each word that has one; the words themselves are always written too."""
+
+
+WHOLE: Final = ("id", "no")
+"""Columns that are never folded."""
 
 
 class Cell(Struct, frozen=True):
@@ -67,9 +72,10 @@ def _draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     from rich.table import Table  # noqa: PLC0415 - only where a person looks
     from rich.text import Text  # noqa: PLC0415 - only where a person looks
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    # 80 columns are few: little between the columns, and what is copied, as an id, in one piece.
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
         table.add_row(*(Text(cell.text, style=STYLES.get(cell.style, "")) for cell in row))
     # Not as the table's own title, which would be folded to the width of a small table.

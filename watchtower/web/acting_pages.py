@@ -129,7 +129,13 @@ class ActingPages:
             return self._frame.nothing(request, "No incident of that number is kept here.")
         here = f"{self._frame.base}/incidents/{detail.number}"
         return self._frame.page(
-            "incident.html", request, status=status, incident=detail, said=said, path=here
+            "incident.html",
+            request,
+            status=status,
+            incident=detail,
+            has_page=detail.service in self._snapshot().settings.services,
+            said=said,
+            path=here,
         )
 
     def _silences(

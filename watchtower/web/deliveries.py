@@ -95,9 +95,18 @@ def evidence_docs(evidence: Iterable[Evidence]) -> list[EvidenceDoc]:
 
 
 def title_of(snap: Snapshot, subject: str) -> str:
-    """What people call the subject of an incident."""
+    """What people call the subject of an incident, or of what is told without one."""
     known = snap.settings.services.get(subject)
-    return known.shown_as if known else subject
+    if known:
+        return known.shown_as
+    kind, slash, name = subject.partition("/")
+    if kind == "test":
+        return "of the channel"
+    return (
+        {"channel": f"Channel {name}", "drill": f"Fire drill on {name}"}.get(kind, subject)
+        if slash
+        else subject
+    )
 
 
 def is_delivered(state: State, item: Notification) -> bool:

@@ -51,10 +51,11 @@ class WindowDoc(Struct, frozen=True, kw_only=True):
 
 
 class PreviewDoc(Struct, frozen=True, kw_only=True):
-    """What matchers hit now: services that could be hit, and open incidents that are. `count` is of both."""
+    """What matchers hit: services and other subjects that they could, open incidents that they do."""
 
     text: str
     services: list[str]
+    others: list[str]
     incidents: list[IncidentDoc]
     count: int
 

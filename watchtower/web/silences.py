@@ -6,19 +6,15 @@ Pure functions over one Snapshot. What a silence does is core/silencing.py's; he
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from watchtower.core import drills, matching
+from watchtower.core import drills, matching, silencing
 from watchtower.core.channel_rows import DRILL_PREFIX
-from watchtower.core.model import Incident, Level
+from watchtower.core.model import Incident
 from watchtower.core.policies import Matcher, Silence, SilenceKind
 from watchtower.core.ports import Snapshot
-from watchtower.core.scene import severity
 from watchtower.web.incidents import incident_docs, open_incidents
 from watchtower.web.quiet_shapes import DrillDoc, MatcherDoc, PreviewDoc, SilenceDoc
 from watchtower.web.times import moment
-
-_LEVELS: Final = (Level.DOWN, Level.PARTIAL, Level.DEGRADED)
 
 
 def silence_docs(snap: Snapshot, kind: SilenceKind, *, wanted: str = "") -> list[SilenceDoc]:
@@ -52,20 +48,14 @@ def matcher_docs(matchers: Iterable[Matcher]) -> list[MatcherDoc]:
 
 def preview_doc(snap: Snapshot, matchers: tuple[Matcher, ...]) -> PreviewDoc:
     """What would be quiet: services that it covers at one level or another, and what is open now."""
-    services = [name for name in snap.settings.services if _could_hit(snap, name, matchers)]
-    hit = [
-        incident
-        for incident in open_incidents(snap.state)
-        if matching.fits(
-            matchers,
-            matching.facts(incident.service, incident.level, incident.severity, snap.settings),
-        )
-    ]
+    found = silencing.preview(snap.state, snap.settings, matchers)
+    known = snap.settings.services
     return PreviewDoc(
         text=matching.shown(matchers),
-        services=services,
-        incidents=incident_docs(snap, hit),
-        count=len(services) + len(hit),
+        services=[name for name in found.subjects if name in known],
+        others=[name for name in found.subjects if name not in known],
+        incidents=incident_docs(snap, [snap.state.incidents[number] for number in found.incidents]),
+        count=len(found.subjects) + len(found.incidents),
     )
 
 
@@ -109,12 +99,3 @@ def _state(silence: Silence, now_wall: float) -> str:
     if is_active(silence, now_wall):
         return "active"
     return "waits" if now_wall < silence.starts_wall else "over"
-
-
-def _could_hit(snap: Snapshot, name: str, matchers: tuple[Matcher, ...]) -> bool:
-    return any(
-        matching.fits(
-            matchers, matching.facts(name, level, severity(name, level, snap.settings), snap.settings)
-        )
-        for level in _LEVELS
-    )
