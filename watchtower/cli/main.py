@@ -22,6 +22,7 @@ from watchtower.cli.init import init
 from watchtower.cli.notifications import channels, notifications
 from watchtower.cli.notify import drill, notify
 from watchtower.cli.probe import probe
+from watchtower.cli.route import route
 from watchtower.cli.run import run
 from watchtower.cli.silence import maintenance, silence
 from watchtower.cli.status import status
@@ -49,7 +50,7 @@ def main() -> None:
     """
 
 
-ASKING = (status, incidents, notifications, channels)
+ASKING = (status, incidents, notifications, channels, route)
 ACTING = (ack, silence, maintenance, notify, drill)
 for verb in (demo, init, check, run, probe, *ASKING, *ACTING, heartbeat, cluster, drain):
     main.add_command(verb)

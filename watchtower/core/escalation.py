@@ -74,6 +74,22 @@ def reminder_at(number: int, repeat_s: float) -> float:
     return first_s + min(SECOND_REMINDER_S - FIRST_REMINDER_S, repeat_s) + (number - 2) * repeat_s
 
 
+def first_reminders_s(call: Call, count: int) -> list[float]:
+    """When a channel that is told by `call` has its first reminders after that, from the announcement on."""
+    found: list[float] = []
+    number = 1
+    while call.repeat_s > 0 and len(found) < count:
+        if _is_worth_it(number, call.repeat_s, call.after_s):
+            found.append(reminder_at(number, call.repeat_s))
+        number += 1
+    return found
+
+
+def _is_worth_it(number: int, repeat_s: float, told_s: float) -> bool:
+    """True unless something was told so shortly before the reminder that it adds nothing."""
+    return told_s <= reminder_at(number, repeat_s) - min(JUST_TOLD_S, repeat_s / 2)
+
+
 def _is_follow_up(item: Notification) -> bool:
     return item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION)
 
@@ -136,12 +152,11 @@ def _adds_nothing(
     told = [item for item in mine if outbox.announces(item)]
     if any(item.kind is NoticeKind.REMINDER and item.notice.step >= step for item in told):
         return True
-    due_s = reminder_at(step, call.repeat_s) - min(JUST_TOLD_S, call.repeat_s / 2)
+    if any(outbox.is_to_be_told(scene.state, item) for item in told):
+        return True
     told_wall = max((max(item.created_wall, item.settled_wall) for item in told), default=0.0)
-    is_just_told = told_wall > first.created_wall + due_s
-    return (
-        is_just_told or call.after_s > due_s or any(outbox.is_to_be_told(scene.state, item) for item in told)
-    )
+    told_s = max(call.after_s, told_wall - first.created_wall)
+    return not _is_worth_it(step, call.repeat_s, told_s)
 
 
 def _again(items: list[Notification], kind: NoticeKind, channel: str, step: int) -> str:

@@ -82,16 +82,26 @@ def audience(
     subject: str, level: Level, severity: Severity, *, settings: Settings, at_wall: float
 ) -> Audience:
     """Who hears that `subject` is at `level`, at Unix second `at_wall`."""
-    fixed = _fixed(subject, settings)
+    fixed = by_subject(subject, settings)
     if fixed is not None:
-        return _heard((fixed,), settings)
-    found = matching.facts(subject, level, severity, settings)
-    answers = [
+        return fixed
+    return by_routes(matching.facts(subject, level, severity, settings), settings, at_wall)
+
+
+def by_subject(subject: str, settings: Settings) -> Audience | None:
+    """Who hears of `subject` whatever the routes say; None when the routes are asked."""
+    fixed = _fixed(subject, settings)
+    return _heard((fixed,), settings) if fixed is not None else None
+
+
+def by_routes(found: Facts, settings: Settings, at_wall: float) -> Audience:
+    """Who hears of what has these facts, by the routes, or where none fits."""
+    answers = tuple(
         _named(name(trial.number, trial.route), trial.route.notify, _repeat_s(trial.route, settings))
         for trial in trials(found, settings, at_wall)
         if not trial.misfit
-    ]
-    return _heard(tuple(answers) or (_default(settings),), settings)
+    )
+    return _heard(answers or (_default(settings),), settings)
 
 
 def _fixed(subject: str, settings: Settings) -> _Answer | None:
