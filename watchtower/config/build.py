@@ -34,6 +34,7 @@ from watchtower.core.settings import (
     Alerting,
     BreakerSettings,
     Channel,
+    ChannelTemplate,
     ClusterSettings,
     Confirm,
     DrillSettings,
@@ -109,7 +110,16 @@ def channel_settings(name: str, model: ChannelModel) -> Channel:
     """A destination of notifications."""
     schema, url = model.url
     rate = Rate(every_s=model.rate.every, burst=model.rate.burst, hour=model.rate.hour)
-    return Channel(name=name, url=url, schema=schema, fallback=model.fallback, search=model.search, rate=rate)
+    own = model.template
+    return Channel(
+        name=name,
+        url=url,
+        schema=schema,
+        fallback=model.fallback,
+        search=model.search,
+        rate=rate,
+        template=ChannelTemplate(subject=own.subject, body=own.body) if own else None,
+    )
 
 
 def alerting_settings(model: AlertingModel) -> Alerting:

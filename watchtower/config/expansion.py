@@ -132,8 +132,13 @@ class Expansion:
 
 
 def _part(scalar: Scalar, wrong: Wrong) -> Span:
-    """The place of `wrong` inside a scalar, when the scalar is written on one line as it is."""
+    """The place of `wrong` in a scalar that is written as it is: on one line, or line by line below `|`."""
     span = scalar.span
+    lines, below = (scalar.text or "").rstrip("\n").count("\n") + 1, span.end_line - span.line
+    # The next key may stand on the line that ends the block, or the file ends with it.
+    if wrong.start is not None and below and lines in (below, below - 1):
+        line = span.line + 1 + (scalar.text or "").count("\n", 0, wrong.start)
+        return Span(line, 1, line, 1 + max(1, wrong.width))
     written_width = span.width - 2 * scalar.quoted
     if wrong.start is None or span.line != span.end_line or written_width != len(scalar.written or ""):
         return span

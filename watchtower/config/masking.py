@@ -176,7 +176,8 @@ def _is_open(path: Path) -> bool:
         return False
     if names[0] == "notify":
         is_rate = len(names) == 4 and names[2] == "rate"
-        return is_rate or (names[-1] in ("fallback", "search") and len(names) == 3)
+        is_words = names[2:] in (["template", "subject"], ["template", "body"])
+        return is_rate or is_words or names[2:] in (["fallback"], ["search"])
     if "headers" in names or "secret" in names or (names[0] == "http" and "tokens" in names[:-2]):
         return names[-1] == "scope" and names[0] == "http"
     is_label = names[0] == "services" and (len(names) == 2 or (len(names) == 4 and names[2] == "labels"))

@@ -27,6 +27,7 @@ _NAME_RULE: Final = "names match [a-z0-9][a-z0-9._-]{0,62}"
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _DAY_S: Final = 86_400
+_WHOLE_LINE: Final = 400
 _PLAIN_TIME: Final = re.compile(
     r"(?P<day>day|daily|(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tue|wed|thu|fri|sat|sun)"
     r" (?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)"
@@ -288,6 +289,19 @@ def read_share(text: str) -> float:
     if not 0.01 <= fraction <= 1.0:
         raise Wrong("out of range", "from 1% to 100%")
     return fraction
+
+
+def read_template(text: str) -> str:
+    """Own words for a message, in Jinja's notation, checked to its last word."""
+    # Comes with the first template alone: most files have none.
+    from watchtower import templating  # noqa: PLC0415 - as above
+
+    try:
+        templating.check(text)
+    except templating.TemplateWrong as wrong:
+        lines = text.splitlines(keepends=True)[: wrong.line - 1]
+        raise Wrong(wrong.what, wrong.fix, start=sum(map(len, lines)), width=_WHOLE_LINE) from None
+    return text
 
 
 def read_severity(text: str) -> Severity:

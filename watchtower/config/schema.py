@@ -151,6 +151,13 @@ class RateModel(Model):
     hour: Annotated[int, read_by(readers.count_between(1, 10_000))] = 120
 
 
+class TemplateModel(Model):
+    """Own words for the messages of a channel."""
+
+    subject: Annotated[str, read_by(readers.read_template)] = ""
+    body: Annotated[str, read_by(readers.read_template)] = ""
+
+
 class ChannelModel(Model):
     """A destination of notifications; a bare URL is the short form."""
 
@@ -158,6 +165,7 @@ class ChannelModel(Model):
     fallback: Line = ""
     search: Flag = False
     rate: RateModel = RateModel()
+    template: TemplateModel | None = None
 
 
 Names = Annotated[tuple[Line, ...], BeforeValidator(list_of_one), Field(max_length=20)]

@@ -138,6 +138,13 @@ class Rate(Struct, frozen=True, kw_only=True):
     hour: int = 120
 
 
+class ChannelTemplate(Struct, frozen=True, kw_only=True):
+    """People's own words for a channel, in Jinja's notation; "" leaves the standard text."""
+
+    subject: str = ""
+    body: str = ""
+
+
 class Channel(Struct, frozen=True, kw_only=True):
     """A configured destination of notifications. `url` is an apprise URL and therefore a secret."""
 
@@ -149,6 +156,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     search: bool = False
     """True for a webhook whose receiver answers whether it has a delivery id."""
     rate: Rate = Rate()
+    template: ChannelTemplate | None = None
 
 
 class Confirm(Struct, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ class Message(Struct, frozen=True, kw_only=True):
     opened: Opened | None = None
     is_broadcast: bool = False
     root: str = ""
+    timezone: str = "UTC"
 
     @property
     def thread(self) -> str:

@@ -53,6 +53,7 @@ def render(
         severity=notice.severity.value,
         reason=clean(notice.reason, LINE_MAX),
         at_wall=notice.at_wall,
+        timezone=settings.alerting.timezone,
         opened=opened(notification, state),
         is_broadcast=notice.severity is Severity.CRITICAL,
     )

@@ -20,6 +20,7 @@ from watchtower.delivery.fitting import Fit, barer, fit
 from watchtower.delivery.mail import Mail
 from watchtower.delivery.message import Message
 from watchtower.delivery.opsgenie import Opsgenie
+from watchtower.delivery.own_words import worded
 from watchtower.delivery.slack import Slack
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.webhook import Webhook
@@ -37,7 +38,7 @@ def attempt(channel: Channel, message: Message, recorder: Recorder) -> Ending:
         return Ending(outcome=Outcome.REJECTED, detail=str(error), is_permanent=True)
     try:
         with witness.recording(recorder):
-            is_accepted = _handed_to(plugin, message, recorder)
+            is_accepted = _handed_to(plugin, worded(message, channel), recorder)
     except Exception as error:  # noqa: BLE001 - the root of the attempt: any of 170 plugins may raise anything
         log.warning("The plugin of channel %s failed with %s.", channel.name, type(error).__name__)
         recorder.last.error = recorder.last.error or type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,14 @@ def test_an_unknown_incident_and_an_empty_state_still_render() -> None:
         subject = render(item, State(), made.settings()).subject
         assert ("gone" in subject) is kind.is_of_incident
         assert subject.endswith(" - prod")
+
+
+def test_the_reference_lists_every_kind_and_every_field_of_a_webhook() -> None:
+    """docs/reference/messages.md is what receivers are written by."""
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    for kind in NoticeKind:
+        assert f"| `{kind.value}` | `[" in text
+    rows = text.partition("| field | meaning |")[2].splitlines()[2:]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    body = shapes.webhook_body(render(made.notification(), made.state(), made.settings()))
+    assert sorted(listed) == sorted(body)
