@@ -138,7 +138,7 @@ def _check_told(
     told: object, path: Path, channels: list[str], faults: Faults, escalations: Sequence[str] = ()
 ) -> None:
     """Whoever is to be told is a channel or one of the escalations."""
-    names = [*channels, *escalations]
+    names = list(dict.fromkeys([*channels, *escalations]))
     words = list(enumerate(told)) if isinstance(told, list) else [(None, told)]
     for index, name in words:
         if isinstance(name, str) and name not in names:

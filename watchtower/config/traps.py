@@ -68,6 +68,8 @@ def _advice(error: MarkedYAMLError, line: str, column: int) -> tuple[str, str]:
     if special:
         char = special[1]
         return f"a value may not start with {char} unless it is quoted", f'write it in quotes: "{char}..."'
+    if "scanning a tag" in str(error.context or ""):
+        return "a value may not start with ! unless it is quoted", 'write it in quotes: "!..."'
     if "expected ',' or" in problem:
         return _flow(problem, opened, line, column)
     if "quoted scalar" in str(error.context or ""):
