@@ -34,6 +34,9 @@ from watchtower.core.view import View
 COMMANDS_MAX: Final = 100
 """Commands of one pass; what is left over, the next pass derives."""
 
+TRANSITIONS_MAX: Final = 75
+"""Of these; when thousands fail at once, their common cause must not wait until all of them are recorded."""
+
 FORGOTTEN_MAX: Final = 300
 """Services forgotten by one command, so that long names still fit into one entry."""
 
@@ -58,7 +61,7 @@ def decide(state: State, settings: Settings, view: View, now: Instant) -> tuple[
         _gate,
         _drills,
         storms,
-        transitions,
+        _transitions,
         orphans,
         announcements,
         fallbacks,
@@ -95,6 +98,11 @@ def _departures(scene: Scene) -> Iterator[Command]:
         silent_s = eligibility.silent_s(name, view, scene.now)
         if name != view.me and row.boot_id and silent_s > eligibility.FRESH_S:
             yield Gone(epoch=state.lease.epoch, peer=name, peer_session=row.session)
+
+
+def _transitions(scene: Scene) -> Iterator[Command]:
+    """As many as leave room for telling people of what is open already."""
+    return islice(transitions(scene), TRANSITIONS_MAX)
 
 
 def _gate(scene: Scene) -> Iterator[Command]:

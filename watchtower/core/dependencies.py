@@ -21,7 +21,10 @@ _MILD: Final = (Level.DEGRADED, Level.PARTIAL)
 
 
 class Graph(Struct, frozen=True):
-    """What needs what. `depths`: the longest way down from a service to one that needs nothing."""
+    """What needs what. `depths`: the longest way down from a service to one that needs nothing.
+
+    Services that need the same share one tuple, so that thousands behind one cause cost one answer.
+    """
 
     needs: dict[str, tuple[Need, ...]]
     dependents: dict[str, tuple[str, ...]]
@@ -44,7 +47,12 @@ def graph_of(settings: Settings) -> Graph:
 
 
 def _graph(services: Mapping[str, Service]) -> Graph:
-    needs = {name: service.needs for name, service in services.items() if service.needs}
+    shared: dict[tuple[Need, ...], tuple[Need, ...]] = {}
+    needs = {
+        name: shared.setdefault(service.needs, service.needs)
+        for name, service in services.items()
+        if service.needs
+    }
     dependents: dict[str, dict[str, None]] = {}
     for name, groups in needs.items():
         for needed in _names(groups):
@@ -78,7 +86,7 @@ class Causes:
     def __init__(self, graph: Graph, failing: Mapping[str, Level]) -> None:
         self._graph = graph
         self._failing = failing
-        self._roots: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self._roots: dict[tuple[int, bool], tuple[str, ...]] = {}
 
     def unmet(self, name: str, level: Level) -> tuple[Need, ...]:
         """The needs of `name` whose failing explains that it is at `level`.
@@ -89,19 +97,21 @@ class Causes:
 
     def roots(self, name: str, level: Level) -> tuple[str, ...]:
         """The deepest failing needs that explain `name` at `level`, nothing explaining them; empty: none."""
-        if name not in self._graph.needs:
+        groups = self._graph.needs.get(name)
+        if groups is None:
             return ()
-        key = (name, level is Level.DOWN)
+        key = (id(groups), level is Level.DOWN)
         known = self._roots.get(key)
         if known is None:
             found: dict[str, None] = {}
-            for cause in self._direct(name, level):
+            for cause in self._direct(groups, level):
                 found.update(dict.fromkeys(self.roots(cause, self._failing[cause]) or (cause,)))
             known = self._roots[key] = tuple(found)
         return known
 
-    def _direct(self, name: str, level: Level) -> Iterator[str]:
-        for needed in dict.fromkeys(_names(self.unmet(name, level))):
+    def _direct(self, groups: tuple[Need, ...], level: Level) -> Iterator[str]:
+        unmet = (need for need in groups if self._is_unmet(need, level))
+        for needed in dict.fromkeys(_names(unmet)):
             if self._explains(needed, level):
                 yield needed
 

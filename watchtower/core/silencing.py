@@ -27,14 +27,30 @@ SWEPT_MAX: Final = 200
 _LEVELS: Final = (Level.DOWN, Level.DEGRADED, Level.PARTIAL)
 
 
+class _Quiet(Struct, frozen=True):
+    """A silence, or a window of maintenance, that holds now."""
+
+    matchers: tuple[Matcher, ...]
+    until_wall: float
+    text: str
+
+
 def in_maintenance(scene: Scene, incident: Incident) -> Withheld | None:
     """Why nobody is told: planned maintenance, or such as somebody began."""
-    return maintained(scene.state, scene.settings, incident, scene.now.wall)
+    return _last_to_end(Why.MAINTENANCE, _on_now(scene, SilenceKind.MAINTENANCE), incident, scene.settings)
 
 
 def silenced(scene: Scene, incident: Incident) -> Withheld | None:
     """Why nobody is told: a silence."""
-    return hushed(scene.state, scene.settings, incident, scene.now.wall)
+    return _last_to_end(Why.SILENCED, _on_now(scene, SilenceKind.SILENCE), incident, scene.settings)
+
+
+def _on_now(scene: Scene, kind: SilenceKind) -> tuple[_Quiet, ...]:
+    """Worked out once a pass, however many incidents ask."""
+    known = scene.memo.get(kind)
+    if not isinstance(known, tuple):
+        known = scene.memo[kind] = _on(scene.state, scene.settings, kind, scene.now.wall)
+    return known
 
 
 def quieted(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
@@ -73,43 +89,43 @@ def _unwanted_digest(state: State, settings: Settings, digest: Notification, now
 
 def maintained(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
     """Maintenance of what the incident is about."""
-    found = [*_rows(state, settings, incident, SilenceKind.MAINTENANCE, now_wall)]
-    found += _planned(settings, incident, now_wall)
-    return _last_to_end(Why.MAINTENANCE, found)
+    on = _on(state, settings, SilenceKind.MAINTENANCE, now_wall)
+    return _last_to_end(Why.MAINTENANCE, on, incident, settings)
 
 
 def hushed(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
     """A silence of what the incident is about."""
-    return _last_to_end(Why.SILENCED, _rows(state, settings, incident, SilenceKind.SILENCE, now_wall))
+    on = _on(state, settings, SilenceKind.SILENCE, now_wall)
+    return _last_to_end(Why.SILENCED, on, incident, settings)
 
 
-def _last_to_end(why: Why, found: Iterable[tuple[float, str]]) -> Withheld | None:
-    until_wall, text = max(found, default=(0.0, ""))
+def _last_to_end(why: Why, on: tuple[_Quiet, ...], incident: Incident, settings: Settings) -> Withheld | None:
+    if not on:
+        return None
+    about = _facts(incident, settings)
+    fitting = [(quiet.until_wall, quiet.text) for quiet in on if matching.fits(quiet.matchers, about)]
+    until_wall, text = max(fitting, default=(0.0, ""))
     return Withheld(why=why, text=text, until_wall=until_wall) if text else None
 
 
-def _rows(
-    state: State, settings: Settings, incident: Incident, kind: SilenceKind, now_wall: float
-) -> Iterator[tuple[float, str]]:
-    """When each row of the ledger that holds now ends, and its words."""
-    about = _facts(incident, settings)
-    for silence in state.silences.values():
-        is_on = silence.kind is kind and silence.starts_wall <= now_wall < silence.ends_wall
-        if is_on and matching.fits(silence.matchers, about):
-            yield silence.ends_wall, _said(silence, settings.alerting.timezone)
+def _on(state: State, settings: Settings, kind: SilenceKind, now_wall: float) -> tuple[_Quiet, ...]:
+    """What holds now: rows of the ledger, and the windows in the configuration."""
+    rows = (
+        _Quiet(silence.matchers, silence.ends_wall, _said(silence, settings.alerting.timezone))
+        for silence in state.silences.values()
+        if silence.kind is kind and silence.starts_wall <= now_wall < silence.ends_wall
+    )
+    return (*rows, *(_planned(settings, now_wall) if kind is SilenceKind.MAINTENANCE else ()))
 
 
-def _planned(settings: Settings, incident: Incident, now_wall: float) -> Iterator[tuple[float, str]]:
-    """The same of the windows in the configuration."""
-    about = _facts(incident, settings)
+def _planned(settings: Settings, now_wall: float) -> Iterator[_Quiet]:
     for window in settings.maintenance:
-        if not matching.fits(window.match, about):
-            continue
         until_wall = windows.open_until(window, now_wall)
         if until_wall:
             length_s = window.for_s or window.end_wall - window.start_wall
             until = until_text(until_wall, length_s, window.timezone)
-            yield until_wall, f"in maintenance until {until}{_because(window.reason)}"
+            text = f"in maintenance until {until}{_because(window.reason)}"
+            yield _Quiet(window.match, until_wall, text)
 
 
 def _facts(incident: Incident, settings: Settings) -> dict[str, str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from watchtower.core import dependencies, eligibility
 from watchtower.core.dependencies import Causes
 from watchtower.core.model import Incident, Level, Opinion
@@ -23,22 +25,52 @@ _UNTOLD: Final = (Why.MAINTENANCE, Why.SILENCED, Why.FLAPPING, Why.UNROUTED)
 """Why a cause itself may not be told; that it is held for a moment is no news."""
 
 
+Key = tuple[tuple[str, ...], int]
+"""The causes of an incident, and the number of the one it is folded into already."""
+
+
+class _Found(Struct, frozen=True, kw_only=True):
+    """What one pass has worked out for all incidents: the folds are the root's number and words by Key."""
+
+    causes: Causes
+    folds: dict[Key, tuple[int, str]]
+    eligible: tuple[str, ...]
+
+
 def suppressed(scene: Scene, incident: Incident) -> Withheld | None:
     """The fold: `incident` is explained by another, and has not been hidden for too long."""
-    if not _needs(scene, incident):
+    found = _found(scene)
+    causes = found.causes.roots(incident.service, incident.level)
+    if not causes:
         return None
-    roots = _roots(scene, incident)
-    until_wall = _hidden_since(scene, incident) + scene.settings.alerting.suppress_s
-    if not roots or scene.now.wall >= until_wall:
+    until_wall = incident.hidden.since_wall if incident.hidden else scene.now.wall
+    until_wall += scene.settings.alerting.suppress_s
+    if scene.now.wall >= until_wall:
         return None
-    known = incident.withheld.root if incident.withheld else 0
-    root = next((one for one in roots if one.number == known), roots[0])
+    key = (causes, incident.withheld.root if incident.withheld else 0)
+    if incident.withheld is None and incident.number in scene.state.incidents:
+        number, text = _fold(scene, key, told=incident)
+    else:  # thousands may share a cause: what is said of it is worked out once
+        number, text = found.folds.get(key) or found.folds.setdefault(key, _fold(scene, key))
+    return Withheld(why=Why.SUPPRESSED, text=text, until_wall=until_wall, root=number) if number else None
+
+
+def _fold(scene: Scene, key: Key, told: Incident | None = None) -> tuple[int, str]:
+    """The number of the root and the words for it; 0 when nothing explains an incident that was `told`."""
+    causes, known = key
+    opened = (scene.state.open_incident(name) for name in causes)
+    roots = [one for one in opened if one is not None and (told is None or _may_explain(scene, one, told))]
+    if not roots:
+        return 0, ""
+    # The oldest, but one that has it keeps it.
+    root = min(roots, key=lambda one: (one.number != known, one.number))
     text = f"caused by {_named(root)}"
     if len(roots) > 1:
         text += f" and {len(roots) - 1} more"
-    if root.withheld is not None and root.withheld.why in _UNTOLD:
-        text += f", of which nobody is told: {root.withheld.text}"
-    return Withheld(why=Why.SUPPRESSED, text=text, until_wall=until_wall, root=root.number)
+    why = root.withheld
+    if why is not None and why.why in _UNTOLD and not 0 < why.until_wall <= scene.now.wall:
+        text += f", of which nobody is told: {why.text}"
+    return root.number, text
 
 
 def held(scene: Scene, incident: Incident) -> Withheld | None:
@@ -89,33 +121,22 @@ def _holding(scene: Scene, until_wall: float, text: str, root: int = 0) -> Withh
     return Withheld(why=Why.HELD, text=text, until_wall=until_wall, root=root)
 
 
-def _hidden_since(scene: Scene, incident: Incident) -> float:
-    return incident.hidden.since_wall if incident.hidden else scene.now.wall
-
-
-def _roots(scene: Scene, incident: Incident) -> list[Incident]:
-    """The open incidents of the deepest causes, the oldest first."""
-    state, found = scene.state, []
-    for name in _causes(scene).roots(incident.service, incident.level):
-        root = state.open_incident(name)
-        if root is not None and _may_explain(scene, root, incident):
-            found.append(root)
-    return sorted(found, key=lambda root: root.number)
-
-
-def _may_explain(scene: Scene, root: Incident, incident: Incident) -> bool:
+def _may_explain(scene: Scene, root: Incident, told: Incident) -> bool:
     """What people know of already is folded only into what seems to have been there first, and lasts."""
-    if incident.withheld is not None or incident.number not in scene.state.incidents:
-        return True
     is_over = scene.view.standings[root.service].level is Level.UP
-    return not is_over and root.since_wall <= incident.opened_wall + scene.settings.alerting.hold_s
+    return not is_over and root.since_wall <= told.opened_wall + scene.settings.alerting.hold_s
 
 
-def _causes(scene: Scene) -> Causes:
-    known = scene.memo.get("causes")
-    if not isinstance(known, Causes):
-        failing = dependencies.failing(scene.state, scene.view.standings)
-        known = scene.memo["causes"] = Causes(dependencies.graph_of(scene.settings), failing)
+def _found(scene: Scene) -> _Found:
+    known = scene.memo.get("suppression")
+    if not isinstance(known, _Found):
+        state, view, now = scene.state, scene.view, scene.now
+        graph = dependencies.graph_of(scene.settings)
+        known = scene.memo["suppression"] = _Found(
+            causes=Causes(graph, dependencies.failing(state, view.standings)),
+            folds={},
+            eligible=tuple(one for one in state.members if not eligibility.ineligible(state, one, view, now)),
+        )
     return known
 
 
@@ -128,14 +149,5 @@ def _is_calm(scene: Scene, name: str) -> bool:
     standing = scene.view.standings.get(name)
     if standing is None or standing.level is not Level.UP or standing.verdict.level is not Level.UP:
         return False
-    votes = (scene.state.row(peer).vote(name) for peer in _eligible(scene))
+    votes = (scene.state.row(peer).vote(name) for peer in _found(scene).eligible)
     return not any(vote.suspect or vote.opinion in (Opinion.DOWN, Opinion.DEGRADED) for vote in votes)
-
-
-def _eligible(scene: Scene) -> tuple[str, ...]:
-    known = scene.memo.get("eligible")
-    if not isinstance(known, tuple):
-        state, view, now = scene.state, scene.view, scene.now
-        known = tuple(one for one in state.members if not eligibility.ineligible(state, one, view, now))
-        scene.memo["eligible"] = known
-    return known

@@ -50,14 +50,27 @@ def announcements(scene: Scene) -> Iterator[Command]:
     for item in scene.state.notifications.values():
         if item.incident:
             told.setdefault(item.incident, []).append(item)
+    later: list[tuple[Incident, Withheld, list[Notification]]] = []
     for incident in scene.state.incidents.values():
-        if incident.is_open:
-            yield from _of_incident(scene, incident, told.get(incident.number, []))
+        if incident.closed_wall != 0.0:
+            continue
+        why, items = withheld(scene, incident), told.get(incident.number, _NONE)
+        if why is None:
+            yield from _of_incident(scene, incident, why, items)
+        elif items or why != incident.withheld:
+            later.append((incident, why, items))
+    # What people are told goes before what is only recorded, of which there may be thousands.
+    for incident, why, items in later:
+        yield from _of_incident(scene, incident, why, items)
 
 
-def _of_incident(scene: Scene, incident: Incident, items: list[Notification]) -> Iterator[Command]:
+_NONE: Final[list[Notification]] = []
+
+
+def _of_incident(
+    scene: Scene, incident: Incident, why: Withheld | None, items: list[Notification]
+) -> Iterator[Command]:
     state = scene.state
-    why = withheld(scene, incident)
     if why != incident.withheld:
         yield Withhold(
             epoch=state.lease.epoch,
