@@ -23,12 +23,13 @@ _MILD: Final = (Level.DEGRADED, Level.PARTIAL)
 class Graph(Struct, frozen=True):
     """What needs what. `depths`: the longest way down from a service to one that needs nothing.
 
-    Services that need the same share one tuple, so that thousands behind one cause cost one answer.
+    `alike`: the first service with the very same needs, so that thousands behind one cause cost one answer.
     """
 
     needs: dict[str, tuple[Need, ...]]
     dependents: dict[str, tuple[str, ...]]
     depths: dict[str, int]
+    alike: dict[str, str]
 
 
 _graphs: list[tuple[dict[str, Service], Graph]] = []
@@ -47,17 +48,14 @@ def graph_of(settings: Settings) -> Graph:
 
 
 def _graph(services: Mapping[str, Service]) -> Graph:
-    shared: dict[tuple[Need, ...], tuple[Need, ...]] = {}
-    needs = {
-        name: shared.setdefault(service.needs, service.needs)
-        for name, service in services.items()
-        if service.needs
-    }
+    needs = {name: service.needs for name, service in services.items() if service.needs}
+    first: dict[tuple[Need, ...], str] = {}
+    alike = {name: first.setdefault(groups, name) for name, groups in needs.items()}
     dependents: dict[str, dict[str, None]] = {}
     for name, groups in needs.items():
         for needed in _names(groups):
             dependents.setdefault(needed, {})[name] = None
-    return Graph(needs, {name: tuple(some) for name, some in dependents.items()}, _depths(needs))
+    return Graph(needs, {name: tuple(some) for name, some in dependents.items()}, _depths(needs), alike)
 
 
 def _depths(needs: Mapping[str, tuple[Need, ...]]) -> dict[str, int]:
@@ -86,7 +84,7 @@ class Causes:
     def __init__(self, graph: Graph, failing: Mapping[str, Level]) -> None:
         self._graph = graph
         self._failing = failing
-        self._roots: dict[tuple[int, bool], tuple[str, ...]] = {}
+        self._roots: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def unmet(self, name: str, level: Level) -> tuple[Need, ...]:
         """The needs of `name` whose failing explains that it is at `level`.
@@ -97,21 +95,20 @@ class Causes:
 
     def roots(self, name: str, level: Level) -> tuple[str, ...]:
         """The deepest failing needs that explain `name` at `level`, nothing explaining them; empty: none."""
-        groups = self._graph.needs.get(name)
-        if groups is None:
+        alike = self._graph.alike.get(name)
+        if alike is None:
             return ()
-        key = (id(groups), level is Level.DOWN)
+        key = (alike, level is Level.DOWN)
         known = self._roots.get(key)
         if known is None:
             found: dict[str, None] = {}
-            for cause in self._direct(groups, level):
+            for cause in self._direct(alike, level):
                 found.update(dict.fromkeys(self.roots(cause, self._failing[cause]) or (cause,)))
             known = self._roots[key] = tuple(found)
         return known
 
-    def _direct(self, groups: tuple[Need, ...], level: Level) -> Iterator[str]:
-        unmet = (need for need in groups if self._is_unmet(need, level))
-        for needed in dict.fromkeys(_names(unmet)):
+    def _direct(self, name: str, level: Level) -> Iterator[str]:
+        for needed in dict.fromkeys(_names(self.unmet(name, level))):
             if self._explains(needed, level):
                 yield needed
 
