@@ -118,8 +118,9 @@ def _standing(one: dict[str, Any]) -> list[str]:
         note = f": {one['ack']['note']}" if one["ack"]["note"] else ""
         lines.append(f"{one['ack']['by']} works on it since {moment(one['ack']['at'])}{note}")
     if one["withheld"] and one["open"]:
-        root = one["withheld"]["root"]
-        lines.append(f"not told: {one['withheld']['text']}{f' (#{root})' if root else ''}")
+        root, text = one["withheld"]["root"], str(one["withheld"]["text"])
+        also = f" (#{root})" if root and f"#{root}" not in text else ""
+        lines.append(f"not told: {text}{also}")
     if one["flapping"]:
         lines.append("it flaps: told once, and again when it has settled")
     if not lines and one["open"]:
