@@ -36,6 +36,7 @@ from watchtower.web.health import Health
 from watchtower.web.heartbeats import Heartbeats
 from watchtower.web.history import HistoryApi
 from watchtower.web.metrics import Metrics
+from watchtower.web.needs_map import MapApi
 from watchtower.web.pages import Pages
 from watchtower.web.routes import Route, register
 from watchtower.web.stream import EventStream, Ring
@@ -75,6 +76,7 @@ class WebServer:
             Api(snapshot, picture, doors),
             ActsApi(snapshot, desk),
             BreakersApi(snapshot),
+            MapApi(snapshot),
             HistoryApi(snapshot, history),
             ClusterApi(snapshot, doors),
             stream,
