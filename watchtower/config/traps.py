@@ -65,11 +65,10 @@ def _advice(error: MarkedYAMLError, line: str, column: int) -> tuple[str, str]:
     problem = str(error.problem or "")
     opened = error.context_mark.line + 1 if error.context_mark is not None else 0
     special = re.search(r"found character '([^\\])' that cannot start", problem)
-    if special:
-        char = special[1]
+    is_tag = "scanning a tag" in str(error.context or "")
+    if special or is_tag:
+        char = special[1] if special else "!"
         return f"a value may not start with {char} unless it is quoted", f'write it in quotes: "{char}..."'
-    if "scanning a tag" in str(error.context or ""):
-        return "a value may not start with ! unless it is quoted", 'write it in quotes: "!..."'
     if "expected ',' or" in problem:
         return _flow(problem, opened, line, column)
     if "quoted scalar" in str(error.context or ""):

@@ -42,14 +42,14 @@ def follow_ups(scene: Scene, incident: Incident, items: list[Notification]) -> I
 
 def reached(scene: Scene, incident: Incident, items: list[Notification]) -> tuple[str, ...]:
     """Who is to know how `incident` stands: its audience now, and who was told of it and is on duty."""
-    settings, now_wall = scene.settings, scene.now.wall
+    settings = scene.settings
     told = [
         item.channel
         for item in sorted(items, key=lambda item: item.order)
         if outbox.announces(item)
         and not item.notice.instead_of
         and item.channel in settings.channels
-        and not routing.is_off_duty(item.channel, settings, now_wall)
+        and not routing.is_off_duty(scene, item.channel)
     ]
     return tuple(dict.fromkeys((*routing.channels(scene, incident), *told)))
 

@@ -8,8 +8,10 @@ reads files or requests adds the place. Pure.
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 from watchtower.core.channel_rows import DRILL_PREFIX
@@ -51,7 +53,7 @@ def facts(subject: str, level: Level, severity: Severity, settings: Settings) ->
 
 def fits(matchers: Iterable[Matcher], found: Facts) -> bool:
     """True when all of them fit; without any, everything does."""
-    return misfit(matchers, found) is None
+    return all(_fits(matcher, found) for matcher in matchers)
 
 
 def misfit(matchers: Iterable[Matcher], found: Facts) -> Matcher | None:
@@ -62,13 +64,20 @@ def misfit(matchers: Iterable[Matcher], found: Facts) -> Matcher | None:
 def _fits(matcher: Matcher, found: Facts) -> bool:
     """`team=*` fits whatever has a team at all; where there is none, only the negated ones fit."""
     value = found.get(matcher.label)
-    is_hit = value is not None and any(_is_like(value, pattern) for pattern in matcher.patterns)
+    is_hit = value is not None and (
+        value in matcher.patterns or any(_is_like(value, pattern) for pattern in matcher.patterns)
+    )
     return is_hit is not matcher.is_not
 
 
 def _is_like(value: str, pattern: str) -> bool:
-    # `*` and `?` are all there is: a bracket stands for itself.
-    return value == pattern or (_is_glob(pattern) and fnmatchcase(value, pattern.replace("[", "[[]")))
+    return _is_glob(pattern) and _glob(pattern).match(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """`*` and `?` are all there is: a bracket stands for itself."""
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
 
 
 def _is_glob(pattern: str) -> bool:

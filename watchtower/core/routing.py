@@ -63,9 +63,15 @@ class _Answer(Struct, frozen=True, kw_only=True):
 
 def of(scene: Scene, incident: Incident) -> Audience:
     """The audience of `incident` now."""
-    return audience(
+    key = f"audience {incident.service} {incident.level} {incident.severity}"
+    known = scene.memo.get(key)
+    if isinstance(known, Audience):
+        return known
+    found = audience(
         incident.service, incident.level, incident.severity, settings=scene.settings, at_wall=scene.now.wall
     )
+    scene.memo[key] = found
+    return found
 
 
 def channels(scene: Scene, incident: Incident) -> tuple[str, ...]:
@@ -96,12 +102,20 @@ def by_subject(subject: str, settings: Settings) -> Audience | None:
 
 def by_routes(found: Facts, settings: Settings, at_wall: float) -> Audience:
     """Who hears of what has these facts, by the routes, or where none fits."""
-    answers = tuple(
-        _named(name(trial.number, trial.route), trial.route.notify, _repeat_s(trial.route, settings))
-        for trial in trials(found, settings, at_wall)
-        if not trial.misfit
-    )
-    return _heard(answers or (_default(settings),), settings)
+    answers = []
+    for number, route in enumerate(settings.routes, 1):
+        if not is_fit(route, found, at_wall):
+            continue
+        answers.append(_named(name(number, route), route.notify, _repeat_s(route, settings)))
+        if not route.is_continued:
+            break
+    return _heard(tuple(answers) or (_default(settings),), settings)
+
+
+def is_fit(route: Route, found: Facts, at_wall: float) -> bool:
+    """True when the route answers for what has these facts; asked for every route in every pass."""
+    is_meant = matching.fits(route.match, found)
+    return is_meant and (not route.active or hours.is_active(route.active, at_wall))
 
 
 def _fixed(subject: str, settings: Settings) -> _Answer | None:
@@ -123,7 +137,7 @@ def _fixed(subject: str, settings: Settings) -> _Answer | None:
 def trials(found: Facts, settings: Settings, at_wall: float) -> Iterator[Trial]:
     """Every route in order with why it does not answer, until none is asked any more."""
     for number, route in enumerate(settings.routes, 1):
-        misfit = _misfit(route, found, at_wall)
+        misfit = "" if is_fit(route, found, at_wall) else _misfit(route, found)
         yield Trial(number=number, route=route, misfit=misfit)
         if not misfit and not route.is_continued:
             return
@@ -134,23 +148,27 @@ def name(number: int, route: Route) -> str:
     return f"route {number} ({matching.shown(route.match)})"
 
 
-def is_off_duty(channel: str, settings: Settings, at_wall: float) -> bool:
-    """True when routes name the channel, and it is out of the hours of each of them."""
-    naming = [route for route in settings.routes if channel in _reached(route.notify, settings)]
-    return bool(naming) and not any(
-        not route.active or hours.is_active(route.active, at_wall) for route in naming
-    )
+def is_off_duty(scene: Scene, channel: str) -> bool:
+    """True when routes name the channel, and it is now out of the hours of each of them."""
+    key = f"off duty {channel}"
+    known = scene.memo.get(key)
+    if not isinstance(known, bool):
+        naming = [
+            route for route in scene.settings.routes if channel in _reached(route.notify, scene.settings)
+        ]
+        is_on = any(not route.active or hours.is_active(route.active, scene.now.wall) for route in naming)
+        known = scene.memo[key] = bool(naming) and not is_on
+    return known
 
 
-def _misfit(route: Route, found: Facts, at_wall: float) -> str:
+def _misfit(route: Route, found: Facts) -> str:
+    """Why a route does not fit, in words."""
     wrong = matching.misfit(route.match, found)
-    if wrong is not None:
-        value = found.get(wrong.label)
-        is_so = f"{wrong.label} is {value}" if value is not None else f"it has no {wrong.label}"
-        return f"{matching.shown((wrong,))} does not fit: {is_so}"
-    if route.active and not hours.is_active(route.active, at_wall):
+    if wrong is None:
         return "out of its hours: " + ", ".join(map(hours.shown, route.active))
-    return ""
+    value = found.get(wrong.label)
+    is_so = f"{wrong.label} is {value}" if value is not None else f"it has no {wrong.label}"
+    return f"{matching.shown((wrong,))} does not fit: {is_so}"
 
 
 def _repeat_s(route: Route, settings: Settings) -> float:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.core_support import peer_services, service, settings
+from support.core_support import peer_services, service, settings, view
 
 from watchtower.core import matching, routing
-from watchtower.core.model import Level
+from watchtower.core.model import Instant, Level, State
 from watchtower.core.policies import Severity
 from watchtower.core.routing import Audience, Call, audience, is_off_duty
+from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, EscalationStep, Hours, Route, Settings
 
 CHANNELS = {"chat": "", "mail": "", "pager": "", "boss": ""}
@@ -47,11 +48,16 @@ def asked(
     return audience(subject, Level.DOWN, severity, settings=given, at_wall=at_wall)
 
 
+def scene(given: Settings, at_wall: float) -> Scene:
+    """One pass at a time."""
+    return Scene(State(), given, view(), Instant(wall=at_wall, boot=100.0))
+
+
 @pytest.mark.parametrize(
     ("subject", "expected", "reason"),
     [
         ("own", ("mail", "chat"), "its own `alert:`"),
-        ("quiet", (), "its own `alert:`"),
+        ("quiet", (), "its own `alert:` names nobody"),
         ("web", ("pager",), "route 1 (team=shop)"),
         ("peer/b", ("mail",), "route 2 (service=peer/*,cluster)"),
         ("cluster", ("mail",), "route 2 (service=peer/*,cluster)"),
@@ -81,7 +87,8 @@ def test_defaults_are_the_last_word(told: tuple[str, ...], expected: tuple[str, 
     given = config(route("team=shop", notify=("pager",)), default_alert=told)
     assert asked("web", given).at_once == ("pager",)
     assert asked("api", given).at_once == expected
-    assert asked("api", given).reason == "no route fits, so `defaults.alert`"
+    nobody = "" if told else " names nobody"
+    assert asked("api", given).reason == f"no route fits, so `defaults.alert`{nobody}"
 
 
 def test_continue_asks_the_next_routes_too() -> None:
@@ -153,6 +160,12 @@ def test_off_duty_is_who_is_out_of_all_hours_that_name_it() -> None:
         route(notify=("mail",), active=(OFFICE,)),
         route("team=shop", notify=("mail",)),
     )
-    assert [name for name in CHANNELS if is_off_duty(name, given, MONDAY_NIGHT)] == ["chat", "pager", "boss"]
-    assert [name for name in CHANNELS if is_off_duty(name, given, MONDAY_NOON)] == []
-    assert not is_off_duty("chat", config(), MONDAY_NIGHT)
+    night, noon, free = (
+        scene(given, MONDAY_NIGHT),
+        scene(given, MONDAY_NOON),
+        scene(config(), MONDAY_NIGHT),
+    )
+    for _ in range(2):
+        assert [name for name in CHANNELS if is_off_duty(night, name)] == ["chat", "pager", "boss"]
+        assert [name for name in CHANNELS if is_off_duty(noon, name)] == []
+        assert not is_off_duty(free, "chat")
