@@ -5,6 +5,7 @@ Slack is asked for by its own names over TLS, through a proxy of each peer; mail
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -17,6 +18,12 @@ pytestmark = pytest.mark.timeout(400)
 RESCUED_WITHIN_S = 10.0
 FALLBACK_WITHIN_S = 60.0
 """A critical alert that Slack has not taken for so long goes to the fallback."""
+
+QUIET_S = 15.0
+"""So long nothing else comes after the one summary."""
+
+OUT = ("out-1", "out-2", "out-3")
+"""The services whose Slack is down for all peers."""
 
 Measured = Callable[[str], None]
 
@@ -43,15 +50,16 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A cluster with a service and a webhook for each test."""
     folder = tmp_path_factory.mktemp("sick")
-    targets = {name: Target() for name in ("hung", "refused", "silent", "down")}
-    alert = {"hung": "[hung, mail]", "refused": "refused", "silent": "silent", "down": "down"}
+    channels = ("hung", "refused", "silent", "down", "out")
+    targets = {name: Target() for name in (*channels[:-1], *OUT)}
+    alert = {name: name for name in channels} | {"hung": "[hung, mail]"} | dict.fromkeys(OUT, "out")
     services = "\n".join(
         f"{name}: {{url: {target.url}, interval: 2s, alert: {alert[name]}}}"
         for name, target in targets.items()
     )
     with ways_to_slack(folder) as ways:
         notify = f"mail: {ways.mailbox}\n" + "\n".join(
-            f"{name}: {{url: '{webhook(name)}', fallback: mail}}" for name in targets
+            f"{name}: {{url: '{webhook(name)}', fallback: mail}}" for name in channels
         )
         cluster = Cluster(folder, services=services, notify=notify)
         cluster.environ = ways.environ
@@ -104,3 +112,39 @@ def test_slack_is_down_for_good(rig: Rig) -> None:
     asked, told = rig.ways.asked("down")[0].at_wall, rig.mails("down")[0][0]
     assert told - asked < 2.0
     assert "down" in str(rig.ways.mail.mails[-1].get_body(("plain",)))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["503", "cut"])
+def test_slack_is_down_for_a_while(rig: Rig, fault: str, measured: Measured) -> None:
+    """Mail within the limit of a critical alert, each service once; one summary on Slack when it is back."""
+    slack_down(rig, fault)
+    before = len(rig.ways.arrived("out"))
+    for name in OUT:
+        rig.targets[name].close()
+    try:
+        for name in OUT:
+            wait_for(lambda name=name: rig.mails(name), FALLBACK_WITHIN_S + 30, f"mail about {name}")  # type: ignore[misc] # the default binds the name
+        delays_s = [rig.mails(name)[0][0] - rig.opened_wall(name) for name in OUT]
+        measured(f"{fault}: by mail {min(delays_s):.1f} to {max(delays_s):.1f} s after the incidents opened")
+        assert max(delays_s) < FALLBACK_WITHIN_S + 5
+    finally:
+        slack_down(rig, "")
+    back_wall = time.time()
+    wait_for(lambda: len(rig.ways.arrived("out")) > before, 90, "a summary on Slack")
+    summary = rig.ways.arrived("out")[before]
+    measured(f"{fault}: summary {summary.at_wall - back_wall:.1f} s after Slack was back")
+    wait_for(lambda: time.time() > summary.at_wall + QUIET_S, 30, "quiet")
+    assert len(rig.ways.arrived("out")) == before + 1
+    assert all(name in summary.body for name in OUT)
+    assert [len(rig.mails(name)) for name in OUT] == [1, 1, 1]
+    for name in OUT:
+        rig.targets[name].open()
+    wait_for(lambda: len(rig.ways.arrived("out")) > before + 1, 30, "recovered")
+
+
+def slack_down(rig: Rig, fault: str) -> None:
+    """Slack answers 503, or no peer has a way to it; "" is well."""
+    rig.ways.slack.mode_of["out" * 8] = "500" if fault == "503" else "ok"
+    for peer in rig.ways.proxies:
+        rig.ways.cut(peer, "refused" if fault == "cut" else "")

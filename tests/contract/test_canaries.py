@@ -26,7 +26,7 @@ from support.cli_support import watchtower
 from support.cluster_support import ADMIN_TOKEN, Cluster, Target, free_ports, running, wait_for
 from support.mail_sink import MailSink
 from support.proxies import Proxy, in_thread
-from support.secret_channels import PROVIDERS, channel_urls, config, echoing, services
+from support.secret_channels import PROVIDERS, channel_urls, config, echoing, services, watchdog
 from support.sink_log import Received
 from support.sink_trust import make_ca
 from support.sinks import HttpSink
@@ -113,18 +113,18 @@ class Rig:
         for peer in self.cluster.names:
             self.cluster.file(peer).write_text(text)
 
-    def attempts(self, service: str, kind: str) -> dict[str, int]:
-        """How often each channel was tried for what was told of the service."""
+    def outcomes(self, service: str) -> dict[str, set[str]]:
+        """How the attempts at telling of the service ended, by channel."""
         answer = self.cluster.get("a", "/api/v1/notifications?limit=200") or {}
-        items = [i for i in answer.get("notifications", ()) if (i["service"], i["kind"]) == (service, kind)]
-        return {item["channel"]: len(item["attempts"]) for item in items}
+        items = [item for item in answer.get("notifications", ()) if item["service"] == service]
+        return {item["channel"]: {one["outcome"] for one in item["attempts"]} for item in items}
 
-    def wait_tried(self, service: str, kind: str, count: int) -> None:
-        """Until so many channels were tried; one that has failed too often may be left alone."""
+    def wait_tried(self, service: str, outcome: str, count: int) -> None:
+        """Until so many channels were tried with that end; who fails for other services too has to wait."""
         wait_for(
-            lambda: sum(times > 0 for times in self.attempts(service, kind).values()) >= count,
+            lambda: sum(outcome in ends for ends in self.outcomes(service).values()) >= count,
             30,
-            f"{count} channels were tried for {kind} of {service}",
+            f"{count} channels were tried for {service}: {outcome}",
         )
 
 
@@ -156,7 +156,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory, canaries: Canaries) -> Iterato
         everybody = ", ".join(urls)
         watched = services(canaries, echo_port, line_port, everybody)
         watched += f"late: {{url: '{late.url}', interval: 1s, alert: [{everybody}]}}\n"
-        made = Rig(cluster, config(canaries, cluster, urls, watched), canaries, http, mail, late)
+        text = config(canaries, cluster, urls, watched) + watchdog(canaries, http[0].port)
+        made = Rig(cluster, text, canaries, http, mail, late)
         made.write(made.text)
         for sink in http:
             sink.echo = told_back(canaries)
@@ -182,12 +183,13 @@ def told(rig: Rig) -> Told:
         with events(cluster, made):
             for service in ("web", "shown", "cache", "program", "socket"):
                 cluster.wait_verdict(service, "down", timeout_s=30)
-            rig.wait_tried("web", "firing", CHANNELS)
+            rig.wait_tried("web", "rejected", CHANNELS - 3)
             reload_broken(rig)
+            rig.behave("reset", "reset")
+            rig.wait_tried("web", "ambiguous", CHANNELS // 3)
             rig.behave("echo", "451", 403)
             rig.late.close()
-            rig.wait_tried("late", "firing", CHANNELS // 2)
-            rig.behave("reset", "reset")
+            rig.wait_tried("late", "rejected", CHANNELS // 3)
             knock(rig, made)
             ask_everything(rig, made)
             run_verbs(rig, made)

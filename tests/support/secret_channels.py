@@ -107,6 +107,18 @@ def services(canaries: Canaries, echo_port: int, line_port: int, everybody: str)
     )
 
 
+def watchdog(canaries: Canaries, http_port: int) -> str:
+    """Pings out, whose URLs are keys, to a place that refuses; and breakers that soon try again."""
+    own = ", ".join(
+        f"{peer}: 'http://127.0.0.1:{http_port}/{canaries.new(f'watchdog.peers {peer}')}'" for peer in "abc"
+    )
+    return (
+        f"watchdog:\n  ping: http://127.0.0.1:{http_port}/{canaries.new('watchdog.ping')}\n"
+        f"  peers: {{{own}}}\n  every: 10s\n"
+        "breakers: {reset: 1s}\n"
+    )
+
+
 def config(canaries: Canaries, cluster: Cluster, channels: dict[str, str], watched: str) -> str:
     """The whole file. The secret of the cluster is a list, as while it is being changed."""
     peers = "".join(
