@@ -124,7 +124,7 @@ def _steps(
     due = {call.channel: call for call in audience.calls if 0 < call.after_s <= elapsed_s}
     for channel, call in due.items():
         step = times.index(call.after_s)
-        number = f"{incident.number}.{first.order}.{call.after_s:g}"
+        number = f"{incident.number}.{first.created_wall}.{call.after_s:g}"
         number += _again(items, NoticeKind.ESCALATION, channel, step)
         yield from enqueued(scene, incident, NoticeKind.ESCALATION, number, channel, step=step)
 
@@ -137,10 +137,11 @@ def _reminders(
     reached = {call.channel: call for call in audience.calls if call.after_s <= elapsed_s}
     for channel, call in reached.items():
         step = reminders_due(elapsed_s, call.repeat_s)
-        mine = [item for item in items if item.channel == channel and item.order >= first.order]
+        mine = [item for item in items if item.channel == channel and item.created_wall >= first.created_wall]
         if not step or _adds_nothing(scene, mine, step, call=call, first=first):
             continue
-        number = f"{incident.number}.{first.order}.{step}"
+        # By its time and not its step, whose meaning changes with `repeat`.
+        number = f"{incident.number}.{first.created_wall}.{reminder_at(step, call.repeat_s):g}"
         number += _again(mine, NoticeKind.REMINDER, channel, step)
         yield from enqueued(scene, incident, NoticeKind.REMINDER, number, channel, step=step)
 
@@ -148,10 +149,8 @@ def _reminders(
 def _adds_nothing(
     scene: Scene, mine: list[Notification], step: int, *, call: Call, first: Notification
 ) -> bool:
-    """True when it was made already, something still waits on its channel, or something was just told."""
+    """True when something still waits on its channel, or was told after it was due or just before."""
     told = [item for item in mine if outbox.announces(item)]
-    if any(item.kind is NoticeKind.REMINDER and item.notice.step >= step for item in told):
-        return True
     if any(outbox.is_to_be_told(scene.state, item) for item in told):
         return True
     told_wall = max((max(item.created_wall, item.settled_wall) for item in told), default=0.0)

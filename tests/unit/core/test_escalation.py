@@ -211,6 +211,29 @@ def test_a_reminder_is_for_whom_the_incident_has_reached_and_not_on_the_heels_of
     assert story.at(OPENED_S + 7_200) == [(name, "reminder", 2) for name in ("chat", "pager", "boss")]
 
 
+def test_between_two_of_its_steps_a_channel_is_reminded() -> None:
+    """The pager was told after ten minutes and will be after twenty: every four minutes it is reminded."""
+    story = Story(config(Route(notify=("oncall",), repeat_s=240.0)))
+    told = {boot: story.at(OPENED_S + boot) for boot in (600, 720, 960, 1_200, 1_440)}
+    assert ("pager", "escalation", 1) in told[600]
+    assert ("pager", "reminder", 3) not in told[720], "two minutes after the step"
+    assert told[960] == [("chat", "reminder", 4), ("pager", "reminder", 4)]
+    assert [made for made in told[1_200] if made[0] == "pager"] == [("pager", "escalation", 2)]
+    assert [made[0] for made in told[1_440]] == ["chat", "pager", "boss"]
+
+
+def test_another_rhythm_holds_from_its_reload_on() -> None:
+    """From every ten minutes to every four hours: the second of one row is not the second of the other."""
+    story = Story(config(repeat_s=600.0))
+    for number in (1, 2):
+        assert story.at(OPENED_S + number * 600)
+    story.settings = config()
+    assert story.at(OPENED_S + 7_199) == []
+    assert story.at(OPENED_S + 7_200) == [("chat", "reminder", 2)]
+    story.settings = config(repeat_s=600.0)
+    assert story.at(OPENED_S + 7_800) == [("chat", "reminder", 13)]
+
+
 def test_an_acknowledgement_takes_back_what_waits_and_lets_it_go_on_when_it_is_withdrawn() -> None:
     """What had left is out; what waits is withdrawn with the reason; both are made anew later on."""
     story = Story(config(Route(notify=("oncall",), repeat_s=600.0)))

@@ -53,6 +53,7 @@ def test_the_facts_are_the_labels_and_what_everybody_has() -> None:
         ("zone=eu [1]", True),
         ("zone=eu [1?", True),
         ("zone=eu [12]*", False),
+        ("zone=*[1]", True),
         ("severity=critical", True),
         ("level=degraded,partial", False),
         ("owner=*", False),
