@@ -129,13 +129,16 @@ def service_detail(snap: Snapshot, name: str) -> ServiceDetail | None:
     doc = _service_doc(snap, service, ineligibility(snap))
     beat = snap.state.beats.get(name)
     result = snap.results.get(name)
+    audience = routing.of_service(service, snap.settings, snap.now.wall)
     return ServiceDetail(
         **{field: getattr(doc, field) for field in doc.__struct_fields__},
         interval_s=service.interval_s,
         timeout_s=service.timeout_s,
         expect=[condition.text for condition in service.expect],
         warn=[condition.text for condition in service.warn],
-        alert=list(routing.of_service(service, snap.settings, snap.now.wall).at_once),
+        severity=service.severity,
+        alert=list(audience.at_once),
+        told_by=audience.reason,
         runbook=service.runbook,
         dashboard=service.dashboard,
         last_beat_at=moment(beat.at_wall) if beat else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from watchtower.core import routing
 from watchtower.core.model import Incident, State
 from watchtower.core.ports import Snapshot
 from watchtower.web.deliveries import evidence_docs, notification_docs, title_of
@@ -66,8 +67,20 @@ def incident_detail(snap: Snapshot, number: int) -> IncidentDetail | None:
             StepDoc(at=moment(step.at_wall), level=step.level, reason=step.reason)
             for step in incident.timeline
         ],
+        told_by=_rule(snap, incident) if incident.is_open else "",
         notifications=notification_docs(snap, sorted(told, key=lambda item: item.order)),
     )
+
+
+def _rule(snap: Snapshot, incident: Incident) -> str:
+    found = routing.audience(
+        incident.service,
+        incident.level,
+        incident.severity,
+        settings=snap.settings,
+        at_wall=snap.now.wall,
+    )
+    return found.reason
 
 
 def _incident_doc(snap: Snapshot, incident: Incident, folded: list[int]) -> IncidentDoc:

@@ -153,11 +153,15 @@ class ChannelDoc(Struct, frozen=True, kw_only=True):
 
 
 class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
-    """An incident with its timeline, what was told about it, its root cause and what is folded into it."""
+    """An incident with its timeline, what was told about it, its root cause and what is folded into it.
+
+    `told_by`: the rule by which people are told of it now; "" once it is over.
+    """
 
     root: IncidentDoc | None
     dependents: list[IncidentDoc]
     timeline: list[StepDoc]
+    told_by: str
     notifications: list[NotificationDoc]
 
 
@@ -204,13 +208,15 @@ class ResultDoc(Struct, frozen=True, kw_only=True):
 
 
 class ServiceDetail(ServiceDoc, frozen=True, kw_only=True):
-    """Everything about one service."""
+    """Everything about one service. `alert` is who would be told if it went down now, `told_by` the rule."""
 
     interval_s: float
     timeout_s: float
     expect: list[str]
     warn: list[str]
+    severity: Severity
     alert: list[str]
+    told_by: str
     runbook: str
     dashboard: str
     last_beat_at: datetime | None

@@ -21,6 +21,7 @@ from watchtower.core.targets import (
     TlsTarget,
 )
 from watchtower.web.documents import instance, peer_details, service_detail, status_doc
+from watchtower.web.incidents import incident_detail
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,18 @@ def test_peers_show_role_link_lease_and_config() -> None:
     assert status_doc(made.snap).alerter is None
     made.lose_quorum()
     assert {peer.role for peer in peer_details(made.snap) if peer.name != "a"} == {"unknown"}
+
+
+def test_who_would_be_told_is_shown_with_the_rule() -> None:
+    """Of a service: if it went down now; of an open incident: as it stands; of a closed one nothing."""
+    made = world()
+    made.open("shop", 1)
+    detail, incident = service_detail(made.snap, "shop"), incident_detail(made.snap, 1)
+    assert detail is not None
+    assert incident is not None
+    assert (detail.alert, detail.told_by, detail.severity) == (["chat"], "the first channel", "critical")
+    assert incident.told_by == "the first channel"
+    made.close(1)
+    over = incident_detail(made.snap, 1)
+    assert over is not None
+    assert over.told_by == ""
