@@ -51,7 +51,8 @@ class ChannelState(Struct, frozen=True, kw_only=True):
     """What bears on an attempt on one channel, as of one moment (`channel_states`).
 
     `turns`: who may send, in order; `closed`: those whose path is cut, and why. `gate` holds for every
-    message, `ceiling` for all but the one that tells of it. `stuck` are lanes in which something fails,
+    message, `repair` (it cannot work as configured) for all but tests, which find out whether it was mended,
+    `ceiling` for all but the one that tells of it. `stuck` are lanes in which something fails,
     `dead` digests that were refused for good, `elsewhere` the ids of what the fallback knows already.
     """
 
@@ -59,6 +60,7 @@ class ChannelState(Struct, frozen=True, kw_only=True):
     turns: tuple[str, ...]
     closed: dict[str, str] = {}
     gate: Gate = Gate(0.0, "")
+    repair: Gate = Gate(0.0, "")
     ceiling: Gate = Gate(0.0, "")
     trouble: str = ""
     fallback: str = ""
@@ -68,13 +70,15 @@ class ChannelState(Struct, frozen=True, kw_only=True):
 
     def opens_wall(self, now_wall: float) -> float:
         """When the channel takes the next message: `now_wall` at the earliest."""
-        return max(self.gate.at_wall, self.ceiling.at_wall, now_wall)
+        return max(self.gate.at_wall, self.repair.at_wall, self.ceiling.at_wall, now_wall)
 
 
 def next_attempt(item: Notification, channel: ChannelState, now_wall: float) -> NextAttempt:
     """The next attempt at what is not finished, or was refused for good, or waits in a digest."""
     peer = _peer(item, channel)
     gates = [_own_gate(item, peer, now_wall), channel.gate]
+    if item.kind is not NoticeKind.TEST:
+        gates.append(channel.repair)
     if item.kind is not NoticeKind.CEILING:
         gates.append(channel.ceiling)
     latest = max(gates, key=lambda gate: gate.at_wall)
@@ -139,13 +143,18 @@ def _channel_gate(
         Gate(row.rest_until_wall, "the channel asked to wait"),
         Gate(_token_wall(row.recent, rate), f"at most one message every {rate.every_s:g} s"),
     ]
-    if row.trouble:
-        tried_wall = max(row.recent, default=0.0)
-        gates.append(Gate(tried_wall + TROUBLED_RETRY_S, f"it cannot work as configured: {row.trouble}"))
     if turns and all(not closed.get(peer, TRIAL).startswith(TRIAL) for peer in turns):
         why = f"no peer's circuit breaker lets it through: {closed[turns[0]]}"
         gates.append(Gate(now_wall + CLOSED_LOOK_S, why))
     return max(gates, key=lambda gate: gate.at_wall)
+
+
+def _repair_gate(row: ChannelRow) -> Gate:
+    """A while after the latest try of a channel that cannot work as it is configured."""
+    if not row.trouble:
+        return Gate(0.0, "")
+    tried_wall = max(row.recent, default=0.0)
+    return Gate(tried_wall + TROUBLED_RETRY_S, f"it cannot work as configured: {row.trouble}")
 
 
 def _token_wall(recent: tuple[float, ...], rate: Rate) -> float:
@@ -208,6 +217,7 @@ def channel_state(
         turns=turns,
         closed=closed,
         gate=_channel_gate(row, rate, turns, closed, now_wall),
+        repair=_repair_gate(row),
         ceiling=_ceiling_gate(row, rate, now_wall),
         trouble=row.trouble,
     )

@@ -137,7 +137,7 @@ def _is_storm(
 
 def _notice(scene: Scene, channel: ChannelState, told: list[Notification]) -> Notice:
     """The worst and the earliest of them all, and why they are not told one by one."""
-    why = channel.gate if channel.gate.at_wall > channel.ceiling.at_wall else channel.ceiling
+    why = max(channel.gate, channel.repair, channel.ceiling, key=lambda gate: gate.at_wall)
     is_gated = why.at_wall > scene.now.wall
     return Notice(
         level=min((item.notice.level for item in told), key=_LEVELS.index),

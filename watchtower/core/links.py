@@ -20,28 +20,6 @@ ACTING_SCOPES: Final = ("write", "admin")
 _SALT: Final = b"watchtower acting links"
 
 
-def act_urls(settings: Settings, incident: int, sender: str = "") -> tuple[str, ...]:
-    """Where whoever has been told of `incident` may acknowledge it; a silence is set at `#silence` there.
-
-    At `http.public_url`, or else at `sender` and at a second peer, which may be alive when it is not. Empty
-    where there is no secret to make a link with.
-    """
-    word = code(settings, incident)
-    return tuple(f"{base}/a/{incident}/{word}" for base in bases(settings, sender)) if word else ()
-
-
-def bases(settings: Settings, sender: str = "") -> tuple[str, ...]:
-    """Where people reach the pages: `http.public_url`, or else `sender` (this peer) and a second one."""
-    http = settings.http
-    if http.public_url:
-        return (http.public_url.rstrip("/"),)
-    first = sender or settings.me
-    peers = sorted(settings.cluster.peers, key=lambda peer: peer.name != first)
-    return tuple(peer.http_url.rstrip("/") + http.base_path.rstrip("/") for peer in peers if peer.http_url)[
-        :2
-    ]
-
-
 def code(settings: Settings, incident: int) -> str:
     """What proves that its bearer was told of `incident`; "" where there is no secret to prove it with."""
     keys = _keys(settings)

@@ -156,6 +156,15 @@ def test_a_misconfigured_channel_is_tried_every_five_minutes() -> None:
     assert when(waiting(), chat(row)) == (240.0, "it cannot work as configured: HTTP 404")
 
 
+def test_a_test_goes_to_a_misconfigured_channel_at_once() -> None:
+    """Whoever has mended it wants to know; everything else, the channel's own wish for rest, holds."""
+    row = ChannelRow(recent=(NOW - 60.0,), trouble="HTTP 404")
+    test = waiting(kind=NoticeKind.TEST)
+    assert when(test, chat(row)) == (0.0, "first attempt")
+    rests = replace(row, rest_until_wall=NOW + 30.0)
+    assert when(test, chat(rests)) == (30.0, "the channel asked to wait")
+
+
 def test_breakers_name_another_peer() -> None:
     """Where the way is cut nobody is asked; a way that may be tried comes before those that may not."""
     cut = "open: timed out"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 from support.web_support import http_service, settings
 
@@ -49,22 +48,5 @@ def test_without_a_cluster_secret_the_tokens_that_may_act_make_the_code() -> Non
     """And where nobody may act there is no link."""
     assert links.is_code(_with(), 17, links.code(_with(), 17))
     nobody = _with(tokens=())
-    assert links.act_urls(nobody, 17) == ()
+    assert links.code(nobody, 17) == ""
     assert not links.is_code(nobody, 17, "")
-
-
-@pytest.mark.parametrize(
-    ("sender", "public_url", "expected"),
-    [
-        ("b", "https://watch.example.com/", ["https://watch.example.com"]),
-        ("b", "", ["http://b.example.com:8080", "http://a.example.com:8080"]),
-        ("", "", ["http://a.example.com:8080", "http://b.example.com:8080"]),
-    ],
-)
-def test_links_lead_to_the_public_address_or_to_two_peers(
-    sender: str, public_url: str, expected: list[str]
-) -> None:
-    """Whoever sent is likely alive; a second one in case it is not."""
-    made = _with(OLD, public_url=public_url)
-    word = links.code(made, 17)
-    assert list(links.act_urls(made, 17, sender)) == [f"{base}/a/17/{word}" for base in expected]
