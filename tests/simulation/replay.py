@@ -80,6 +80,8 @@ class Replay:
         self.opened: dict[int, Opened] = {}
         self.closed: dict[int, Closed] = {}
         self.items: dict[str, Item] = {}
+        self.folded: dict[str, str] = {}
+        """Which digest tells a notification, by ids."""
         self.claims: list[Claimed] = []
         self.settles: list[Settled] = []
         self.strangers: list[str] = []
@@ -109,6 +111,8 @@ class Replay:
             self._claim(command, applied)
         elif isinstance(command, c.Settle):
             self._settle(command, applied)
+        elif isinstance(command, c.Coalesce):
+            self.folded |= dict.fromkeys(command.members, command.draft.id)
         elif isinstance(command, c.ClaimLease):
             self._lease(before, applied)
         if len(self.state.notifications) != len(before.notifications):

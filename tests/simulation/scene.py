@@ -16,6 +16,7 @@ from watchtower.core.settings import (
     PEER_PREFIX,
     PROFILES,
     Alerting,
+    BreakerSettings,
     Channel,
     ClusterSettings,
     Confirm,
@@ -35,6 +36,9 @@ WAYS: Final = {"chat": "plain", "hook": "searchable", "mail": "plain", "pager": 
 SCHEMAS: Final = {"chat": "discord", "hook": "json", "mail": "mailto", "pager": "pagerduty"}
 FALLBACKS: Final = {"mail": "pager"}
 VERSIONS: Final = ("v1", "v2")
+
+TOUCHY: Final = BreakerSettings(volume=2, reset_s=5.0)
+"""Two failed sends open a breaker, fewer than a file may ask for: a minute of faults must open some."""
 
 
 def settings(me: str, peers: tuple[str, ...], version: str, shape: Shape) -> Settings:
@@ -70,6 +74,7 @@ def settings(me: str, peers: tuple[str, ...], version: str, shape: Shape) -> Set
             for name in WAYS
         },
         alerting=Alerting(flap=NEVER_FLAPS),
+        breakers=TOUCHY,
         services={one.name: one for one in (*_watched(voters, version), *_peers(peers, voters))},
     )
 

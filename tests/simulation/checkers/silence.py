@@ -17,7 +17,13 @@ TELLING_S: Final = 5.0
 
 def check(history: History, replay: Replay) -> Iterator[str]:
     """Every incident that somebody should have heard of, or heard the end of, and did not."""
-    heard = {(receipt.channel, receipt.delivery_id) for receipt in history.receipts}
+    arrived = {(receipt.channel, receipt.delivery_id) for receipt in history.receipts}
+    heard = arrived | {
+        (channel, member)
+        for member, told_by in replay.folded.items()
+        for channel, identifier in arrived
+        if identifier == told_by
+    }
     told = [item for item in replay.items.values() if (item.channel, item.id) in heard]
     dead = {one.id for one in replay.settles if one.outcome is Outcome.DEAD}
     for number, opened in replay.opened.items():
