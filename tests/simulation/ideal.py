@@ -22,7 +22,7 @@ from simulation.process import Life
 from simulation.replay import Replay
 from simulation.world import World
 
-from watchtower import peer
+from watchtower import peer, speaking
 from watchtower.cluster.engine import Done
 from watchtower.cluster.thread import Told
 from watchtower.core import ledger
@@ -36,7 +36,7 @@ PACE: Final = (
     (peer, "PASS_EVERY_S", 1.5),
     (peer, "REPORT_LOOK_EVERY_S", 2.0),
     (peer, "GROUP_COMMIT_S", 0.3),
-    (peer, "BLIND_LOOK_EVERY_S", 3.0),
+    (speaking, "BLIND_LOOK_EVERY_S", 3.0),
     (peer, "LAG_LOOK_EVERY_S", 3.0),
     (scheduler, "WAKE_AT_LEAST_S", 3.0),
     (schedule, "SLOT_S_MIN", 0.2),
