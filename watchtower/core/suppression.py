@@ -21,8 +21,8 @@ from watchtower.core.settings import Need, Service
 EARLY_S: Final = 1.0
 """By then every peer has looked at the needs: with all of them well there is nothing to wait for."""
 
-_UNTOLD: Final = (Why.MAINTENANCE, Why.SILENCED, Why.FLAPPING, Why.UNROUTED)
-"""Why a cause itself may not be told; that it is held for a moment is no news."""
+_UNTOLD: Final = (Why.MAINTENANCE, Why.SILENCED, Why.UNROUTED)
+"""Why people may not know of a cause itself; that it is held for a moment, or known to flap, is no news."""
 
 
 Key = tuple[tuple[str, ...], int]
