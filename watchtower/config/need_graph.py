@@ -76,6 +76,6 @@ def _check_shape(graph: Mapping[str, list[str]], faults: Faults) -> None:
             else:
                 way.append(following)
                 seen.add(following)
-        if depths[start] > DEPTH_MAX:
+        if depths[start] == DEPTH_MAX + 1:  # what stands above it goes too deep because of it
             what = Wrong(f"needs go {depths[start]} services deep", f"at most {DEPTH_MAX}")
             faults.at(("services", start, "needs"), what, at_key=True)
