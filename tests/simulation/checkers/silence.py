@@ -18,12 +18,7 @@ TELLING_S: Final = 5.0
 def check(history: History, replay: Replay) -> Iterator[str]:
     """Every incident that somebody should have heard of, or heard the end of, and did not."""
     arrived = {(receipt.channel, receipt.delivery_id) for receipt in history.receipts}
-    heard = arrived | {
-        (channel, member)
-        for member, told_by in replay.folded.items()
-        for channel, identifier in arrived
-        if identifier == told_by
-    }
+    heard = arrived | set(_within_digests(history, replay))
     told = [item for item in replay.items.values() if (item.channel, item.id) in heard]
     dead = {one.id for one in replay.settles if one.outcome is Outcome.DEAD}
     for number, opened in replay.opened.items():
@@ -36,6 +31,18 @@ def check(history: History, replay: Replay) -> Iterator[str]:
             refused = {item.channel for item in ends if item.id in dead}
             mine = [item for item in told if item.incident == number]
             yield from _unended(number, closed.service, mine, refused)
+
+
+def _within_digests(history: History, replay: Replay) -> Iterator[tuple[str, str]]:
+    """What arrived as a part of a digest. Of what was over by then, a digest announces nothing."""
+    receipts = {receipt.delivery_id: receipt for receipt in history.receipts}
+    for member, told_by in replay.folded.items():
+        item, receipt = replay.items.get(member), receipts.get(told_by)
+        if item is None or receipt is None:
+            continue
+        closed = replay.closed.get(item.incident)
+        if item.kind is NoticeKind.RESOLVED or closed is None or closed.at > receipt.at:
+            yield receipt.channel, member
 
 
 def _untold(number: int, service: str, items: list[Item], heard: set[tuple[str, str]]) -> Iterator[str]:
