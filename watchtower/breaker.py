@@ -156,7 +156,6 @@ class Breaker:
             if timeout_at is not None and timeout_at <= now and (trial_at is None or timeout_at <= trial_at):
                 self._time_out(timeout_at)
             elif trial_at is not None and trial_at <= now:
-                self._rotate(trial_at)
                 self._move(Position.HALF_OPEN, Event.HALF_OPEN, trial_at)
             else:
                 break

@@ -120,6 +120,8 @@ def test_other_purposes_have_breakers_of_their_own() -> None:
     assert paths.report(at(0)) == {}
     assert [(view.purpose, view.state) for view in paths.views(at(0))] == [("watchdog", "open")]
     assert ping.totals[Event.OPEN] == 1
+    paths.reload(CONFIG, at(0))
+    assert [view.name for view in paths.views(at(0)) if view.purpose == "channel"] == ["chat", "mail"]
 
 
 def test_each_turn_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
