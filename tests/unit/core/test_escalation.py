@@ -261,8 +261,8 @@ def test_an_acknowledgement_in_the_last_moment_wins() -> None:
 
 def test_whoever_was_told_hears_that_it_is_worse_unless_off_duty() -> None:
     """The audience of the new severity, and those told before whose routes have hours that hold."""
-    never = Hours(days=(), from_minute=0, until_minute=0, timezone="UTC")
-    for active, expected in (((), ["pager", "chat"]), ((never,), ["pager"])):
+    sundays = Hours(days=(6,), from_minute=0, until_minute=0, timezone="UTC")
+    for active, expected in (((), ["pager", "chat"]), ((sundays,), ["pager"])):
         story = Story(config(Route(notify=("chat",))))
         story.settings = config(Route(notify=("pager",)), Route(notify=("chat",), active=active))
         incident = story.book.state.incidents[story.number]
