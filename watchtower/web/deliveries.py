@@ -19,14 +19,13 @@ from watchtower.core.nearest import nearest
 from watchtower.core.ports import Snapshot
 from watchtower.core.scene import Scene
 from watchtower.core.settings import Channel
+from watchtower.web.channel_shapes import ChannelDoc, RateDoc
 from watchtower.web.paging import BadQuery, whole
 from watchtower.web.shapes import (
     AttemptDoc,
-    ChannelDoc,
     EvidenceDoc,
     NotificationDetail,
     NotificationDoc,
-    RateDoc,
 )
 from watchtower.web.times import moment
 
