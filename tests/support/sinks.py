@@ -59,6 +59,7 @@ class HttpSink:
         self.search_mode = "ok"
         self.update_mode = "ok"
         self.lost_thread = ""
+        self.refused_form = ""
         self.updates = Log()
         self.retry_after_s = RETRY_AFTER_S
         self.late_s = LATE_S
@@ -159,15 +160,10 @@ class HttpSink:
         if found is not None:
             self.searches.add(item)
             return await self._search_answer(request, mode, *found)
+        special = await self._special(request, item)
+        if special is not None:
+            return special
         # First remembered, then told: who saw it in the log finds it when searching.
-        if request.path.endswith("/api/chat.update"):
-            self.updates.add(item)
-            if self.update_mode == "ok":
-                return web.json_response(slack_updated(self.memory, body))
-            return await self._answer(request, self.update_mode, body)
-        if self.lost_thread and '"thread_ts"' in body:
-            self.log.add(item)
-            return web.json_response({"ok": False, "error": self.lost_thread})
         if _refusal(mode, body) is None and not self.redirect_to:
             ts = f"{item.at_wall:.6f}"
             self.memory.take(delivery_id_of(item.headers, body), item.at_wall, slack_message(body, ts))
@@ -180,6 +176,21 @@ class HttpSink:
         """What this request gets: what its path is told to, else 429 where the limit is passed."""
         mode = next((mode for part, mode in self.mode_of.items() if part in path), self.mode)
         return "429" if mode == "ok" and self.limit and not self.limit.admits(path) else mode
+
+    async def _special(self, request: web.Request, item: Received) -> web.StreamResponse | None:
+        """Updates, and refusals of one form or one thread; None for everything else."""
+        if request.path.endswith("/api/chat.update"):
+            self.updates.add(item)
+            if self.update_mode == "ok":
+                return web.json_response(slack_updated(self.memory, item.body))
+            return await self._answer(request, self.update_mode, item.body)
+        if self.refused_form and self.refused_form in item.body:
+            self.log.add(item)
+            return web.Response(status=400, text="this form is not understood")
+        if self.lost_thread and '"thread_ts"' in item.body:
+            self.log.add(item)
+            return web.json_response({"ok": False, "error": self.lost_thread})
+        return None
 
     async def _search_answer(
         self, request: web.Request, mode: str, status: int, answer: dict[str, Any]

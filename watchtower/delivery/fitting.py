@@ -6,6 +6,7 @@ Markdown get Markdown, those that send text messages get one of 160 characters, 
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from apprise.common import NotifyFormat
@@ -29,6 +30,9 @@ _TEXT_MESSAGES: Final = frozenset(
      "telesign", "mobilemessage", "notifyre", "sns", "twilio")
 )  # fmt: skip
 """Services that take longer text, and send several text messages for it."""
+_NTFY: Final = frozenset(("ntfy", "ntfys"))
+_NTFY_BYTES_MAX: Final = 3_900
+"""What is longer than 4096 bytes becomes a file attached to nothing, and nobody opens files at night."""
 _TITLE_GAP: Final = 2
 _FORM_REFUSED: Final = (400, 413, 422)
 
@@ -52,7 +56,15 @@ def fit(plugin: NotifyBase, message: Message) -> Fit:
     title = _title(plugin, message)
     # A plugin without titles writes ours above the body, and both share its room.
     room = limit - len(title) - _TITLE_GAP if _shares_room(plugin) else limit
-    return Fit(title=title, body=plain(message, max(room, 0)), format=NotifyFormat.TEXT)
+    return Fit(title=title, body=_body(plugin, message, max(room, 0)), format=NotifyFormat.TEXT)
+
+
+def _body(plugin: NotifyBase, message: Message, room: int) -> str:
+    body = plain(message, room)
+    while _is(plugin, _NTFY) and len(json.dumps(body)) > _NTFY_BYTES_MAX:
+        room = room * 4 // 5
+        body = plain(message, room)
+    return body
 
 
 def barer(plugin: NotifyBase, message: Message, refused: Exchange, first: Fit) -> Fit | None:
