@@ -1,7 +1,7 @@
 """A message in the words of its channel's own template; in the standard words where that fails.
 
-What a watched service said goes into a template defused, and what comes out is cleaned like everything
-else and escaped by the channel's shape: a template can choose words, not markup and not mentions.
+What comes out of a template is cleaned, defused and escaped like everything else, all but the addresses of
+the message's own links: a template can choose words, not markup and not mentions.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import logging
 import re
 from typing import Any, Final
 
-from jinja2 import TemplateError
 from msgspec.structs import replace
 
 from watchtower import templating
 from watchtower.core.settings import Channel, ChannelTemplate
 from watchtower.delivery.message import SUBJECT_MAX, Message, clean, moment, span
-from watchtower.delivery.shapes.text import defused, plain
+from watchtower.delivery.shapes.text import plain
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def worded(message: Message, channel: Channel) -> Message:
         return message
     try:
         return _worded(message, channel.template)
-    except (templating.TooMuch, TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever people's own words may raise, the alert itself is sent
         log.warning(
             "The template of channel %s failed with %s; the standard text is sent.",
             channel.name,
@@ -57,42 +56,21 @@ def _worded(message: Message, template: ChannelTemplate) -> Message:
 def values_of(message: Message) -> dict[str, Any]:
     """What a template may use (templating.VARIABLES and LISTS); addresses are the configuration's own."""
     urls = {link.label.partition(" (")[0]: link.url for link in reversed(message.links)}
-    texts = (
-        "subject",
-        "summary",
-        "state",
-        "kind",
-        "level",
-        "severity",
-        "service",
-        "title",
-        "reason",
-        "cluster",
-    )
     return {
-        **{name: defused(getattr(message, name)) for name in (*texts, "peer", "delivery_id")},
+        **{name: getattr(message, name) for name in _TEXTS},
         "since": moment(message.since_wall, message.timezone) if message.since_wall else "",
         "at": moment(message.at_wall, message.timezone) if message.at_wall else "",
         "duration": span(message.at_wall - message.since_wall) if message.since_wall else "",
         "incident": message.incident,
         "attempt": message.attempt,
-        **{
-            name: urls.get(name.capitalize(), "")
-            for name in ("acknowledge", "silence", "runbook", "dashboard")
-        },
+        **{name: urls.get(name.capitalize(), "") for name in _LINKED},
         "status": urls.get("Status", urls.get("All incidents", "")),
         "standard": plain(message),
-        "evidence": [_item(sight, templating.LISTS["evidence"]) for sight in message.sights],
-        "facts": [{"label": label, "value": defused(value)} for label, value in message.facts],
-        "groups": [
-            {"title": defused(group.title), "lines": [defused(line) for line in group.lines]}
-            for group in message.groups
+        "evidence": [
+            {name: getattr(sight, name) for name in templating.LISTS["evidence"]} for sight in message.sights
         ],
+        "facts": [{"label": label, "value": value} for label, value in message.facts],
+        "groups": [{"title": group.title, "lines": list(group.lines)} for group in message.groups],
         "links": [{"label": link.label, "url": link.url} for link in message.links],
-        "notes": [{"text": defused(note)} for note in message.notes],
+        "notes": [{"text": note} for note in message.notes],
     }
-
-
-def _item(sight: Any, names: Any) -> dict[str, Any]:
-    values = {name: getattr(sight, name) for name in names}
-    return {name: defused(value) if isinstance(value, str) else value for name, value in values.items()}

@@ -110,8 +110,8 @@ MESSAGES = st.builds(
     summary=LINES.map(lambda text: text or "s"),
     facts=st.lists(st.tuples(LINES, LINES), max_size=12).map(tuple),
     groups=st.lists(
-        st.builds(Group, title=LINES, lines=st.lists(LINES, max_size=12).map(tuple)), max_size=70
-    ).map(tuple),
+        st.builds(Group, title=LINES, lines=st.lists(LINES, max_size=12).map(tuple)), max_size=6
+    ).map(lambda groups: tuple(groups * 10)),
     sights=st.lists(st.builds(Sight, peer=LINES, opinion=LINES, text=LINES), max_size=9).map(tuple),
     notes=st.lists(LINES, max_size=12).map(tuple),
     links=st.lists(st.builds(Link, label=LINES, url=URLS), max_size=12).map(tuple),

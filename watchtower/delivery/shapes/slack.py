@@ -20,10 +20,10 @@ HEADER_MAX: Final = 150
 SECTION_MAX: Final = 3_000
 FIELDS_MAX: Final = 10
 FIELD_MAX: Final = 2_000
-BLOCKS_MAX: Final = 50
 TEXT_MAX: Final = 3_500
 """Slack's limits: https://docs.slack.dev/reference/block-kit/blocks (header, section, fields)."""
 GROUPS_MAX: Final = 20
+"""Each is a block, and with the other parts there may be 50."""
 NOTES_MAX: Final = 6
 
 _MARK: Final = {
@@ -99,7 +99,7 @@ def _blocks(message: Message) -> list[Json]:
         blocks += _details(message)
     if message.footer:
         blocks.append(_context(slack_text(message.footer, 900)))
-    return blocks[:BLOCKS_MAX]
+    return blocks
 
 
 def _said(message: Message) -> list[str]:
