@@ -212,8 +212,9 @@ def test_opsgenie_opens_and_closes_one_alert_by_its_alias(
     for region in opsgenie.OPSGENIE_API_LOOKUP:
         monkeypatch.setitem(opsgenie.OPSGENIE_API_LOOKUP, region, f"{pager.url}/v2/alerts")
     where = channel("opsgenie://01234567-0000-0000-0000-0123456789ab")
-    assert send(where) is Outcome.ACCEPTED
+    assert send(where, replace(MESSAGE, severity="critical")) is Outcome.ACCEPTED
     assert send(where, replace(MESSAGE, tone=Tone.SUCCESS)) is Outcome.ACCEPTED
     opened, closed = pager.received
+    assert opened.json["priority"] == "P1"
     assert (opened.path, json.loads(opened.body)["alias"]) == ("/v2/alerts", "prod/incident-42")
     assert closed.path == "/v2/alerts/prod%2Fincident-42/close?identifierType=alias"

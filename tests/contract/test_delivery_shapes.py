@@ -248,6 +248,15 @@ def test_pagerduty_joins_and_ends_an_incident_by_its_key(
     assert (sent["dedup_key"], sent["event_action"]) == (key, action)
 
 
+@pytest.mark.parametrize(("url_says", "severity"), [("", "warning"), ("?severity=error", "error")])
+def test_pagerduty_pages_as_loud_as_it_matters(http: HttpSink, url_says: str, severity: str) -> None:
+    """A service of severity `warning` that is down is no reason to wake anybody; the URL may differ."""
+    message = replace(storms.cause_with_dependents(), severity="warning")
+    where = channel(f"{WAYS['pagerduty'][0]}{url_says}")
+    assert sending.attempt(where, message, Recorder(lambda: True)).outcome is Outcome.ACCEPTED
+    assert http.received[0].json["payload"]["severity"] == severity
+
+
 @pytest.mark.parametrize(
     ("message", "root"),
     [

@@ -96,8 +96,9 @@ def _notified(plugin: NotifyBase, message: Message, what: Fit) -> bool:
 
 
 def _join_by_key(plugin: Any, message: Message) -> None:
-    """PagerDuty: all of an incident under one key, and its end resolves it."""
+    """PagerDuty: all of an incident under one key, as loud as it matters, and its end resolves it."""
     plugin.dedup = plugin.dedup or f"{message.cluster}/{message.thread}"
+    plugin.severity = plugin.severity or message.severity or None
     plugin.action = "map"
 
 
