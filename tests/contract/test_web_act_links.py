@@ -85,7 +85,7 @@ def test_the_form_acknowledges_and_silences_this_service_only() -> None:
     assert isinstance(silenced, SetSilence)
     silence = silenced.silence
     assert silence.matchers == (Matcher(label="service", patterns=("shop",)),)
-    assert (silence.kind, silence.author) == (SilenceKind.SILENCE, "by link")
+    assert (silence.id, silence.kind, silence.author) == ("link-17", SilenceKind.SILENCE, "by link")
     assert silence.ends_wall - silence.starts_wall == 4 * 3600
 
 

@@ -12,9 +12,19 @@ from html.parser import HTMLParser
 
 import pytest
 from msgspec.structs import replace
-from support.web_support import World, http_service, serving, settings, world
+from support.web_support import NOW, World, http_service, serving, settings, world
 
+from watchtower.core import links
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Level, Opinion, Stage
+from watchtower.core.policies import (
+    Acknowledgement,
+    Matcher,
+    Silence,
+    SilenceKind,
+    Why,
+    Withheld,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*191 }}</title>"
 
@@ -153,3 +163,54 @@ def test_only_the_listed_files_are_served() -> None:
                 assert (answer.status, answer.content_type) == (200, "text/css")
 
     asyncio.run(main())
+
+
+def test_what_people_and_providers_say_is_text_on_every_page_that_shows_it() -> None:
+    """Authors, reasons, notes, receipts, troubles: hostile in every place where they can stand."""
+    made = _troubled()
+    state = made.snap.state
+    silence = Silence(
+        id="s1",
+        kind=SilenceKind.SILENCE,
+        matchers=(Matcher(label="service", patterns=("shop",)),),
+        author=HOSTILE,
+        reason=HOSTILE,
+        starts_wall=NOW,
+        ends_wall=NOW + 3600,
+        created_wall=NOW,
+    )
+    told = replace(
+        state.incidents[17],
+        reason=HOSTILE,
+        ack=Acknowledgement(by=HOSTILE, note=HOSTILE, at_wall=NOW),
+        withheld=Withheld(why=Why.SILENCED, text=HOSTILE, root=18),
+    )
+    items = {
+        key: replace(item, receipt=HOSTILE, dropped=HOSTILE, stage=Stage.DEAD)
+        for key, item in state.notifications.items()
+    }
+    made.turn(
+        state=replace(
+            state,
+            silences={"s1": silence},
+            incidents={17: told},
+            notifications=items,
+            channels={"chat": ChannelRow(trouble=HOSTILE)},
+        )
+    )
+    link = f"/a/17/{links.code(made.snap.settings, 17)}"
+    key = next(iter(items))
+    for path in (
+        "/",
+        "/incidents/17",
+        "/incidents",
+        "/notifications",
+        f"/notifications/{key}",
+        "/silences",
+        link,
+    ):
+        page = _page(made, path)
+        assert "script" not in [tag for tag, attrs in page.tags if "src" not in attrs], path
+        assert not [tag for tag, _ in page.tags if tag == "img"], path
+        assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)], path
+        assert "{{ 7*191 }}" in page.words, path

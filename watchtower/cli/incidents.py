@@ -99,6 +99,7 @@ def _detail(one: dict[str, Any]) -> list[str]:
     lines += _standing(one)
     blocks = (
         ("What the peers saw", _evidence(one)),
+        ("What suffers", _suffering(one["impact"])),
         ("Folded into it", _folded(one["dependents"])),
         (
             "What happened",
@@ -126,6 +127,15 @@ def _standing(one: dict[str, Any]) -> list[str]:
     if not lines and one["open"]:
         lines.append(f"nobody has acknowledged it: watchtower ack {one['number']}")
     return lines
+
+
+def _suffering(impact: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{row['title']}: {row['degraded'] or ('fails' if row['failing'] else 'needs it')}"
+        for row in impact["services"]
+    ]
+    more = impact["count"] - len(lines)
+    return [*lines, f"and {more} more"] if more > 0 else lines
 
 
 def _folded(dependents: list[dict[str, Any]]) -> list[str]:

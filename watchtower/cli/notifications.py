@@ -77,7 +77,8 @@ def answer_of(item: dict[str, Any]) -> str:
     if item["stage"] == "delivered":
         return str(item["receipt"] or last["detail"])
     said = item["dropped"] or item["waits"] or ("told by a digest" if item["digest"] else "")
-    tried = f"{last['outcome']} {last['detail']}".replace("_", " ").strip()
+    outcome = "" if last["outcome"] == item["stage"] else str(last["outcome"]).replace("_", " ")
+    tried = f"{outcome} {last['detail']}".strip()
     return "; ".join(part for part in (tried, said) if part)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchtower.core import links
 from watchtower.core.channel_rows import DRILL_PREFIX
@@ -110,7 +111,8 @@ class ActLinks:
         wished = wishes.timed(asked, only, SilenceKind.SILENCE, by, snap)
         if wished.ends_wall - wished.starts_wall > QUIET_MAX_S:
             raise BadBody("by a link a silence lasts at most 7 days: log in for more")
-        await self._desk.silence(wished)
+        # One silence for each link, set anew: whoever holds it cannot fill the ledger.
+        await self._desk.silence(replace(wished, id=f"link-{incident.number}"))
 
     def _incident(self, request: web.Request) -> Incident | None:
         """The incident of a link that is good now."""

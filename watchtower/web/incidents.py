@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchtower.core import routing
+from watchtower.core.dependencies import Impact, impact
 from watchtower.core.model import Incident, State
 from watchtower.core.ports import Snapshot
 from watchtower.web.deliveries import evidence_docs, notification_docs, title_of
 from watchtower.web.paging import BadQuery, whole
-from watchtower.web.shapes import AckDoc, IncidentDetail, IncidentDoc, StepDoc, WithheldDoc
+from watchtower.web.shapes import (
+    AckDoc,
+    AffectedDoc,
+    ImpactDoc,
+    IncidentDetail,
+    IncidentDoc,
+    StepDoc,
+    WithheldDoc,
+)
 from watchtower.web.times import moment
 
 
@@ -62,6 +71,7 @@ def incident_detail(snap: Snapshot, number: int) -> IncidentDetail | None:
     return IncidentDetail(
         **{field: getattr(doc, field) for field in doc.__struct_fields__},
         root=incident_docs(snap, [root])[0] if root else None,
+        impact=_impact_doc(snap, incident),
         dependents=incident_docs(snap, [snap.state.incidents[one] for one in doc.folded]),
         timeline=[
             StepDoc(at=moment(step.at_wall), level=step.level, reason=step.reason)
@@ -103,6 +113,19 @@ def _incident_doc(snap: Snapshot, incident: Incident, folded: list[int]) -> Inci
         flapping=incident.is_flapping,
         folded=folded,
         evidence=evidence_docs(incident.evidence),
+    )
+
+
+def _impact_doc(snap: Snapshot, incident: Incident) -> ImpactDoc:
+    """What suffers from it, or would: of what is over, nothing any more."""
+    found = impact(snap.state, snap.settings, incident.service) if incident.is_open else Impact()
+    return ImpactDoc(
+        count=found.count,
+        failing=found.failing,
+        services=[
+            AffectedDoc(service=row.service, title=row.title, degraded=row.degraded, failing=row.is_failing)
+            for row in found.rows
+        ],
     )
 
 

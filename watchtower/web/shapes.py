@@ -124,6 +124,23 @@ class NotificationDetail(NotificationDoc, frozen=True, kw_only=True):
     told: list[NotificationDoc]
 
 
+class AffectedDoc(Struct, frozen=True, kw_only=True):
+    """A service that suffers from a failure. `degraded`: how it is meanwhile, "" unsaid."""
+
+    service: str
+    title: str
+    degraded: str
+    failing: bool
+
+
+class ImpactDoc(Struct, frozen=True, kw_only=True):
+    """What suffers: `count` services, `failing` of them already; `services` are the first of them."""
+
+    count: int
+    failing: int
+    services: list[AffectedDoc]
+
+
 class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
     """An incident with its timeline, what was told about it, its root cause and what is folded into it.
 
@@ -131,6 +148,7 @@ class IncidentDetail(IncidentDoc, frozen=True, kw_only=True):
     """
 
     root: IncidentDoc | None
+    impact: ImpactDoc
     dependents: list[IncidentDoc]
     timeline: list[StepDoc]
     told_by: str
