@@ -101,5 +101,15 @@ MEANT: Final = {
     "basic_auth": "auth",
     "follow": "follow_redirects",
     "retry": "confirm",
+    "priority": "severity",
+    "routing": "routes",
+    "route": "routes",
+    "escalations": "escalation",
+    "matchers": "match",
+    "receiver": "notify",
+    "repeat_interval": "repeat",
+    "active_time_intervals": "active",
+    "delay": "after",
+    "tz": "timezone",
 }
 """What people from other tools write, and our word for it."""

@@ -114,13 +114,18 @@ def _check_escalations(content: Mapping[str, Any], channels: list[str], faults: 
         before_s = -1.0
         for index, step in enumerate(steps if isinstance(steps, list) else ()):
             _check_told(_mapping(step).get("notify"), (*path, index, "notify"), channels, faults)
-            before_s = _check_after(_mapping(step).get("after", "0s"), (*path, index), before_s, faults)
+            before_s = _check_after(_mapping(step), (*path, index), before_s, faults)
 
 
-def _check_after(after: object, path: Path, before_s: float, faults: Faults) -> float:
+def _check_after(step: Mapping[str, Any], path: Path, before_s: float, faults: Faults) -> float:
     """Steps come one after the other, and the first tells somebody at once."""
+    if "after" not in step:
+        if before_s >= 0 and set(step) == {"notify"}:
+            what = "this step has no time, so it would be told at once like the first"
+            faults.at(path, Wrong(what, "add `after: 10m`"))
+        return max(before_s, 0.0)
     try:
-        after_s = parse_duration(after) if isinstance(after, str) else before_s + 1
+        after_s = parse_duration(step["after"]) if isinstance(step["after"], str) else before_s + 1
     except Wrong:
         return before_s
     if before_s < 0 and after_s > 0:
