@@ -127,6 +127,31 @@ def channels(http: HttpSink, smtp: MailSink | None = None) -> dict[str, str]:
     return urls
 
 
+def test_the_end_of_an_incident_is_a_reply_to_its_first_message() -> None:
+    """The receipt that the ledger keeps is the thread, whoever sends; a lost reply is looked for there."""
+
+    async def scenario(http: HttpSink) -> None:
+        settings = made.settings(channels(http))
+        log = Log(settings)
+        async with running(log.courier(settings, "a")):
+            told = await log.until(log.opened("bot"), Stage.DELIVERED)
+            ts = told.receipt.partition("/")[2]
+            _, resolved = log.book.closed("shop")
+            http.set_mode("reset")
+            log.spread()
+            await eventually(lambda: len(http.received) == 2)
+            http.set_mode("ok")
+            log.clock.ahead_s += TAKEOVER_S
+            log.spread()
+            ended = await log.until(resolved, Stage.DELIVERED, within_s=20.0)
+        assert http.received[1].json["thread_ts"] == ts
+        assert ended.receipt == f"C0123ABCDEF/{http.memory.messages[0]['ts']}"
+        assert len(http.received) == 2
+
+    with HttpSink() as http:
+        asyncio.run(scenario(http))
+
+
 def test_down_and_recovered_arrive_once_and_in_order() -> None:
     """An incident opens and closes: two messages, both delivered in the ledger with their attempts."""
 
