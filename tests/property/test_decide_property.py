@@ -16,7 +16,9 @@ from watchtower.core import commands as c
 from watchtower.core import ledger, verdicts
 from watchtower.core.commands import Command
 from watchtower.core.decide import COMMANDS_MAX, decide
+from watchtower.core.matching import read_text
 from watchtower.core.model import NoticeKind, State
+from watchtower.core.settings import Alerting, Flap, Window
 from watchtower.core.view import View
 
 START = Book().state
@@ -25,6 +27,8 @@ CONFIG = settings(
     service("api"),
     *peer_services(),
     channels={"chat": "sms", "mail": "", "sms": ""},
+    maintenance=(Window(match=read_text("service=api"), cron="*/10 * * * *", for_s=300.0, reason="disks"),),
+    alerting=Alerting(flap=Flap(window=4, high=0.5, low=0.25)),
 )
 plans = st.lists(deeds, max_size=50) | st.lists(deeds, min_size=30, max_size=80)
 BOOT = 1000.0
