@@ -14,15 +14,17 @@ from msgspec import Struct
 from watchtower.core import dependencies, eligibility
 from watchtower.core.dependencies import Causes
 from watchtower.core.model import Incident, Level, Opinion
-from watchtower.core.policies import Why, Withheld
+from watchtower.core.policies import Severity, Why, Withheld
 from watchtower.core.scene import Scene
 from watchtower.core.settings import Need, Service
 
 EARLY_S: Final = 1.0
 """By then every peer has looked at the needs: with all of them well there is nothing to wait for."""
 
-_UNTOLD: Final = (Why.MAINTENANCE, Why.SILENCED, Why.UNROUTED)
+_UNTOLD: Final = (Why.MAINTENANCE, Why.SILENCED)
 """Why people may not know of a cause itself; that it is held for a moment, or known to flap, is no news."""
+
+_LOUDEST_FIRST: Final = tuple(Severity)
 
 
 Key = tuple[tuple[str, ...], int]
@@ -32,7 +34,7 @@ Key = tuple[tuple[str, ...], int]
 class _Found(Struct, frozen=True, kw_only=True):
     """What one pass has worked out for all incidents: the folds are the root's number and words by Key."""
 
-    causes: Causes
+    causes: dict[Severity, Causes]
     folds: dict[Key, tuple[int, str]]
     eligible: tuple[str, ...]
 
@@ -40,7 +42,7 @@ class _Found(Struct, frozen=True, kw_only=True):
 def suppressed(scene: Scene, incident: Incident) -> Withheld | None:
     """The fold: `incident` is explained by another, and has not been hidden for too long."""
     found = _found(scene)
-    causes = found.causes.roots(incident.service, incident.level)
+    causes = _causes(scene, incident.severity).roots(incident.service, incident.level)
     if not causes:
         return None
     until_wall = incident.hidden.since_wall if incident.hidden else scene.now.wall
@@ -131,13 +133,32 @@ def _found(scene: Scene) -> _Found:
     known = scene.memo.get("suppression")
     if not isinstance(known, _Found):
         state, view, now = scene.state, scene.view, scene.now
-        graph = dependencies.graph_of(scene.settings)
         known = scene.memo["suppression"] = _Found(
-            causes=Causes(graph, dependencies.failing(state, view.standings)),
+            causes={},
             folds={},
             eligible=tuple(one for one in state.members if not eligibility.ineligible(state, one, view, now)),
         )
     return known
+
+
+def _causes(scene: Scene, severity: Severity) -> Causes:
+    """What may hide an incident of that severity: nothing milder, and nothing that no route wants told."""
+    found, state = _found(scene), scene.state
+    known = found.causes.get(severity)
+    if known is None:
+        failing = dependencies.failing(state, scene.view.standings)
+        louder = _LOUDEST_FIRST[: _LOUDEST_FIRST.index(severity) + 1]
+        heard = {
+            name: level for name, level in failing.items() if _is_heard(state.open_incident(name), louder)
+        }
+        known = found.causes[severity] = Causes(dependencies.graph_of(scene.settings), heard)
+    return known
+
+
+def _is_heard(root: Incident | None, louder: tuple[Severity, ...]) -> bool:
+    if root is None or root.severity not in louder:
+        return False
+    return root.withheld is None or root.withheld.why is not Why.UNROUTED
 
 
 def _is_safe(scene: Scene, need: Need) -> bool:
