@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core import outbox
@@ -61,8 +62,8 @@ def notification_page(
 def notification_docs(snap: Snapshot, items: Iterable[Notification]) -> list[NotificationDoc]:
     """Notifications with every attempt to send them, and why they wait."""
     shown = [*items]
-    states = _states(snap) if any(not item.stage.finished for item in shown) else {}
-    return [_notification_doc(snap, item, states) for item in shown]
+    gates = _gates(snap) if any(not item.stage.finished for item in shown) else _Gates()
+    return [_notification_doc(snap, item, gates) for item in shown]
 
 
 def notification_detail(snap: Snapshot, name: str) -> NotificationDetail | None:
@@ -114,11 +115,9 @@ def is_delivered(state: State, item: Notification) -> bool:
     return Stage.DELIVERED in (item.stage, digest.stage if digest else item.stage)
 
 
-def _notification_doc(
-    snap: Snapshot, item: Notification, states: Mapping[str, ChannelState]
-) -> NotificationDoc:
+def _notification_doc(snap: Snapshot, item: Notification, gates: _Gates) -> NotificationDoc:
     channel = snap.settings.channels.get(item.channel)
-    waits, until_wall = _waits(snap, item, states)
+    waits, until_wall = _waits(snap, item, gates)
     return NotificationDoc(
         id=item.id,
         incident=item.incident,
@@ -149,24 +148,38 @@ def _notification_doc(
     )
 
 
-def _waits(snap: Snapshot, item: Notification, states: Mapping[str, ChannelState]) -> tuple[str, float]:
+class _Gates(Struct, frozen=True):
+    """What keeps notifications back, worked out once for a page of them.
+
+    `heads`: the order of the oldest of each lane that is still to be told.
+    """
+
+    channels: Mapping[str, ChannelState] = {}
+    heads: Mapping[str, int] = {}
+
+
+def _gates(snap: Snapshot) -> _Gates:
+    """As the alerter would see it now."""
+    state, lease = snap.state, snap.state.lease
+    alerter = snap.view.me if lease.released else lease.holder or snap.view.me
+    scene = Scene(state, snap.settings, replace(snap.view, me=alerter), snap.now)
+    heads: dict[str, int] = {}
+    for item in state.notifications.values():
+        if outbox.is_to_be_told(state, item):
+            heads[item.lane] = min(item.order, heads.get(item.lane, item.order))
+    return _Gates(channel_states(state, snap.settings, turns(scene), snap.now.wall), heads)
+
+
+def _waits(snap: Snapshot, item: Notification, gates: _Gates) -> tuple[str, float]:
     """Why a notification has not left yet, and until when that holds (0.0: not known)."""
     if item.stage.finished:
         return "", 0.0
     if item.stage is Stage.CLAIMED:
         return f"peer {item.owner} is sending it", 0.0
-    if not outbox.head_of_lane(snap.state, item):
+    if gates.heads.get(item.lane, item.order) < item.order:
         return "something older of the same subject goes first", 0.0
-    found = next_attempt(item, states[item.channel], snap.now.wall)
+    found = next_attempt(item, gates.channels[item.channel], snap.now.wall)
     return found.reason, found.at_wall if found.at_wall > snap.now.wall else 0.0
-
-
-def _states(snap: Snapshot) -> dict[str, ChannelState]:
-    """What bears on each channel now, as the alerter would see it."""
-    lease = snap.state.lease
-    alerter = snap.view.me if lease.released else lease.holder or snap.view.me
-    scene = Scene(snap.state, snap.settings, replace(snap.view, me=alerter), snap.now)
-    return channel_states(snap.state, snap.settings, turns(scene), snap.now.wall)
 
 
 def _attempt_doc(attempt: Attempt) -> AttemptDoc:
