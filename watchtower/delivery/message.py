@@ -66,6 +66,17 @@ class Group(Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
+class Member(Struct, frozen=True, kw_only=True):
+    """One incident that a digest tells of, for machines. `cause` is the service that explains it, if any."""
+
+    incident: int
+    service: str
+    kind: str
+    level: str
+    severity: str
+    cause: str = ""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     """The first message of an incident in the same channel, which the later ones belong to."""
 
@@ -87,6 +98,7 @@ class Message(Struct, frozen=True, kw_only=True):
     summary: str
     facts: tuple[tuple[str, str], ...] = ()
     groups: tuple[Group, ...] = ()
+    members: tuple[Member, ...] = ()
     sights: tuple[Sight, ...] = ()
     notes: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()

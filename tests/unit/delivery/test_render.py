@@ -111,10 +111,15 @@ def shown(message: Message) -> str:
         "markdown": shapes.markdown(message),
         "slack": json.dumps(shapes.slack_payload(message, is_bot=True), indent=1, ensure_ascii=False),
         "slack, bare": json.dumps(shapes.slack_bare(message, is_bot=False), indent=1, ensure_ascii=False),
-        "webhook": json.dumps(shapes.webhook_body(message), indent=1, ensure_ascii=False),
+        "webhook": json.dumps(_shortened(shapes.webhook_body(message)), indent=1, ensure_ascii=False),
         "mail, html": mail.html,
     }
     return "".join(f"======== {name}\n{text}\n" for name, text in parts.items())
+
+
+def _shortened(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with two members of a digest at most: the others look the same."""
+    return body | {"members": body["members"][:2]}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -227,3 +232,14 @@ def test_the_reference_lists_every_kind_and_every_field_of_a_webhook() -> None:
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
     body = shapes.webhook_body(render(made.notification(), made.state(), made.settings()))
     assert sorted(listed) == sorted(body)
+
+
+def test_a_webhook_gets_every_member_of_a_digest() -> None:
+    """People get ten names and a page; machines get all of them, with what explains each."""
+    members = shapes.webhook_body(storms.storm())["members"]
+    assert len(members) == 503
+    by_service = {member["service"]: member for member in members}
+    assert by_service["shop-499"]["cause"] == "orders-db"
+    assert by_service["orders-db"]["cause"] == ""
+    assert (by_service["shop-600"]["kind"], by_service["shop-600"]["level"]) == ("resolved", "up")
+    assert by_service["dns"]["severity"] == "warning"

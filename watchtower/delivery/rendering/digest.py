@@ -13,7 +13,7 @@ from msgspec import Struct
 from watchtower.core.model import Level, NoticeKind, Notification, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings
-from watchtower.delivery.message import LINE_MAX, Group, Message, Tone, clean, moment, span
+from watchtower.delivery.message import LINE_MAX, Group, Member, Message, Tone, clean, moment, span
 from watchtower.delivery.rendering import evidence, surroundings
 from watchtower.delivery.rendering.names import name_of, subject_line
 
@@ -59,11 +59,24 @@ def told(item: Notification, state: State, settings: Settings) -> Message:
         state="DIGEST",
         tone=_tone(bad),
         subject=subject_line(["[DIGEST]", _headline(heaps, bad, over, settings)], settings),
-        summary=clean(f"{_counted(bad, over)} in one message, because they came all at once.", LINE_MAX),
+        summary=clean(f"{_counted(bad, over)} in one message.", LINE_MAX),
         facts=tuple(fact for fact in facts if fact[1]),
         groups=tuple(groups),
+        members=tuple(_member(row) for row in rows),
         since_wall=item.notice.since_wall,
         root=f"incident-{lead.item.incident}" if lead else f"digest-{item.id}",
+    )
+
+
+def _member(row: _Row) -> Member:
+    item = row.item
+    return Member(
+        incident=item.incident,
+        service=clean(item.service, LINE_MAX),
+        kind=item.kind.value,
+        level=item.notice.level.value,
+        severity=item.notice.severity.value,
+        cause=clean(row.root, LINE_MAX) if row.root != item.service else "",
     )
 
 

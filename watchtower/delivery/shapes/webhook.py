@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec import to_builtins
+
 from watchtower.delivery.message import Message, rfc3339
 from watchtower.delivery.shapes.text import plain
 
@@ -43,6 +45,7 @@ def webhook_body(message: Message) -> Json:
         ],
         "facts": dict(message.facts),
         "groups": [{"title": group.title, "lines": list(group.lines)} for group in message.groups],
+        "members": [to_builtins(member) for member in message.members],
         "links": {link.label: link.url for link in message.links},
         "notes": list(message.notes),
         "title": message.subject,
