@@ -74,7 +74,7 @@ class Access:
             raise Denied(
                 401, "reading needs a token: send 'Authorization: Bearer <token>' or log in at /login"
             )
-        if granted > Scope.READ or (granted and self._presented(request)):
+        if token is not None:
             raise Denied(403, f"this needs a token of scope {scope.name.lower()}; yours is of a lower scope")
         raise Denied(
             401,
@@ -116,9 +116,6 @@ class Access:
     def clear_cookie(self, response: web.StreamResponse) -> None:
         """Take the cookie back."""
         response.del_cookie(COOKIE, path=self._cookie_path, httponly=True, samesite="Strict")
-
-    def _presented(self, request: web.Request) -> bool:
-        return "Authorization" in request.headers or COOKIE in request.cookies
 
     def _unasked(self, request: web.Request) -> int:
         """What anybody may do who sends no token in the header."""
