@@ -130,6 +130,35 @@ def test_what_somebody_types_is_not_pulled_away() -> None:
     asyncio.run(main())
 
 
+def test_a_filter_and_a_refusal_outlive_events() -> None:
+    """What was asked for in the address, and what was wrong with a form together with what was typed."""
+
+    async def main() -> None:
+        made = _broken()
+        async with serving(made) as (server, _), chromium() as tab:
+            made.server, base = server, f"http://127.0.0.1:{server.port}"
+            await _log_in(tab, base, "/silences")
+            await tab.open(f"{base}/silences?matchers=service=shop")
+            await tab.evaluate("window.before = document.getElementById('new')")
+            made.apply()
+            await tab.wait("document.getElementById('new') !== window.before")
+            assert await tab.evaluate("document.getElementById('matchers').value") == "service=shop"
+            await _submit(tab, "#new", matchers="team=shap", reason="known")
+            await tab.wait("document.body.innerText.includes('did you mean')")
+            made.apply()
+            await tab.wait("document.getElementById('link-state').textContent === 'waits for your form'")
+            assert await tab.evaluate("document.getElementById('reason').value") == "known"
+            made.tell(17, channel="mail", kind=NoticeKind.ESCALATION)
+            await tab.open(f"{base}/notifications?channel=mail")
+            await tab.evaluate("window.before = document.querySelector('.ledger')")
+            made.tell(17, Stage.DEAD, "mail", kind=NoticeKind.REMINDER)
+            made.apply()
+            await tab.wait("document.querySelector('.ledger').innerText.includes('reminder')")
+            assert "firing" not in await tab.evaluate("document.querySelector('.ledger').innerText")
+
+    asyncio.run(main())
+
+
 def test_a_sick_channel_shows_on_every_page_without_a_reload() -> None:
     """The banner comes by an event, and goes when the channel takes something again."""
 

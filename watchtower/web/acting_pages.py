@@ -160,7 +160,7 @@ class ActingPages:
             quiet=silences.silence_docs(snap, SilenceKind.SILENCE),
             maintenance=silences.silence_docs(snap, SilenceKind.MAINTENANCE),
             windows=window_docs(snap),
-            path=f"{self._frame.base}/silences",
+            **({"path": f"{self._frame.base}/silences"} if request.method == "POST" else {}),
         )
 
 

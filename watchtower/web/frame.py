@@ -57,7 +57,8 @@ class Frame:
             "fresh": fresh,
             "now": fresh.at,
             "headline": headline(self.picture.doc, fresh.knowledge_age_s),
-            "path": self.base + request.path[len(self.base) :],
+            # With its query: a filter must outlive a refresh. A form that was sent says where it stands.
+            "path": str(request.rel_url) if request.method == "GET" else request.path,
             "who": self._access.who_may(request, Scope.WRITE),
             "said": "",
             **values,
