@@ -157,7 +157,7 @@ def test_what_is_over_for_a_day_is_forgotten() -> None:
     old = silence("s9", ends_wall=NOON + 1)
     gone = [*silencing.sweeping(scene(old, silence(), now_wall=NOON + SILENCE_KEPT_S + 2))]
     assert gone == [r.Sweep(epoch=1, silences=("s9",))]
-    assert not [*silencing.sweeping(scene(old, silence(), now_wall=NOON + SILENCE_KEPT_S))]
+    assert not [*silencing.sweeping(scene(old, silence(), now_wall=NOON + SILENCE_KEPT_S + 1))]
 
 
 def test_decide_sweeps() -> None:
