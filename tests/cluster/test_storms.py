@@ -26,6 +26,8 @@ FIRST_WITHIN_S = 2.0
 ASKED_TO_WAIT_S = 10.0
 """Longer than it takes another peer to come to office."""
 
+ASKED = "asked"
+
 Measured = Callable[[str], None]
 
 
@@ -87,7 +89,8 @@ def all_are(cluster: Cluster, verdict: str, count: int) -> bool:
 def run(storm: Storm, measured: Measured, *, kill_when: str, recovers: bool) -> Received:
     """The storm from its first second to the last message, what must hold, and the first message.
 
-    The alerter is killed when another peer knows that the first message was `accepted`, or `rejected`.
+    The alerter is killed when another peer knows that a message was `accepted` or `rejected`, or at once
+    when the sink was ASKED, and nobody else knows what it said.
     """
     count = len(storm.names)
     with storm.sink as sink:
@@ -98,7 +101,8 @@ def run(storm: Storm, measured: Measured, *, kill_when: str, recovers: bool) -> 
             heard = Listeners(cluster)
             began = storm.fail()
             sink.log.wait_for(1, 60)
-            wait_for(lambda: is_known(cluster, kill_when), 30, f"known to be {kill_when}")
+            if kill_when != ASKED:
+                wait_for(lambda: is_known(cluster, kill_when), 30, f"known to be {kill_when}")
             cluster.kill(cluster.alerter())
             wait_for(lambda: all_are(cluster, "down", count), 60, "all are down", every_s=0.3)
             wait_for(lambda: not storm.unnamed(cluster), 90, "every service is named or linked", every_s=1.0)
@@ -153,3 +157,11 @@ def test_services_that_fail_at_once(count: int, tmp_path: Path, full: bool, meas
     """Nothing says that they belong together: digests keep the messages few, and Retry-After is kept."""
     with storm_of(count, tmp_path, needs=False) as storm:
         run(storm, measured, kill_when="rejected", recovers=full)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("needs", [True, False])
+def test_the_alerter_dies_while_it_sends(needs: bool, tmp_path: Path, measured: Measured) -> None:
+    """What was on its way is told again by another peer, with everything that came since."""
+    with storm_of(500, tmp_path, needs=needs) as storm:
+        run(storm, measured, kill_when=ASKED, recovers=True)
