@@ -1,0 +1,126 @@
+"""What people said, in the ledger: its limits, its refusals, and that whatever was decided before it is void."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from support.core_support import WALL, Book
+
+from watchtower.core import commands as c
+from watchtower.core import requests as r
+from watchtower.core.commands import Command
+from watchtower.core.fences import POLICY_CHANGED
+from watchtower.core.matching import read_text
+from watchtower.core.model import Level, Stage
+from watchtower.core.policies import (
+    AUTHOR_MAX,
+    SILENCES_MAX,
+    Acknowledgement,
+    Silence,
+    SilenceKind,
+    Why,
+    Withheld,
+)
+
+
+def silence(key: str = "s1", **fields: Any) -> Silence:
+    """A silence of web for an hour."""
+    known: dict[str, Any] = {"kind": SilenceKind.SILENCE, "author": "ops", "reason": "", "created_wall": WALL}
+    known |= {"matchers": read_text("service=web"), "starts_wall": WALL, "ends_wall": WALL + 3600}
+    return Silence(id=key, **{**known, **fields})
+
+
+def said(by: str = "ops") -> r.Acknowledge:
+    """Somebody takes incident 1."""
+    return r.Acknowledge(incident=1, ack=Acknowledgement(by=by, note="", at_wall=WALL), by=by, at_wall=WALL)
+
+
+def _claim(key: str, rev: int) -> c.Claim:
+    return c.Claim(id=key, attempt=0, hold_ms=1000, claim_id="x", policy_rev=rev)
+
+
+def wishes() -> dict[str, Command]:
+    """Everything by which people change what is told."""
+    return {
+        "set": r.SetSilence(silence=silence("s2")),
+        "end": r.EndSilence(id="s1", by="ops", at_wall=WALL + 1),
+        "acknowledge": said(),
+    }
+
+
+@pytest.mark.parametrize("wish", ["set", "end", "acknowledge"])
+def test_whatever_was_decided_before_is_void(wish: str) -> None:
+    """Transitions, announcements, reasons, withdrawals and claims are derived again (protocol.md, hole 13)."""
+    book = Book()
+    book.must("a", r.SetSilence(silence=silence("s1", matchers=read_text("service=db"))))
+    book.fails()
+    rev = book.state.policy_rev
+    book.must("a", book.opening(policy_rev=rev))
+    (item,) = book.state.notifications.values()
+    why = Withheld(why=Why.SILENCED, text="test")
+    fences = {**book.fences("web"), "reason": "test", "at_wall": WALL, "policy_rev": rev}
+    before: list[Command] = [
+        c.Shift(**fences, level=Level.DEGRADED),
+        c.Close(**fences),
+        c.Enqueue(epoch=1, incident=1, draft=book.draft("mail", "web", "1"), at_wall=WALL, policy_rev=rev),
+        c.Withhold(epoch=1, incident=1, withheld=why, at_wall=WALL, policy_rev=rev),
+        c.Drop(epoch=1, id=item.id, reason="test", policy_rev=rev),
+        _claim(item.id, rev),
+    ]
+    book.must("b", wishes()[wish])
+    assert book.state.policy_rev == rev + 1
+    assert [book.do("a", command).reason for command in before] == [POLICY_CHANGED] * len(before)
+    book.must("a", _claim(item.id, rev + 1))
+    assert book.item(item).stage is Stage.CLAIMED
+
+
+def test_a_silence_is_prolonged_by_its_id_and_ended_once() -> None:
+    """The same again changes nothing, nor does an end after the end."""
+    book = Book()
+    book.must("a", r.SetSilence(silence=silence()))
+    assert book.do("a", r.SetSilence(silence=silence())).reason == "this silence is set already"
+    book.must("a", r.SetSilence(silence=silence(ends_wall=WALL + 7200)))
+    book.must("b", r.EndSilence(id="s1", by="ops", at_wall=WALL + 60))
+    assert book.state.silences["s1"].ends_wall == WALL + 60
+    assert book.do("a", r.EndSilence(id="s1", by="ops", at_wall=WALL + 90)).reason == "it is over already"
+    assert book.do("a", r.EndSilence(id="s7", by="ops", at_wall=WALL)).reason == "no such silence"
+
+
+def test_silences_have_limits() -> None:
+    """Of number, of matchers, of length; a known one may still be changed when there are too many."""
+    book = Book()
+    full = {f"s{number}": silence(f"s{number}") for number in range(SILENCES_MAX)}
+    book.state = replace(book.state, silences=full)
+    assert "already: end some" in book.do("a", r.SetSilence(silence=silence("more"))).reason
+    book.must("a", r.SetSilence(silence=silence("s1", author="x" * 999)))
+    assert len(book.state.silences["s1"].author) == AUTHOR_MAX
+    assert not book.do("a", r.SetSilence(silence=silence("s1", matchers=()))).ok
+    assert not book.do("a", r.SetSilence(silence=silence("s1", ends_wall=WALL))).ok
+
+
+def test_an_acknowledgement_is_taken_over_withdrawn_and_gone_when_it_worsens() -> None:
+    """Each with a line in the timeline; what is easier keeps it."""
+    book = Book()
+    book.fails()
+    book.must("a", book.opening(level=Level.DEGRADED))
+    for by in ("ops", "bob"):
+        book.must("b", said(by))
+    assert book.do("b", said("bob")).reason == "it is as it was"
+    fences: dict[str, Any] = {"reason": "test", "at_wall": WALL}
+    for level, is_kept in ((Level.PARTIAL, True), (Level.DOWN, False)):
+        rev = book.state.policy_rev
+        book.must("a", c.Shift(**book.fences("web"), **fences, level=level, policy_rev=rev))
+        assert (book.state.incidents[1].ack is not None) is is_kept
+    book.must("b", said())
+    book.must("b", r.Acknowledge(incident=1, ack=None, by="bob", at_wall=WALL))
+    lines = [step.reason for step in book.state.incidents[1].timeline]
+    assert [line for line in lines if "acknowledge" in line] == [
+        "acknowledged by ops",
+        "acknowledged by bob",
+        "acknowledged by ops",
+        "acknowledgement withdrawn by bob",
+    ]
+    book.must("a", book.closing(policy_rev=book.state.policy_rev))
+    assert book.do("b", said()).reason == "no such open incident"
