@@ -1,4 +1,4 @@
-"""What people said, in the ledger: its limits, its refusals, and that whatever was decided before it is void."""
+"""What people said, in the ledger: limits, refusals, and that whatever was decided before it is void."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def wishes() -> dict[str, Command]:
 
 @pytest.mark.parametrize("wish", ["set", "end", "acknowledge"])
 def test_whatever_was_decided_before_is_void(wish: str) -> None:
-    """Transitions, announcements, reasons, withdrawals and claims are derived again (protocol.md, hole 13)."""
+    """Transitions, announcements, reasons, withdrawals, claims: all derived again (protocol.md, hole 13)."""
     book = Book()
     book.must("a", r.SetSilence(silence=silence("s1", matchers=read_text("service=db"))))
     book.fails()
