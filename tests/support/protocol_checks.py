@@ -10,11 +10,14 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from watchtower.core import commands as c
+from watchtower.core import outbox
 from watchtower.core.commands import Entry
 from watchtower.core.model import NoticeKind, Opinion, Stage, State
 
 PEERS: Final = ("a", "b", "c")
-SERVICE: Final = "web"
+SERVICES: Final = ("web", "api", "db")
+"""All fail and recover together, so that there is something to tell by one digest."""
+SERVICE: Final = SERVICES[0]
 
 
 class Violation(AssertionError):  # noqa: N818 - it is a finding, not a fault of the program
@@ -43,13 +46,14 @@ def check_entry(before: State, after: State, entry: Entry, sent: Collection[str]
 
 
 def _unjustified(before: State, after: State, entry: Entry) -> Iterator[str]:
-    was_open, is_open = before.service(SERVICE).open, after.service(SERVICE).open
-    if isinstance(entry.command, c.Open) and after.last_incident > before.last_incident:
-        if was_open:
+    command = entry.command
+    if isinstance(command, c.Open) and after.last_incident > before.last_incident:
+        if before.service(command.service).open:
             yield "opened twice"
         if counted(before, Opinion.DOWN) < 2:
             yield "opened without a majority of current votes"
-    if was_open and not is_open and counted(before, Opinion.UP) < 2:
+    was_open, is_open = ({name for name in SERVICES if one.service(name).open} for one in (before, after))
+    if was_open - is_open and counted(before, Opinion.UP) < 2:
         yield "closed without a majority of current votes"
 
 
@@ -63,30 +67,41 @@ def _stale_votes(before: State, after: State, _entry: Entry) -> Iterator[str]:
             yield "an older report replaced a newer one"
 
 
-def check_rest(state: State, sent: Collection[str], opinions: Mapping[str, Opinion]) -> None:
+def check_rest(
+    state: State, sent: Collection[str], told: Collection[str], opinions: Mapping[str, Opinion]
+) -> None:
     """Raise Violation when something is undone although nothing happens any more.
 
-    `opinions` are those of the peers that run the config in force.
+    `sent` are the ids of messages that have arrived, `told` those of all that they told of. `opinions` are
+    those of the peers that run the config in force.
     """
-    for broken in _undone(state, sent, opinions):
+    for broken in (*_unfinished(state, sent), *_undone(state, opinions), *_untold(state, told)):
         raise Violation(f"at rest: {broken}")
 
 
-def _undone(state: State, sent: Collection[str], opinions: Mapping[str, Opinion]) -> Iterator[str]:
-    items = sorted(state.notifications.values(), key=lambda item: item.order)
-    if any(not item.stage.finished for item in items):
+def _unfinished(state: State, sent: Collection[str]) -> Iterator[str]:
+    items = state.notifications.values()
+    if any(outbox.is_to_be_told(state, item) for item in items):
         yield "an unfinished notification"
     if any(item.stage is Stage.DELIVERED and item.id not in sent for item in items):
         yield "delivered but never accepted: lost"
-    is_open = state.service(SERVICE).open
-    for opinion, wanted in ((Opinion.DOWN, True), (Opinion.UP, False)):
-        if counted(state, opinion) >= 2 and is_open is not wanted:
-            yield f"most peers see {opinion}, and open is {is_open}"
+
+
+def _undone(state: State, opinions: Mapping[str, Opinion]) -> Iterator[str]:
+    for name in SERVICES:
+        is_open = state.service(name).open
+        for opinion, wanted in ((Opinion.DOWN, True), (Opinion.UP, False)):
+            if counted(state, opinion) >= 2 and is_open is not wanted:
+                yield f"most peers see {opinion}, and open is {is_open}"
     if any(counted_vote(state, peer) is not opinion for peer, opinion in opinions.items()):
         yield "the ledger's votes are not the peers' opinions"
+
+
+def _untold(state: State, told: Collection[str]) -> Iterator[str]:
+    items = state.notifications.values()
     for number, incident in state.incidents.items():
-        told = [item.kind for item in items if item.incident == number and item.id in sent]
-        if incident.is_open and NoticeKind.FIRING not in told:
+        kinds = [item.kind for item in items if item.incident == number and item.id in told]
+        if incident.is_open and NoticeKind.FIRING not in kinds and incident.withheld is None:
             yield "an open incident that nobody was told of"
-        if not incident.is_open and NoticeKind.FIRING in told and NoticeKind.RESOLVED not in told:
+        if not incident.is_open and NoticeKind.FIRING in kinds and NoticeKind.RESOLVED not in kinds:
             yield "announced, closed, and no resolved notice"

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 from support.core_support import NEVER_FLAPS, WALL, service, settings
-from support.protocol_checks import SERVICE
+from support.protocol_checks import SERVICES
 
 from watchtower.core import commands as c
 from watchtower.core.model import Opinion
@@ -18,7 +18,7 @@ from watchtower.core.settings import Alerting
 PEERS: Final = ("a", "b", "c")
 CONFIGS: Final = {
     (peer, config): settings(
-        service(SERVICE), me=peer, config_hash=config, alerting=Alerting(flap=NEVER_FLAPS)
+        *map(service, SERVICES), me=peer, config_hash=config, alerting=Alerting(flap=NEVER_FLAPS)
     )
     for peer in PEERS
     for config in ("h1", "h2")
@@ -31,7 +31,7 @@ FLIGHT_MAX: Final = 3
 HEALING_SWEEPS: Final = 60
 FAULTS: Final = {
     "crash": 4, "lose": 4, "double": 4, "lease": 12, "gone": 3, "reload": 2, "flip": 14, "expire": 6,
-    "fault": 6,
+    "fault": 6, "silence": 6, "unsilence": 4, "ack": 4,
 }  # fmt: skip
 FAULTY_STEPS: Final = 0.07
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from random import Random
+from unittest.mock import patch
 
 from msgspec.structs import replace
 from support.core_support import WALL, instant, unchanged, view
-from support.protocol_checks import SERVICE, Violation, check_entry, check_rest
+from support.protocol_checks import SERVICES, Violation, check_entry, check_rest
 from support.protocol_peers import (
     ALWAYS_YOUNG_WALL,
     BOOT,
@@ -26,14 +27,14 @@ from support.protocol_peers import (
     Peer,
     Right,
 )
+from support.protocol_people import SILENCES_END, People
 
+from watchtower.core import coalescing, ledger, outbox, verdicts
 from watchtower.core import commands as c
-from watchtower.core import ledger, outbox, verdicts
 from watchtower.core.commands import Command, Entry
 from watchtower.core.decide import decide
 from watchtower.core.model import (
     Doubt,
-    NoticeKind,
     Notification,
     Opinion,
     Outcome,
@@ -43,7 +44,7 @@ from watchtower.core.model import (
 )
 
 
-class World:
+class World(People):
     """The log, the peers, what is in flight, and what the channel has received."""
 
     def __init__(
@@ -56,6 +57,9 @@ class World:
         self.peers = {name: Peer(name=name) for name in PEERS}
         self.flight: list[Entry] = []
         self.received: list[tuple[str, int]] = []
+        self.told: set[str] = set()
+        self.lanes: dict[str, int] = {}
+        self.claimed_at: dict[str, int] = {}
         self.may_repeat: set[str] = set()
         self.steps: list[str] = []
         self.append(self.entry("a", c.Found(cluster="test", members=PEERS, at_wall=WALL)))
@@ -98,6 +102,7 @@ class World:
         faults = (
             self.act_lease, self.fault_crash, self.fault_crash, self.fault_reload, self.fault_flip,
             self.fault_flip, self.fault_expire, self.fault_expire, self.fault_lose, self.fault_double,
+            self.fault_silence, self.fault_unsilence, self.fault_ack,
         )  # fmt: skip
         for _ in range(steps):
             among = faults if self.random.random() < FAULTY_STEPS else acts
@@ -106,6 +111,8 @@ class World:
     def heal(self) -> None:
         """No faults any more: go on until nothing changes, and look whether anything is undone."""
         self.left = dict.fromkeys(self.left, 0)
+        if self.random.random() < SILENCES_END:
+            self.unsilence()
         for _ in range(HEALING_SWEEPS):
             before = len(self.steps)
             self._restore_office()
@@ -116,7 +123,7 @@ class World:
             rights = [right for peer in peers for right in peer.rights.values()]
             if len(self.steps) == before and not any(right.is_valid for right in rights):
                 opinions = {peer.name: peer.opinion for peer in peers if peer.config == self.head.config.hash}
-                check_rest(self.head, {identifier for identifier, _ in self.received}, opinions)
+                check_rest(self.head, {identifier for identifier, _ in self.received}, self.told, opinions)
                 return
         raise Violation("does not come to rest")
 
@@ -183,14 +190,13 @@ class World:
             return
         row, text = self.state(peer).row(peer.name), f"{peer.boot_id} {peer.turns:04}"
         vote = Vote(opinion=peer.opinion, text=text, since_wall=ALWAYS_YOUNG_WALL)
-        if (row.config_hash, row.votes.get(SERVICE)) == (peer.config, vote):
+        votes = dict.fromkeys(SERVICES, vote)
+        if (row.config_hash, row.votes) == (peer.config, votes):
             return
         full = row.config_hash != peer.config
         self.propose(
             peer,
-            c.Report(
-                seq=row.report_seq, full=full, config_hash=peer.config, at_wall=WALL, votes={SERVICE: vote}
-            ),
+            c.Report(seq=row.report_seq, full=full, config_hash=peer.config, at_wall=WALL, votes=dict(votes)),
         )
 
     def act_lease(self, peer: Peer) -> None:
@@ -214,7 +220,9 @@ class World:
         first = verdicts.observe(state, config, early, instant(BOOT - 10))
         looks = view(peer.name, BOOT, heard, standings=first)
         looks = replace(looks, standings=verdicts.observe(state, config, looks, instant(BOOT)))
-        for command in decide(state, config, looks, instant(BOOT)):
+        with patch.object(coalescing, "WAITING_MAX", 0):  # one that waits is many here
+            commands = decide(state, config, looks, instant(BOOT))
+        for command in commands:
             self.propose(peer, command)
 
     def act_claim(self, peer: Peer) -> None:
@@ -235,7 +243,9 @@ class World:
             peer.claims += 1
             claim_id = f"{peer.boot_id}.{peer.claims}"
             peer.rights[item.id] = Right(claim_id=claim_id, attempt=item.attempt + 1)
-            self.propose(peer, c.Claim(id=item.id, attempt=item.attempt, hold_ms=1, claim_id=claim_id))
+            rev = state.policy_rev
+            claim = c.Claim(id=item.id, attempt=item.attempt, hold_ms=1, claim_id=claim_id, policy_rev=rev)
+            self.propose(peer, claim)
 
     def _must_wait(self, item: Notification) -> bool:
         """True while the applied claim gives its process a right to send."""
@@ -259,22 +269,20 @@ class World:
 
     def _attempt(self, peer: Peer, item: Notification, right: Right) -> None:
         """Rules 3 to 7 of the sender."""
-        incident = self.state(peer).incidents.get(item.incident)
-        is_over = item.kind is not NoticeKind.RESOLVED and (incident is None or not incident.is_open)
-        outcome = None
+        state, outcome = self.state(peer), None
         if item.doubt is Doubt.PROOF:
             outcome = Outcome.ACCEPTED
-        elif is_over:
+        elif self.unwanted(state, item):
             outcome = Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
         elif not right.is_valid and "fence" not in self.switches:
             outcome = Outcome.NOT_SENT
         right.has_sent = True
         if outcome is None:
-            outcome = self._through_the_channel(item, right)
+            outcome = self._through_the_channel(state, item, right)
         peer.results.append(c.Settle(id=item.id, attempt=item.attempt, outcome=outcome, at_wall=WALL))
         self.steps.append(f"{peer.name} ends {item.kind} #{item.incident}: {outcome}")
 
-    def _through_the_channel(self, item: Notification, right: Right) -> Outcome:
+    def _through_the_channel(self, state: State, item: Notification, right: Right) -> Outcome:
         fault = self.random.choice(("lost", "ambiguous", "refused")) if self.left["fault"] > 0 else ""
         if fault and self.random.random() < 0.4:
             self.left["fault"] -= 1
@@ -283,7 +291,7 @@ class World:
         if fault in ("lost", "ambiguous"):
             self.may_repeat.add(item.id)
         if fault in ("", "lost"):
-            self.receive(item, right)
+            self.receive(state, item, right)
         return {"": Outcome.ACCEPTED, "refused": Outcome.REJECTED}.get(fault, Outcome.AMBIGUOUS)
 
     def act_settle(self, peer: Peer) -> None:
@@ -361,22 +369,11 @@ class World:
         after, answer = ledger.apply(before, entry)
         self.steps.append(f"log {len(self.states)}: {entry.command} of {entry.by}: {answer.reason or 'ok'}")
         self.states.append(after)
+        if isinstance(entry.command, c.Claim) and answer.ok:
+            self.claimed_at[entry.command.claim_id] = len(self.states) - 2
         if not unchanged(after, ledger.apply(after, entry)[0]):
             raise Violation("applied twice is not applied once")
         check_entry(before, after, entry, {identifier for identifier, _ in self.received})
-
-    def receive(self, item: Notification, right: Right) -> None:
-        """The channel accepts a message."""
-        if not right.is_valid:
-            raise Violation("sent after its claim ran out")
-        if any(item.id == identifier for identifier, _ in self.received) and item.id not in self.may_repeat:
-            raise Violation("a repeat outside the window")
-        if self.received and item.order < self.received[-1][1]:
-            raise Violation("out of order")
-        now = self.head.notifications.get(item.id, item)
-        if now.stage is Stage.CANCELLED:
-            raise Violation("cancelled, yet it is sent")
-        self.received.append((item.id, item.order))
 
 
 Finding = tuple[int, str, list[str]]

@@ -35,7 +35,7 @@ def drop(state: State, command: Drop) -> Outgrowth:
 
 
 def worth_telling(state: State, digest: Notification) -> tuple[Notification, ...]:
-    """The members that a digest tells now: not what is over again meanwhile, nor what is withheld since.
+    """The members that a digest tells now: not what is over again meanwhile.
 
     Total: a member that is no longer in the ledger is left out as well.
     """
@@ -47,8 +47,7 @@ def _is_worth_telling(state: State, member: Notification) -> bool:
     if member.stage is not Stage.DIGESTED:
         return False
     incident = state.incidents.get(member.incident)
-    is_told = incident is not None and incident.is_open and incident.withheld is None
-    return is_told or member.kind is NoticeKind.RESOLVED
+    return member.kind is NoticeKind.RESOLVED or (incident is not None and incident.is_open)
 
 
 def coalesce(state: State, command: Coalesce) -> Outgrowth:

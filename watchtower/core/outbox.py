@@ -209,7 +209,18 @@ def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
     if settled == item:
         return state, Answer(ok=False, reason="nothing changes")
     state = _put(state, _recorded(settled, entry, command))
+    if settled.stage is Stage.SUPERSEDED:
+        state = _superseded_with(state, settled)
     return tidy(_with_channel(state, item.channel, command)), Answer(ok=True)
+
+
+def _superseded_with(state: State, digest: Notification) -> State:
+    """What a superseded digest may or may not have told is superseded too, and so told anew (hole 15)."""
+    rows = dict(state.notifications)
+    for name in digest.members:
+        if name in rows:
+            rows[name] = replace(rows[name], stage=Stage.SUPERSEDED)
+    return replace(state, notifications=rows)
 
 
 def _with_channel(state: State, name: str, command: Settle) -> State:

@@ -77,14 +77,27 @@ def unwanted(state: State, settings: Settings, item: Notification, now_wall: flo
 
 
 def _unwanted_digest(state: State, settings: Settings, digest: Notification, now_wall: float) -> str:
-    """A digest waits until what is unwanted has been taken out of it; what may have left goes on without."""
+    """A digest waits until what is unwanted has been taken out of it.
+
+    One that may have arrived can not be changed any more: it goes on while anybody wants anything in it.
+    """
     members = digests.worth_telling(state, digest)
-    if not members:
+    whys = [unwanted(state, settings, member, now_wall) or _withheld(state, member) for member in members]
+    if all(whys):
         return "all that it tells is over or withheld"
-    if digest.doubt is not Doubt.NO:
-        return ""
-    whys = (unwanted(state, settings, member, now_wall) for member in members)
-    return next((f"a part of it is not to be told: {why}" for why in whys if why), "")
+    found = "" if digest.doubt is not Doubt.NO else next((why for why in whys if why), "")
+    return found and f"a part of it is not to be told: {found}"
+
+
+def _withheld(state: State, member: Notification) -> str:
+    incident = state.incidents.get(member.incident)
+    why = incident.withheld if incident else None
+    return "" if why is None or is_told_despite(member.kind, why) else why.text
+
+
+def is_told_despite(kind: NoticeKind, why: Withheld) -> bool:
+    """That something has ended is told whatever withholds it, and of what flaps, that it does."""
+    return kind is NoticeKind.RESOLVED or (kind is NoticeKind.FLAPPING and why.why is Why.FLAPPING)
 
 
 def maintained(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:

@@ -89,9 +89,8 @@ def _of_incident(
 
 def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iterator[Command]:
     """What waits and never left; that something has ended, or flaps, is told all the same."""
-    kept = {NoticeKind.RESOLVED} | ({NoticeKind.FLAPPING} if why.why is Why.FLAPPING else set())
     for item in items:
-        if item.kind not in kept and outbox.never_left(scene.state, item):
+        if not silencing.is_told_despite(item.kind, why) and outbox.never_left(scene.state, item):
             yield _drop(scene, item, why.text)
 
 
