@@ -14,7 +14,7 @@ import pytest
 from msgspec import Struct
 from mutation.bench import FILES, Ran
 from simulation import score
-from support.rule_mutants import RULES
+from support.policy_mutants import EVERY
 
 
 class Fate(Struct, frozen=True, kw_only=True):
@@ -49,13 +49,13 @@ def planted(jobs: int) -> Iterator[Fate]:
 def rules(jobs: int) -> Iterator[Fate]:
     """Every rule of the protocol's model, by what its walks ran into."""
     with ProcessPoolExecutor(jobs) as pool:
-        for rule, found in zip(RULES, pool.map(hunted, range(len(RULES))), strict=True):
+        for rule, found in zip(EVERY, pool.map(hunted, range(len(EVERY))), strict=True):
             yield Fate(suite="rules", mutant=rule.name, killed=found is not None, by=found or "all walks")
 
 
 def hunted(index: int) -> str | None:
     """What the walks find without the rule; a rule is no mutant when they find it with the rule, too."""
-    rule = RULES[index]
+    rule = EVERY[index]
     with pytest.MonkeyPatch.context() as patch:
         rule.apply(patch)
         found = rule.hunt()

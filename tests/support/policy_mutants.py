@@ -9,12 +9,33 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from support.rule_mutants import RULES, Patch, RuleMutant, hunt_protocol
+from support import protocol_walk
+from support.protocol_peers import FAULTS
+from support.rule_mutants import RULES, STORMY, Patch, RuleMutant, hunt_protocol
 
 from watchtower.core import digests, outbox, silencing
 from watchtower.core.commands import Coalesce
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 from watchtower.core.settings import Settings
+
+QUARRELSOME = {
+    **STORMY, "flip": 30, "fault": 60, "expire": 60, "silence": 10, "unsilence": 10, "lease": 6, "crash": 1,
+}  # fmt: skip
+"""Much is said and unsaid while answers are lost."""
+DEAF = {**dict.fromkeys(FAULTS, 0), "flip": 80, "fault": 200, "expire": 100, "lease": 2}
+"""Nothing but services that come and go, and a channel that answers badly."""
+
+
+def hunt_quiet() -> str | None:
+    """Somebody who should have been told, and was not."""
+    found = protocol_walk.search(1_000, faults=QUARRELSOME)
+    return found and f"seed {found[0]}: {found[1]}"
+
+
+def hunt_digests() -> str | None:
+    """Something that is told out of order."""
+    found = protocol_walk.search(1_000, faults=DEAF)
+    return found and f"seed {found[0]}: {found[1]}"
 
 
 def rule_five(patch: Patch) -> None:
@@ -36,11 +57,6 @@ def told_superseded(patch: Patch) -> None:
         return item.kind is not NoticeKind.RESOLVED and item.stage is not Stage.CANCELLED
 
     patch.setattr(outbox, "announces", announces)
-
-
-def digests_keep_their_own(patch: Patch) -> None:
-    """Hole 15: a superseded digest leaves its members as if they had been told."""
-    patch.setattr(outbox, "_superseded_with", lambda state, _digest: state)
 
 
 def quiet_parts(patch: Patch) -> None:
@@ -103,11 +119,10 @@ def digest_twice(patch: Patch) -> None:
 
 POLICY: list[RuleMutant] = [
     RuleMutant("senders do not hear of silences", "policy", rule_five, hunt_protocol),
-    RuleMutant("superseded counts as told", "fire_super", told_superseded, hunt_protocol),
-    RuleMutant("a superseded digest has told", "fire_super (digests)", digests_keep_their_own, hunt_protocol),
+    RuleMutant("superseded counts as told", "hole 15", told_superseded, hunt_quiet),
     RuleMutant("digests tell what is silenced", "policy (digests)", quiet_parts, hunt_protocol),
-    RuleMutant("digests overtake", "lane (digests, joining)", digest_order, hunt_protocol),
-    RuleMutant("digests are overtaken", "lane (digests, waiting)", digest_lane, hunt_protocol),
+    RuleMutant("digests overtake", "lane (joining a digest)", digest_order, hunt_digests),
+    RuleMutant("digests are overtaken", "lane (behind a digest)", digest_lane, hunt_digests),
     RuleMutant("closing does not look into digests", "apply_close (digests)", digest_told, hunt_protocol),
     RuleMutant("joining a digest that has left", "digest_left", digest_left, hunt_protocol),
     RuleMutant("told by itself and in a digest", "digest_twice", digest_twice, hunt_protocol),

@@ -34,7 +34,6 @@ class People:
     lanes: dict[str, int]
     claimed_at: dict[str, int]
     may_repeat: set[str]
-    head: State
     state: Any
     spend: Any
     propose: Any
@@ -68,7 +67,7 @@ class People:
 
     def unsilence(self) -> None:
         """Every silence is over: an entry of whichever peer, in the log at once."""
-        for one in self.head.silences.values():
+        for one in self.states[-1].silences.values():
             if one.ends_wall > instant(BOOT).wall:
                 self.append(self.entry("a", r.EndSilence(id=one.id, by="ops", at_wall=WALL + 1.0)))
 
@@ -92,14 +91,14 @@ class People:
             raise Violation("sent after its claim ran out")
         if any(item.id == identifier for identifier, _ in self.received) and item.id not in self.may_repeat:
             raise Violation("a repeat outside the window")
-        now = self.head.notifications.get(item.id, item)
+        now = self.states[-1].notifications.get(item.id, item)
         if now.stage is Stage.CANCELLED:
             raise Violation("cancelled, yet it is sent")
         self.received.append((item.id, item.order))
         for one in (item,) if item.kind.is_of_incident else digests.worth_telling(state, item):
             self._read(one)
             if item.doubt is Doubt.NO and one.kind is not NoticeKind.RESOLVED:
-                self._look_for_silence(state, one, right)
+                self._look_for_silence(state, one, item.claim_id)
 
     def _read(self, one: Notification) -> None:
         """One thing is told, by itself or in a digest."""
@@ -107,12 +106,12 @@ class People:
             raise Violation("out of order")
         self.lanes[one.lane] = one.order
         self.told.add(one.id)
-        if one.kind is not NoticeKind.RESOLVED and not outbox.has_left(self.head, one):
+        if one.kind is not NoticeKind.RESOLVED and not outbox.has_left(self.states[-1], one):
             raise Violation("told, and the ledger is certain that it was not")
 
-    def _look_for_silence(self, state: State, one: Notification, right: Right) -> None:
+    def _look_for_silence(self, state: State, one: Notification, claim_id: str) -> None:
         """It had been silenced when the claim entered the log, and still was for all that its sender knew."""
-        for known in (self.states[self.claimed_at[right.claim_id]], state):
+        for known in (self.states[self.claimed_at[claim_id]], state):
             incident = known.incidents[one.incident]
             if not silencing.quieted(known, CONFIGS["a", "h1"], incident, instant(BOOT).wall):
                 return

@@ -3,7 +3,7 @@
 `RULES` is the list: each mutant names the rule of the model it stands for, patches the code that runs in
 production (ledger, outbox, eligibility, Lease, Sender, timers), and hunts for a broken invariant in random
 walks that are repeated by their seed. A mutant that survives means that the walks cannot see the rule.
-Not here: `policy` of the model, because there are no silences yet that could change it.
+What belongs to silences and digests is in policy_mutants.py.
 """
 
 from __future__ import annotations
