@@ -15,8 +15,8 @@ from watchtower.core.commands import Entry
 from watchtower.core.model import NoticeKind, Opinion, Stage, State
 
 PEERS: Final = ("a", "b", "c")
-SERVICES: Final = ("web", "api")
-"""Both fail and recover together, so that there is something to tell by one digest."""
+SERVICES: Final = ("web", "api", "db")
+"""All fail and recover together, so that there is something to tell by one digest."""
 SERVICE: Final = SERVICES[0]
 
 

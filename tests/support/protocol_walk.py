@@ -52,6 +52,8 @@ class World(People):
     ) -> None:
         self.random = Random(seed)  # noqa: S311 - a walk is repeated by its seed
         self.left = dict(FAULTS if faults is None else faults)
+        # In one half of the walks whatever waits for a busy channel is a storm, in the other nothing is.
+        self.waiting_max = seed % 2 * 3
         self.switches = frozenset(switches)
         self.states: list[State] = [State()]
         self.peers = {name: Peer(name=name) for name in PEERS}
@@ -220,7 +222,7 @@ class World(People):
         first = verdicts.observe(state, config, early, instant(BOOT - 10))
         looks = view(peer.name, BOOT, heard, standings=first)
         looks = replace(looks, standings=verdicts.observe(state, config, looks, instant(BOOT)))
-        with patch.object(coalescing, "WAITING_MAX", 0):  # one that waits is many here
+        with patch.object(coalescing, "WAITING_MAX", self.waiting_max):
             commands = decide(state, config, looks, instant(BOOT))
         for command in commands:
             self.propose(peer, command)

@@ -62,7 +62,7 @@ def hunt_sender() -> str | None:
 
 def hunt_protocol() -> str | None:
     """Any invariant of the ledger, in walks with all faults and in stormy ones."""
-    for faults, walks in ((FAULTS, 250), (STORMY, 250)):
+    for faults, walks in ((FAULTS, 250), (STORMY, 900)):
         found = protocol_walk.search(walks, faults=faults)
         if found is not None:
             return f"seed {found[0]}: {found[1]}"

@@ -149,9 +149,9 @@ def _channel_gate(
     return max(gates, key=lambda gate: gate.at_wall)
 
 
-def _repair_gate(row: ChannelRow) -> Gate:
-    """A while after the latest try of a channel that cannot work as it is configured."""
-    if not row.trouble:
+def _repair_gate(row: ChannelRow, *, has_fallback: bool) -> Gate:
+    """A while after the latest try of what cannot work as configured, where another channel tells people."""
+    if not row.trouble or not has_fallback:
         return Gate(0.0, "")
     tried_wall = max(row.recent, default=0.0)
     return Gate(tried_wall + TROUBLED_RETRY_S, f"it cannot work as configured: {row.trouble}")
@@ -217,7 +217,7 @@ def channel_state(
         turns=turns,
         closed=closed,
         gate=_channel_gate(row, rate, turns, closed, now_wall),
-        repair=_repair_gate(row),
+        repair=_repair_gate(row, has_fallback=channel is not None and bool(channel.fallback)),
         ceiling=_ceiling_gate(row, rate, now_wall),
         trouble=row.trouble,
     )

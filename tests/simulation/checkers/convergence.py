@@ -7,7 +7,9 @@ from typing import Final
 
 from simulation.history import History
 from simulation.replay import Replay
+from simulation.scene import FALLBACKS
 
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Level, State
 
 SETTLED_S: Final = 8.0
@@ -46,6 +48,9 @@ def _apart(history: History) -> Iterator[str]:
 def _unfinished(state: State, history: History) -> Iterator[str]:
     newest_wall = max((row.reported_wall for row in state.peers.values()), default=0.0)
     for item in state.notifications.values():
+        row = state.channels.get(item.channel, ChannelRow())
+        if row.trouble and item.channel in FALLBACKS:
+            continue  # left alone for minutes, while its fallback tells people
         if not item.stage.finished and newest_wall - item.created_wall > SETTLED_S:
             yield (
                 f"{item.kind.value} #{item.incident} of {item.service} on {item.channel} is "

@@ -25,7 +25,8 @@ def waiting(**fields: Any) -> Notification:
 
 def chat(row: ChannelRow | None = None, rate: Rate | None = None, **fields: Any) -> ChannelState:
     """The channel with that row, and all peers in turn."""
-    configured = Channel(name="chat", url=Secret("x"), schema="json", rate=rate or Rate())
+    instead = fields.get("fallback", "mail")
+    configured = Channel(name="chat", url=Secret("x"), schema="json", rate=rate or Rate(), fallback=instead)
     closed = fields.pop("closed", {})
     row = row or ChannelRow()
     alone = channel_state(configured, "chat", row, turns=PEERS, closed=closed, now_wall=NOW)
@@ -154,6 +155,7 @@ def test_a_misconfigured_channel_is_tried_every_five_minutes() -> None:
     """Somebody may have mended it."""
     row = ChannelRow(recent=(NOW - 60.0,), trouble="HTTP 404")
     assert when(waiting(), chat(row)) == (240.0, "it cannot work as configured: HTTP 404")
+    assert when(waiting(), chat(row, fallback="")) == (0.0, "first attempt"), "nobody else would tell it"
 
 
 def test_a_test_goes_to_a_misconfigured_channel_at_once() -> None:

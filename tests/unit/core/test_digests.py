@@ -1,4 +1,4 @@
-"""What digests write into the ledger: who may join, who is taken out, what their fate means for their members."""
+"""What digests write into the ledger: who joins, who is taken out, what becomes of their members."""
 
 from __future__ import annotations
 
