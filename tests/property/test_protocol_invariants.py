@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import lease_walk, sender_walk
-from support.policy_mutants import EVERY
+from support.policy_mutants import EVERY, QUARRELSOME
 from support.protocol_peers import FAULTS
 from support.protocol_walk import Finding, search
 from support.rule_mutants import STORMY, RuleMutant
@@ -37,6 +37,12 @@ def told(finding: Finding | None) -> str:
 def test_the_full_protocol(faults: dict[str, int]) -> None:
     """No walk breaks an invariant, and every walk comes to rest once the faults stop."""
     finding = search(PROTOCOL_WALKS, faults=faults)
+    assert finding is None, told(finding)
+
+
+def test_the_full_protocol_in_storms() -> None:
+    """The same where whatever waits for a busy channel becomes a digest, and much is said and unsaid."""
+    finding = search(PROTOCOL_WALKS, faults=QUARRELSOME, switches={"storms"}, first_seed=10_000)
     assert finding is None, told(finding)
 
 

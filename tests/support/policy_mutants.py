@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 from support import protocol_walk
 from support.protocol_peers import FAULTS
-from support.rule_mutants import RULES, STORMY, Patch, RuleMutant, hunt_protocol
+from support.rule_mutants import RULES, STORMY, Patch, RuleMutant
 
 from watchtower.core import digests, outbox, silencing
 from watchtower.core.commands import Coalesce
@@ -26,16 +26,27 @@ DEAF = {**dict.fromkeys(FAULTS, 0), "flip": 80, "fault": 200, "expire": 100, "le
 """Nothing but services that come and go, and a channel that answers badly."""
 
 
+def hunt_storms() -> str | None:
+    """Any invariant of the ledger, where whatever waits becomes a digest."""
+    return _hunt((FAULTS, 400), (STORMY, 600))
+
+
 def hunt_quiet() -> str | None:
     """Somebody who should have been told, and was not."""
-    found = protocol_walk.search(1_000, faults=QUARRELSOME)
-    return found and f"seed {found[0]}: {found[1]}"
+    return _hunt((QUARRELSOME, 1_000))
 
 
 def hunt_digests() -> str | None:
     """Something that is told out of order."""
-    found = protocol_walk.search(1_000, faults=DEAF)
-    return found and f"seed {found[0]}: {found[1]}"
+    return _hunt((DEAF, 1_000))
+
+
+def _hunt(*hunts: tuple[dict[str, int], int]) -> str | None:
+    for faults, walks in hunts:
+        found = protocol_walk.search(walks, faults=faults, switches={"storms"})
+        if found is not None:
+            return f"seed {found[0]}: {found[1]}"
+    return None
 
 
 def rule_five(patch: Patch) -> None:
@@ -118,13 +129,13 @@ def digest_twice(patch: Patch) -> None:
 
 
 POLICY: list[RuleMutant] = [
-    RuleMutant("senders do not hear of silences", "policy", rule_five, hunt_protocol),
+    RuleMutant("senders do not hear of silences", "policy", rule_five, hunt_storms),
     RuleMutant("superseded counts as told", "hole 15", told_superseded, hunt_quiet),
-    RuleMutant("digests tell what is silenced", "policy (digests)", quiet_parts, hunt_protocol),
+    RuleMutant("digests tell what is silenced", "policy (digests)", quiet_parts, hunt_storms),
     RuleMutant("digests overtake", "lane (joining a digest)", digest_order, hunt_digests),
     RuleMutant("digests are overtaken", "lane (behind a digest)", digest_lane, hunt_digests),
-    RuleMutant("closing does not look into digests", "apply_close (digests)", digest_told, hunt_protocol),
-    RuleMutant("joining a digest that has left", "digest_left", digest_left, hunt_protocol),
-    RuleMutant("told by itself and in a digest", "digest_twice", digest_twice, hunt_protocol),
+    RuleMutant("closing does not look into digests", "apply_close (digests)", digest_told, hunt_storms),
+    RuleMutant("joining a digest that has left", "digest_left", digest_left, hunt_storms),
+    RuleMutant("told by itself and in a digest", "digest_twice", digest_twice, hunt_storms),
 ]
 EVERY: list[RuleMutant] = [*RULES, *POLICY]

@@ -95,16 +95,19 @@ class People:
         if now.stage is Stage.CANCELLED:
             raise Violation("cancelled, yet it is sent")
         self.received.append((item.id, item.order))
-        for one in (item,) if item.kind.is_of_incident else digests.worth_telling(state, item):
+        told = (item,) if item.kind.is_of_incident else digests.worth_telling(state, item)
+        # A message is read whole: what it says last of a service is what people know then.
+        last = {one.lane: one.order for one in told}
+        if any(order < self.lanes.get(lane, 0) for lane, order in last.items()):
+            raise Violation("out of order")
+        self.lanes.update(last)
+        for one in told:
             self._read(one)
             if item.doubt is Doubt.NO and one.kind is not NoticeKind.RESOLVED:
                 self._look_for_silence(state, one, item.claim_id)
 
     def _read(self, one: Notification) -> None:
         """One thing is told, by itself or in a digest."""
-        if one.order < self.lanes.get(one.lane, 0):
-            raise Violation("out of order")
-        self.lanes[one.lane] = one.order
         self.told.add(one.id)
         if one.kind is not NoticeKind.RESOLVED and not outbox.has_left(self.states[-1], one):
             raise Violation("told, and the ledger is certain that it was not")

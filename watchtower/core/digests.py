@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from watchtower.core import outbox
 from watchtower.core.commands import Answer, Coalesce, Drop
-from watchtower.core.model import NoticeKind, Notification, Stage, State
+from watchtower.core.model import Doubt, NoticeKind, Notification, Stage, State
 
 MEMBERS_MAX: Final = 1_000
 DIGEST_SUBJECT: Final = "*"
@@ -35,17 +35,17 @@ def drop(state: State, command: Drop) -> Outgrowth:
 
 
 def worth_telling(state: State, digest: Notification) -> tuple[Notification, ...]:
-    """The members that a digest tells now: not what is over again meanwhile.
+    """The members that a digest tells now: what is over again meanwhile, it leaves out.
 
-    Total: a member that is no longer in the ledger is left out as well.
+    One that may have arrived is repeated whole, or people would read an older end last. Total: a member that
+    is no longer in the ledger is left out as well.
     """
-    members = (state.notifications.get(name) for name in digest.members)
-    return tuple(item for item in members if item is not None and _is_worth_telling(state, item))
+    known = (state.notifications.get(name) for name in digest.members)
+    members = (item for item in known if item is not None and item.stage is Stage.DIGESTED)
+    return tuple(item for item in members if digest.doubt is not Doubt.NO or _is_worth_telling(state, item))
 
 
 def _is_worth_telling(state: State, member: Notification) -> bool:
-    if member.stage is not Stage.DIGESTED:
-        return False
     incident = state.incidents.get(member.incident)
     return member.kind is NoticeKind.RESOLVED or (incident is not None and incident.is_open)
 
