@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from watchtower.core import dependencies
+from watchtower.core.alerting import dependencies
 from watchtower.core.model import Instant, Opinion, Result
 from watchtower.core.ports import SchedulerPort
 from watchtower.core.settings import Settings

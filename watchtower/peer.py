@@ -23,8 +23,10 @@ from msgspec.structs import replace
 
 from watchtower import __version__
 from watchtower.clock import to_beat
-from watchtower.core import calm, eligibility, membership, readiness, reloading, verdicts
+from watchtower.core import calm, readiness, reloading
+from watchtower.core.applying import membership
 from watchtower.core.decide import decide
+from watchtower.core.judging import eligibility, verdicts
 from watchtower.core.model import Instant, Kind, Opinion, Result, State
 from watchtower.core.office import may_claim
 from watchtower.core.ports import (

@@ -11,7 +11,7 @@ import logging
 from msgspec.structs import replace
 
 from watchtower import __version__
-from watchtower.core import membership
+from watchtower.core.applying import membership
 from watchtower.core.commands import Command, Found, Join, Leaving
 from watchtower.core.model import COMMAND_VERSION, Instant
 from watchtower.core.ports import ClusterPort, CourierPort, VantagePort

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from watchtower.clock import to_beat
-from watchtower.core.blindness import Blindness, Word, words
+from watchtower.core.judging.blindness import Blindness, Word, words
 from watchtower.core.ports import Clock, ClusterPort, CourierPort
 from watchtower.core.settings import Settings
 

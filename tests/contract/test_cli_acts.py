@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from support.cli_support import Done, watchtower
 from support.web_support import NOW, READ, WRITE, World, serving, world
 
+from watchtower.core.applying.proving import start_drill, try_channels
 from watchtower.core.channel_rows import ChannelRow, Drill
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import Attempt, Outcome, Stage
@@ -25,7 +26,6 @@ from watchtower.core.policies import (
     Why,
     Withheld,
 )
-from watchtower.core.proving import start_drill, try_channels
 from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, StartDrill, TryChannels
 
 NOBODY = "http://127.0.0.1:1"

@@ -12,9 +12,10 @@ import pytest
 from msgspec.structs import replace
 from support.web_support import ADMIN, NOW, READ, WRITE, World, bearer, http_service, serving, world
 
+from watchtower.core.alerting.matching import read_text
+from watchtower.core.applying.proving import try_channels
 from watchtower.core.channel_rows import ChannelRow, Drill
 from watchtower.core.commands import Answer
-from watchtower.core.matching import read_text
 from watchtower.core.model import Level, Stage
 from watchtower.core.policies import (
     MATCHERS_MAX,
@@ -26,7 +27,6 @@ from watchtower.core.policies import (
     Why,
     Withheld,
 )
-from watchtower.core.proving import try_channels
 from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, StartDrill, TryChannels
 from watchtower.core.settings import Window
 

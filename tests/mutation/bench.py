@@ -20,7 +20,7 @@ from msgspec import Struct
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 MUTMUT: Final = Path(sys.executable).with_name("mutmut")
-FILES: Final = ("ledger", "outbox", "quorum", "incidents")
+FILES: Final = ("ledger", "applying/outbox", "judging/quorum", "applying/incidents")
 TESTS: Final = (
     "tests/unit/core",
     "tests/scenarios",

@@ -64,7 +64,7 @@ def hunted(index: int) -> str | None:
 
 def generated(ran: Ran) -> Iterator[Fate]:
     """What mutmut made, file by file, by the folders of the tests that killed them."""
-    for name in FILES:
+    for name in (path.rpartition("/")[2] for path in FILES):
         mutants = [mutant for mutant in ran.mutants if mutant.place.startswith(f"{name}.")]
         killers = Counter(_folder(mutant.killer) for mutant in mutants if mutant.is_killed)
         by = ", ".join(f"{folder} {count}" for folder, count in killers.most_common())

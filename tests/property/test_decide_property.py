@@ -13,10 +13,11 @@ from support.core_strategies import Deed, deeds, entry_of
 from support.core_support import Book, instant, peer_services, service, settings, view
 
 from watchtower.core import commands as c
-from watchtower.core import ledger, verdicts
+from watchtower.core import ledger
+from watchtower.core.alerting.matching import read_text
 from watchtower.core.commands import Command
 from watchtower.core.decide import COMMANDS_MAX, decide
-from watchtower.core.matching import read_text
+from watchtower.core.judging import verdicts
 from watchtower.core.model import NoticeKind, State
 from watchtower.core.settings import Alerting, Flap, Window
 from watchtower.core.view import View

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.core_support import Book, service, settings
 
-from watchtower.core.dependencies import Causes, dependents_of, graph_of, impact, needed_by
+from watchtower.core.alerting.dependencies import Causes, dependents_of, graph_of, impact, needed_by
 from watchtower.core.model import Incident, Level, State
 from watchtower.core.settings import Need, Settings
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from support.core_strategies import Deed, deeds, entry_of, wild_entries
 from support.core_support import Book, unchanged
 
-from watchtower.core import ledger, outbox
+from watchtower.core import ledger
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Entry, decode, encode
 from watchtower.core.model import Stage, State
 

@@ -11,8 +11,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchtower.core.judging.quorum import judge
 from watchtower.core.model import Level, Opinion, Vote
-from watchtower.core.quorum import judge
 
 NOW = 10_000.0
 PARTIAL_AFTER_S = 120.0

@@ -9,7 +9,7 @@ from support.core_support import WALL, Book, peer_services, service, settings
 
 from watchtower.core import commands as c
 from watchtower.core import requests as r
-from watchtower.core import routing
+from watchtower.core.alerting import routing
 from watchtower.core.model import NoticeKind, Outcome
 from watchtower.core.policies import Acknowledgement, Matcher
 from watchtower.core.settings import Alerting, EscalationStep, Hours, Route, Settings

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.core_support import PEERS, Book, instant, peer_services, service, settings, view
 
-from watchtower.core import verdicts
+from watchtower.core.alerting.dependencies import needed_by
 from watchtower.core.decide import decide
-from watchtower.core.dependencies import needed_by
+from watchtower.core.judging import verdicts
 from watchtower.core.model import Incident, NoticeKind, Opinion, Outcome, Vote
 from watchtower.core.policies import Why
 from watchtower.core.settings import Alerting, Need

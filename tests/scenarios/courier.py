@@ -12,8 +12,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import digests, outbox, silencing
-from watchtower.core.attempts import ChannelState, channel_states, next_attempt
+from watchtower.core.alerting import silencing
+from watchtower.core.alerting.attempts import ChannelState, channel_states, next_attempt
+from watchtower.core.applying import digests, outbox
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
 from watchtower.core.settings import Settings

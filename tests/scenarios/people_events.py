@@ -10,8 +10,8 @@ from typing import Any
 
 from scenarios.script import Event
 
-from watchtower.core import matching
 from watchtower.core import requests as r
+from watchtower.core.alerting import matching
 from watchtower.core.policies import Acknowledgement, Silence, SilenceKind
 
 

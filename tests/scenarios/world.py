@@ -21,10 +21,11 @@ from scenarios.script import Event, Script, Watched
 from support.core_support import peer_services, service, settings
 
 from watchtower.core import commands as c
-from watchtower.core import ledger, verdicts
+from watchtower.core import ledger
 from watchtower.core.beats import Signal
 from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
+from watchtower.core.judging import verdicts
 from watchtower.core.model import Checkpoint, Instant, Opinion, State, Vote
 from watchtower.core.office import may_claim
 from watchtower.core.settings import PEER_PREFIX, Service, Settings

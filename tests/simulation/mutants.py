@@ -15,8 +15,10 @@ from simulation.breaking import Broken, Change
 
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
-from watchtower.core import eligibility, fences, ledger, lives, outbox
+from watchtower.core import ledger
+from watchtower.core.applying import fences, lives, outbox
 from watchtower.core.commands import Answer
+from watchtower.core.judging import eligibility
 from watchtower.core.model import Lease as LeaseRow
 from watchtower.core.model import NoticeKind, Outcome, Stage
 from watchtower.delivery import sender as senders

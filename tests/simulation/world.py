@@ -27,9 +27,9 @@ from support.sim_disk import SimCrash, SimDisk
 
 from watchtower.cluster import exchange, library
 from watchtower.cluster.frames import CHUNK_BYTES_MAX
-from watchtower.core import incidents
+from watchtower.core.applying import incidents
+from watchtower.core.applying.incidents import Move
 from watchtower.core.commands import BeatSeen
-from watchtower.core.incidents import Move
 from watchtower.core.model import Level, Stage
 from watchtower.probes.weighing.selfdoubt import STEP_REMEMBERED_S
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from msgspec.structs import replace
 from support.web_support import World, world
 
-from watchtower.core import proving, quieting
 from watchtower.core import requests as r
+from watchtower.core.applying import proving, quieting
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import State
 from watchtower.web.server import WebServer

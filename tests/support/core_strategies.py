@@ -15,6 +15,7 @@ from support.core_support import WALL, notice
 
 from watchtower.core import commands as c
 from watchtower.core import requests as r
+from watchtower.core.applying.outbox import notification_id
 from watchtower.core.beats import Signal
 from watchtower.core.commands import Command, Draft, Entry
 from watchtower.core.model import (
@@ -29,7 +30,6 @@ from watchtower.core.model import (
     State,
     Vote,
 )
-from watchtower.core.outbox import notification_id
 from watchtower.core.policies import Acknowledgement, Matcher, Silence, SilenceKind, Why, Withheld
 
 PEERS = ("a", "b", "c")

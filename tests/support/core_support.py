@@ -12,9 +12,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from watchtower.core import commands as c
-from watchtower.core import ledger, verdicts
+from watchtower.core import ledger
+from watchtower.core.applying.outbox import notification_id
 from watchtower.core.commands import Answer, Command, Entry
 from watchtower.core.decide import decide
+from watchtower.core.judging import verdicts
 from watchtower.core.model import (
     Instant,
     Level,
@@ -26,7 +28,6 @@ from watchtower.core.model import (
     State,
     Vote,
 )
-from watchtower.core.outbox import notification_id
 from watchtower.core.secret import Secret
 from watchtower.core.settings import (
     PEER_PREFIX,

@@ -13,7 +13,8 @@ from support import protocol_walk
 from support.protocol_peers import FAULTS
 from support.rule_mutants import RULES, STORMY, Patch, RuleMutant
 
-from watchtower.core import digests, outbox, silencing
+from watchtower.core.alerting import silencing
+from watchtower.core.applying import digests, outbox
 from watchtower.core.commands import Coalesce
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 from watchtower.core.settings import Settings
@@ -88,7 +89,7 @@ def digest_order(patch: Patch) -> None:
     def joining(items: list[Notification]) -> list[Notification]:
         return [item for item in items if outbox.is_waiting(item) and item.kind.is_of_incident]
 
-    patch.setattr("watchtower.core.coalescing._joining", joining)
+    patch.setattr("watchtower.core.alerting.coalescing._joining", joining)
 
 
 def digest_lane(patch: Patch) -> None:
@@ -125,7 +126,7 @@ def digest_twice(patch: Patch) -> None:
     def joining(items: list[Notification]) -> list[Notification]:
         return [item for item in items if item.kind.is_of_incident]
 
-    patch.setattr("watchtower.core.coalescing._joining", joining)
+    patch.setattr("watchtower.core.alerting.coalescing._joining", joining)
 
 
 POLICY: list[RuleMutant] = [

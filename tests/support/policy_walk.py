@@ -16,10 +16,10 @@ from msgspec import Struct
 from scenarios.script import Event, Script
 from scenarios.world import Process, World
 
-from watchtower.core import flapping
+from watchtower.core.alerting import flapping
+from watchtower.core.applying.incidents import Move, move
 from watchtower.core.commands import Command
 from watchtower.core.decide import decide
-from watchtower.core.incidents import Move, move
 from watchtower.core.model import Incident, Level, NoticeKind, Notification
 from watchtower.core.policies import Silence, Why
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from watchtower.core import commands as c
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Entry
 from watchtower.core.model import NoticeKind, Opinion, Stage, State
 

@@ -13,8 +13,9 @@ from support.core_support import WALL, instant
 from support.protocol_checks import SERVICES, Violation
 from support.protocol_peers import BOOT, CONFIGS, Peer, Right
 
-from watchtower.core import digests, outbox, silencing
 from watchtower.core import requests as r
+from watchtower.core.alerting import silencing
+from watchtower.core.applying import digests, outbox
 from watchtower.core.model import Doubt, NoticeKind, Notification, Stage, State
 from watchtower.core.policies import Acknowledgement, Matcher, Silence, SilenceKind
 

@@ -30,10 +30,13 @@ from support.protocol_peers import (
 )
 from support.protocol_people import SILENCES_END, People
 
-from watchtower.core import coalescing, ledger, outbox, verdicts
 from watchtower.core import commands as c
+from watchtower.core import ledger
+from watchtower.core.alerting import coalescing
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Command, Entry
 from watchtower.core.decide import decide
+from watchtower.core.judging import verdicts
 from watchtower.core.model import (
     Doubt,
     Notification,

@@ -19,10 +19,12 @@ from support.protocol_peers import FAULTS
 
 from watchtower.cluster.lease import Lease
 from watchtower.core import commands as c
-from watchtower.core import eligibility, ledger, lives, outbox
-from watchtower.core.attempts import ChannelState
+from watchtower.core import ledger
+from watchtower.core.alerting.attempts import ChannelState
+from watchtower.core.applying import lives, outbox
 from watchtower.core.commands import Answer, ClaimLease, Entry, Release
-from watchtower.core.eligibility import Ineligible
+from watchtower.core.judging import eligibility
+from watchtower.core.judging.eligibility import Ineligible
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, PeerRow, Stage, State
 from watchtower.core.view import View
 from watchtower.delivery.orders import Sending

@@ -124,7 +124,7 @@ def _found_s(service: Service, settings: Settings) -> tuple[float, float]:
 
 
 def _told(service: Service, settings: Settings) -> tuple[str, ...]:
-    from watchtower.core.routing import of_service  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting.routing import of_service  # noqa: PLC0415 - comes with the file
 
     return of_service(service, settings, time.time()).at_once
 

@@ -1,6 +1,7 @@
 """`watchtower route test`: who would be told, when, by which rule, and why not by the others. Asks no peer.
 
-Decides only what is asked and how the answer is shown; the answer is core/routing.py's, as the alerter's is.
+Decides only what is asked and how the answer is shown; the answer is core/alerting/routing.py's, as the
+alerter's is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from watchtower.cli.tables import Cell, show
 from watchtower.errors import ConfigError
 
 if TYPE_CHECKING:
-    from watchtower.core.routing import Audience, Call, Trial
+    from watchtower.core.alerting.routing import Audience, Call, Trial
     from watchtower.core.settings import Settings
 
 LEVELS: Final = ("down", "partial", "degraded")
@@ -66,7 +67,7 @@ def route_test(
 
     settings = read_settings(config_path, peer)
     question = _question(settings, facts, service=service, level=level, at=at)
-    from watchtower.core import routing  # noqa: PLC0415 - as above
+    from watchtower.core.alerting import routing  # noqa: PLC0415 - as above
 
     fixed = routing.by_subject(question.found.get("service", ""), settings)
     trials = [] if fixed else list(routing.trials(question.found, settings, question.at_wall))
@@ -80,10 +81,10 @@ def route_test(
 def _question(
     settings: Settings, given: tuple[str, ...], *, service: str | None, level: str | None, at: str | None
 ) -> Question:
-    from watchtower.core import matching  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting import matching  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting.scene import severity  # noqa: PLC0415 - as above
     from watchtower.core.model import Level  # noqa: PLC0415 - as above
     from watchtower.core.policies import Severity  # noqa: PLC0415 - as above
-    from watchtower.core.scene import severity  # noqa: PLC0415 - as above
 
     known = matching.known(settings)
     pairs = dict(_pair(text, known) for text in given)
@@ -142,7 +143,7 @@ def _moment(text: str | None, timezone: str) -> tuple[float, str]:
 
 def document(question: Question, trials: list[Trial], audience: Audience) -> dict[str, Any]:
     """The answer for programs; `answers` null: it was not asked."""
-    from watchtower.core import matching  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting import matching  # noqa: PLC0415 - comes with the file
 
     asked = {trial.number: trial for trial in trials}
     return {
@@ -192,7 +193,7 @@ def _tell(question: Question, trials: list[Trial], audience: Audience) -> None:
 
 
 def _route_rows(question: Question, trials: list[Trial]) -> list[list[Cell | str]]:
-    from watchtower.core import matching  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting import matching  # noqa: PLC0415 - comes with the file
 
     asked = {trial.number: trial for trial in trials}
     rows: list[list[Cell | str]] = []
@@ -209,7 +210,7 @@ def _route_rows(question: Question, trials: list[Trial]) -> list[list[Cell | str
 
 def _opens(question: Question, trial: Trial | None) -> str:
     """When a route that is out of its hours answers again."""
-    from watchtower.core import hours, matching  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting import hours, matching  # noqa: PLC0415 - comes with the file
 
     if trial is None or not trial.misfit or not matching.fits(trial.route.match, question.found):
         return ""
@@ -233,7 +234,7 @@ def _after(after_s: float) -> str:
 
 def reminders_s(audience: Audience, call: Call) -> list[float]:
     """When the channel has its first reminders; told with the last of its turns."""
-    from watchtower.core.escalation import first_reminders_s  # noqa: PLC0415 - comes with the file
+    from watchtower.core.alerting.escalation import first_reminders_s  # noqa: PLC0415 - comes with the file
 
     is_last = call == [one for one in audience.calls if one.channel == call.channel][-1]
     return first_reminders_s(call, REMINDERS_SHOWN) if is_last else []

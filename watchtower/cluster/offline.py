@@ -26,7 +26,7 @@ from watchtower.cluster.journal_file import JOURNAL, JOURNAL_PREVIOUS, Head, Log
 from watchtower.cluster.replica import after
 from watchtower.cluster.snapshot import SNAPSHOT, SNAPSHOT_PREVIOUS, Content, SnapshotStore, encode
 from watchtower.cluster.storage import EMPTY, Folder, Storage, open_folder
-from watchtower.core import membership
+from watchtower.core.applying import membership
 from watchtower.core.commands import NewerVersion, Resize
 from watchtower.core.model import COMMAND_VERSION, State
 from watchtower.core.settings import Settings

@@ -1,6 +1,6 @@
 """Reads active times: `mon-fri 08:00-18:00 Europe/Berlin`, each of the three parts may be left out.
 
-What they mean is core/hours.py's.
+What they mean is core/alerting/hours.py's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_timezone
-from watchtower.core.hours import DAYS, EVERY_DAY
+from watchtower.core.alerting.hours import DAYS, EVERY_DAY
 from watchtower.core.nearest import nearest
 from watchtower.core.settings import Hours
 

@@ -1,7 +1,7 @@
 """Planned maintenance and flap detection: the checks between their keys, and the way to Settings.
 
 The checks work on the raw content, so that a mistake elsewhere does not hide one here. When a window is open
-is core/windows.py's, what flaps core/flapping.py's.
+is core/alerting/windows.py's, what flaps core/alerting/flapping.py's.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from watchtower.config.problems import Wrong
 from watchtower.config.routes import check_match, known_to
 from watchtower.config.schema import FileModel, FlapModel, MaintenanceModel
 from watchtower.config.units import duration_text, parse_duration
-from watchtower.core import matching, schedules
+from watchtower.core import schedules
+from watchtower.core.alerting import matching
+from watchtower.core.alerting.windows import earliest_wall, latest_wall
 from watchtower.core.settings import Window
-from watchtower.core.windows import earliest_wall, latest_wall
 
 _ONCE: Final = ("start", "end")
 _AGAIN: Final = ("cron", "for")

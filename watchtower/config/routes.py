@@ -1,7 +1,7 @@
 """Routes and escalations: the checks between parts of the file, and the way to Settings.
 
 The checks work on the raw content, so that a mistake elsewhere does not hide one here. What routes mean is
-core/routing.py's, what fits core/matching.py's.
+core/alerting/routing.py's, what fits core/alerting/matching.py's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from watchtower.config.problems import Wrong
 from watchtower.config.readers import read_name
 from watchtower.config.schema import FileModel
 from watchtower.config.units import duration_text, parse_duration
-from watchtower.core import matching
-from watchtower.core.matching import NoMatcher
+from watchtower.core.alerting import matching
+from watchtower.core.alerting.matching import NoMatcher
 from watchtower.core.nearest import nearest
 from watchtower.core.settings import PEER_PREFIX, EscalationStep, Hours, Route
 

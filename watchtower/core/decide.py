@@ -18,17 +18,19 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from watchtower.core import drills, eligibility, membership
-from watchtower.core.coalescing import storms
+from watchtower.core.alerting.coalescing import storms
+from watchtower.core.alerting.dispatch import fallbacks, senders
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.alerting.silencing import sweeping
+from watchtower.core.alerting.telling import announcements
+from watchtower.core.alerting.transitions import orphans, transitions
+from watchtower.core.alerting.trials import unsendable_tests
+from watchtower.core.applying import membership
 from watchtower.core.commands import Activate, Command, Forget, Gate, Gone
-from watchtower.core.dispatch import fallbacks, senders
+from watchtower.core.judging import eligibility
 from watchtower.core.model import Instant, State
-from watchtower.core.scene import Scene
+from watchtower.core.proofs import drills
 from watchtower.core.settings import Settings
-from watchtower.core.silencing import sweeping
-from watchtower.core.telling import announcements
-from watchtower.core.transitions import orphans, transitions
-from watchtower.core.trials import unsendable_tests
 from watchtower.core.view import View
 
 COMMANDS_MAX: Final = 100

@@ -18,10 +18,17 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from watchtower.core import commands as c
-from watchtower.core import digests, incidents, lives, outbox, proving, quieting
 from watchtower.core import requests as r
+from watchtower.core.applying import digests, incidents, lives, outbox, proving, quieting
+from watchtower.core.applying.fences import (
+    DONE,
+    POLICY_CHANGED,
+    Outgrowth,
+    no,
+    office_refusal,
+    proposer_refusal,
+)
 from watchtower.core.commands import Entry
-from watchtower.core.fences import DONE, POLICY_CHANGED, Outgrowth, no, office_refusal, proposer_refusal
 from watchtower.core.model import (
     Lease,
     NoticeKind,

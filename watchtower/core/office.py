@@ -6,7 +6,7 @@ that runs the config in force, whose clock is sane, that trusts its own network 
 
 from __future__ import annotations
 
-from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, FRESH_S, clock_error_s, ineligible
+from watchtower.core.judging.eligibility import CLOCK_OFFSET_MAX_S, FRESH_S, clock_error_s, ineligible
 from watchtower.core.model import Instant, State
 from watchtower.core.settings import Settings
 from watchtower.core.view import View

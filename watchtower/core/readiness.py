@@ -5,8 +5,8 @@ Readiness is shown and asked for by load balancers and the other peers; nothing 
 
 from __future__ import annotations
 
+from watchtower.core.applying.membership import outsider
 from watchtower.core.cluster_status import ClusterStatus
-from watchtower.core.membership import outsider
 from watchtower.core.model import State
 from watchtower.core.settings import Settings
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from watchtower.core import silencing
+from watchtower.core.alerting import silencing
+from watchtower.core.applying.outbox import lane_heads
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import (
     Doubt,
@@ -24,7 +25,6 @@ from watchtower.core.model import (
     Stage,
     State,
 )
-from watchtower.core.outbox import lane_heads
 from watchtower.core.settings import Channel, Settings
 from watchtower.delivery.orders import HOLD_S, SEARCH_S, Held, Orders, Phase, Search, Sending
 from watchtower.delivery.timers import REPROPOSE_S, Timers

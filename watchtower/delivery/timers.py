@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.attempts import ChannelState, channel_state, next_attempt
+from watchtower.core.alerting.attempts import ChannelState, channel_state, next_attempt
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Instant, Notification, Stage, State
 from watchtower.core.settings import Settings

@@ -1,8 +1,8 @@
 """Pings an outside dead man's switch (Healthchecks, Dead Man's Snitch ...) while all is well.
 
 One ping of the cluster, by its alerter, and one of each peer that has a URL of its own. Whether a ping may
-leave is core/watchdog.py's; a broken path is left alone by a breaker. URLs are secrets: what is logged and
-shown are the names `cluster` and `peer`.
+leave is core/proofs/watchdog.py's; a broken path is left alone by a breaker. URLs are secrets: what is
+logged and shown are the names `cluster` and `peer`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import aiohttp
 
 from watchtower import __version__
 from watchtower.breaker import Breakers, Purpose
-from watchtower.core import watchdog
 from watchtower.core.ports import Clock, Snapshot
+from watchtower.core.proofs import watchdog
 from watchtower.core.secret import Secret
 from watchtower.core.stats import WatchdogStats
 

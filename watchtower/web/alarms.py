@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from watchtower.core import drills
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 from watchtower.core.ports import Snapshot
+from watchtower.core.proofs import drills
 from watchtower.web.deliveries import is_delivered, title_of
 from watchtower.web.shapes import Alarm
 from watchtower.web.times import lasting

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import outbox
-from watchtower.core.attempts import ChannelState, channel_states, next_attempt
+from watchtower.core.alerting.attempts import ChannelState, channel_states, next_attempt
+from watchtower.core.alerting.dispatch import turns
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.applying import outbox
 from watchtower.core.channel_rows import HOUR_S, ChannelRow
-from watchtower.core.dispatch import turns
 from watchtower.core.model import Attempt, Evidence, Notification, Stage, State
 from watchtower.core.nearest import nearest
 from watchtower.core.ports import Snapshot
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Channel
 from watchtower.web.channel_shapes import ChannelDoc, RateDoc
 from watchtower.web.paging import BadQuery, whole

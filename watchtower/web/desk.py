@@ -10,13 +10,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from watchtower.core import drills, outbox
+from watchtower.core.applying import outbox
+from watchtower.core.applying.proving import TESTS_MAX
 from watchtower.core.commands import Command
 from watchtower.core.model import Incident, NoticeKind
 from watchtower.core.nearest import nearest
 from watchtower.core.policies import AUTHOR_MAX, REASON_MAX, Acknowledgement, Silence, SilenceKind
 from watchtower.core.ports import Snapshot, Submit
-from watchtower.core.proving import TESTS_MAX
+from watchtower.core.proofs import drills
 from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, StartDrill, TryChannels
 from watchtower.core.text import clean
 from watchtower.web.incidents import open_incidents

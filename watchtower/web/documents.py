@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from watchtower.core import routing
+from watchtower.core.alerting import routing
 from watchtower.core.beats import Beat
-from watchtower.core.eligibility import ineligible
+from watchtower.core.judging.eligibility import ineligible
 from watchtower.core.model import Level, Result, Verdict
 from watchtower.core.ports import Snapshot
 from watchtower.core.schedules import first_due

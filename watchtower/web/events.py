@@ -43,7 +43,7 @@ def state_changes(before: State, after: State) -> list[Event]:
 
 def verdict_changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[Event]:
     """Services whose verdict, or the votes behind it, are not what they were."""
-    # Calm services share their verdicts (core/verdicts.py): each pair of objects is compared once.
+    # Calm services share their verdicts (core/judging/verdicts.py): each pair of objects is compared once.
     alike: dict[tuple[int, int], bool] = {}
     events = []
     for service, new in after.items():

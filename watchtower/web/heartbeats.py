@@ -17,7 +17,7 @@ from aiohttp import web
 
 from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, BeatSeen
-from watchtower.core.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s
+from watchtower.core.judging.eligibility import CLOCK_OFFSET_MAX_S, clock_error_s
 from watchtower.core.ports import Snapshot, Submit
 from watchtower.core.settings import Settings
 from watchtower.core.targets import HeartbeatTarget

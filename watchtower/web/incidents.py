@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from watchtower.core import routing
-from watchtower.core.dependencies import Impact, impact
+from watchtower.core.alerting import routing
+from watchtower.core.alerting.dependencies import Impact, impact
 from watchtower.core.model import Incident, State
 from watchtower.core.ports import Snapshot
 from watchtower.web.deliveries import evidence_docs, notification_docs, title_of

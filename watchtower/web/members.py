@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from watchtower.core.eligibility import FRESH_S
+from watchtower.core.judging.eligibility import FRESH_S
 from watchtower.core.model import COMMAND_VERSION
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import PeerSettings

@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from watchtower.core import dependencies
-from watchtower.core.dependencies import Causes, Graph
+from watchtower.core.alerting import dependencies
+from watchtower.core.alerting.dependencies import Causes, Graph
 from watchtower.core.model import Level
 from watchtower.core.ports import Snapshot
 from watchtower.web.access import Scope

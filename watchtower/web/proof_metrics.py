@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watchtower.core import drills
 from watchtower.core.ports import Snapshot
+from watchtower.core.proofs import drills
 from watchtower.web.exposition import family, gauge, labels
 
 

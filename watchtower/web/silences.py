@@ -1,17 +1,18 @@
 """What the API and the page say about quiet: silences, maintenance, and what matchers hit right now.
 
-Pure functions over one Snapshot. What a silence does is core/silencing.py's; here it is only told.
+Pure functions over one Snapshot. What a silence does is core/alerting/silencing.py's; here it is only told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from watchtower.core import drills, matching, silencing
+from watchtower.core.alerting import matching, silencing
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident
 from watchtower.core.policies import Matcher, Silence, SilenceKind
 from watchtower.core.ports import Snapshot
+from watchtower.core.proofs import drills
 from watchtower.web.incidents import incident_docs, open_incidents
 from watchtower.web.quiet_shapes import DrillDoc, MatcherDoc, PreviewDoc, SilenceDoc
 from watchtower.web.times import moment

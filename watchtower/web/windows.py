@@ -1,13 +1,14 @@
 """Maintenance of the config as people see it: which window is on, and when each comes next.
 
-Pure functions over one Snapshot; when a window is on is core/windows.py's.
+Pure functions over one Snapshot; when a window is on is core/alerting/windows.py's.
 """
 
 from __future__ import annotations
 
 import math
 
-from watchtower.core import matching, schedules, windows
+from watchtower.core import schedules
+from watchtower.core.alerting import matching, windows
 from watchtower.core.ports import Snapshot
 from watchtower.core.settings import Window
 from watchtower.web.quiet_shapes import WindowDoc

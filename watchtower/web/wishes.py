@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field
 
 from watchtower.config.problems import Wrong
 from watchtower.config.units import parse_duration
-from watchtower.core import matching
+from watchtower.core.alerting import matching
 from watchtower.core.nearest import shown_key
 from watchtower.core.policies import AUTHOR_MAX, MATCHERS_MAX, REASON_MAX, Matcher, Silence, SilenceKind
 from watchtower.core.ports import Snapshot

@@ -11,7 +11,7 @@ import pytest
 from support.config_support import SECRET, THREE_PEERS, load_text
 
 from watchtower.config.loader import load
-from watchtower.core import routing
+from watchtower.core.alerting import routing
 from watchtower.core.policies import Severity
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Confirm, HistorySettings, Recover

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.core_support import PEERS, WALL, Book
 
-from watchtower.core.attempts import ChannelState, NextAttempt, channel_state, next_attempt
+from watchtower.core.alerting.attempts import ChannelState, NextAttempt, channel_state, next_attempt
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Attempt, NoticeKind, Notification, Outcome, Stage
 from watchtower.core.policies import Severity

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from watchtower.core.blindness import Blindness, Word, words
 from watchtower.core.cluster_status import ClusterStatus
+from watchtower.core.judging.blindness import Blindness, Word, words
 from watchtower.core.model import Instant
 
 WELL = ClusterStatus(leader="b", links={"b": True, "c": True}, had_quorum=True)

@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 from support.core_support import Book, down, instant, settings, view
 
-from watchtower.core import calm, verdicts
+from watchtower.core import calm
 from watchtower.core.commands import Renew
+from watchtower.core.judging import verdicts
 from watchtower.core.model import Level, Outcome, State, Verdict
 from watchtower.core.view import Standing
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.core_support import Book, instant, settings, view
 
-from watchtower.core import checkpoints, verdicts
 from watchtower.core.commands import Gone
+from watchtower.core.judging import checkpoints, verdicts
 from watchtower.core.model import Checkpoint, Level, Verdict
 from watchtower.core.settings import CLUSTER_SUBJECT
 

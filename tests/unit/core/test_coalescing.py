@@ -21,10 +21,11 @@ from support.core_support import (
     view,
 )
 
-from watchtower.core import digests, outbox, verdicts
+from watchtower.core.applying import digests, outbox
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import encode
 from watchtower.core.decide import decide
+from watchtower.core.judging import verdicts
 from watchtower.core.model import NoticeKind, Notification, Outcome, Vote
 from watchtower.core.settings import Alerting, Settings
 from watchtower.delivery.sender import Sender

@@ -23,8 +23,8 @@ from support.core_support import (
 
 from watchtower.core import commands as c
 from watchtower.core import decide as decide_module
-from watchtower.core import verdicts
 from watchtower.core.decide import decide
+from watchtower.core.judging import verdicts
 from watchtower.core.model import EVIDENCE_TEXT_MAX, Level, NoticeKind, Opinion, Vote
 from watchtower.core.settings import Alerting, Settings
 from watchtower.core.view import View

@@ -19,7 +19,7 @@ from support.core_support import (
 )
 
 from watchtower.core import commands as c
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.model import Level, NoticeKind, Opinion, Outcome, Stage, Vote
 from watchtower.core.settings import Settings
 from watchtower.core.view import View

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.core_support import service, settings
 
-from watchtower.core.dependencies import Causes, dependents_of, graph_of, needed_by
+from watchtower.core.alerting.dependencies import Causes, dependents_of, graph_of, needed_by
 from watchtower.core.model import Level
 from watchtower.core.settings import Need, Settings
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from support.core_support import HASH, WALL, Book, settings
 
 from watchtower.core import commands as c
-from watchtower.core import digests, outbox, silencing
+from watchtower.core.alerting import silencing
+from watchtower.core.applying import digests, outbox
 from watchtower.core.model import NoticeKind, Notification, Outcome, Stage
 from watchtower.core.policies import Why, Withheld
 

@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 from support.core_support import Book, settings
 
-from watchtower.core import drills
 from watchtower.core.channel_rows import Drill
 from watchtower.core.model import Instant, Level, State
+from watchtower.core.proofs import drills
 from watchtower.core.settings import DrillSettings, Settings, WatchdogSettings
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
-from watchtower.core.eligibility import FRESH_S, Ineligible, clock_error_s, ineligible, silent_s
+from watchtower.core.judging.eligibility import FRESH_S, Ineligible, clock_error_s, ineligible, silent_s
 from watchtower.core.model import Instant, PeerRow, State
 from watchtower.core.view import View, listen
 

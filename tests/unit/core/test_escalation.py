@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from support.core_support import WALL, Book, instant, peer_services, service, settings, view
 
 from watchtower.core import commands as c
-from watchtower.core import escalation
 from watchtower.core import requests as r
-from watchtower.core.escalation import reminder_at, reminders_due
+from watchtower.core.alerting import escalation
+from watchtower.core.alerting.escalation import reminder_at, reminders_due
+from watchtower.core.alerting.scene import Scene
 from watchtower.core.model import Level, Notice, NoticeKind, Notification, Outcome, Stage
 from watchtower.core.policies import Acknowledgement
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, EscalationStep, Hours, Route, Settings
 
 MINUTE_S, HOUR_S = 60.0, 3_600.0

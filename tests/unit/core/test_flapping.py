@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, peer_services, service, settings, view
 
-from watchtower.core import flapping
+from watchtower.core.alerting import flapping
+from watchtower.core.alerting.scene import Scene
 from watchtower.core.model import Incident, Level, NoticeKind, ServiceRow
 from watchtower.core.policies import Why
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, Flap, Settings
 
 CONFIG = settings(service("web"), service("slow", interval_s=60.0), *peer_services())

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.core_support import WALL
 
-from watchtower.core import heartbeats
 from watchtower.core.beats import Beat, Watch
+from watchtower.core.judging import heartbeats
 from watchtower.core.model import Level, Verdict
 from watchtower.core.targets import HeartbeatTarget
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from watchtower.config.active import read_hours
 from watchtower.config.problems import Wrong
-from watchtower.core.hours import EVERY_DAY, is_active, next_change, shown
+from watchtower.core.alerting.hours import EVERY_DAY, is_active, next_change, shown
 from watchtower.core.settings import Hours
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")

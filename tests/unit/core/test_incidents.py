@@ -10,8 +10,8 @@ import pytest
 from support.core_support import WALL, Book
 
 from watchtower.core import commands as c
-from watchtower.core import incidents
-from watchtower.core.incidents import Move, move
+from watchtower.core.applying import incidents
+from watchtower.core.applying.incidents import Move, move
 from watchtower.core.model import Evidence, Level, NoticeKind, Opinion, Outcome
 
 VERDICTS = (Level.UP, Level.PARTIAL, Level.DEGRADED, Level.DOWN, Level.UNKNOWN)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 from support.core_support import WALL, Book
 
+from watchtower.core.applying.outbox import notification_id
 from watchtower.core.model import Evidence, Level, NoticeKind, Opinion, Outcome, Step
-from watchtower.core.outbox import notification_id
 
 
 def test_a_shift_brings_its_own_evidence() -> None:

@@ -13,7 +13,8 @@ import pytest
 from support.core_support import HASH, WALL, Book, down, notice
 
 from watchtower.core import commands as c
-from watchtower.core import ledger, lives
+from watchtower.core import ledger
+from watchtower.core.applying import lives
 from watchtower.core.beats import Beat, Signal
 from watchtower.core.commands import Answer, Command
 from watchtower.core.model import (

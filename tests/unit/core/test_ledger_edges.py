@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, down
 
 from watchtower.core import commands as c
+from watchtower.core.applying.lives import BLIND_GAP_S
 from watchtower.core.beats import Beat
 from watchtower.core.commands import Answer, Command
-from watchtower.core.lives import BLIND_GAP_S
 from watchtower.core.model import Checkpoint, ConfigInForce, Level, Opinion, PeerRow
 
 

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.core_support import peer_services, service, settings
 
-from watchtower.core import matching
-from watchtower.core.matching import NoMatcher, facts, fits, known, misfit, read, read_match, read_text, shown
+from watchtower.core.alerting import matching
+from watchtower.core.alerting.matching import (
+    NoMatcher,
+    facts,
+    fits,
+    known,
+    misfit,
+    read,
+    read_match,
+    read_text,
+    shown,
+)
 from watchtower.core.model import Level
 from watchtower.core.policies import Matcher, Severity
 

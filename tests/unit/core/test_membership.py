@@ -6,7 +6,7 @@ import pytest
 from support.core_support import WALL, Book, down, settings
 
 from watchtower.core import commands as c
-from watchtower.core.membership import foreign_ledger, majority, mismatch, outsider, version_of_all
+from watchtower.core.applying.membership import foreign_ledger, majority, mismatch, outsider, version_of_all
 from watchtower.core.model import State
 
 

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book
 
 from watchtower.core import commands as c
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
+from watchtower.core.applying.outbox import notification_id
 from watchtower.core.model import Doubt, Level, NoticeKind, Notification, Outcome, Stage
-from watchtower.core.outbox import notification_id
 
 
 def firing(*channels: str) -> tuple[Book, list[Notification]]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, notice
 
 from watchtower.core import commands as c
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Answer
 from watchtower.core.model import Attempt, Doubt, Level, NoticeKind, Notification, Outcome, Stage
 

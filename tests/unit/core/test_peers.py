@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, view
 
 from watchtower.core import commands as c
-from watchtower.core import peers
+from watchtower.core.judging import peers
 from watchtower.core.model import Level, Opinion, State, Verdict
 from watchtower.core.view import View
 

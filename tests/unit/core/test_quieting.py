@@ -10,9 +10,9 @@ from support.core_support import WALL, Book
 
 from watchtower.core import commands as c
 from watchtower.core import requests as r
+from watchtower.core.alerting.matching import read_text
+from watchtower.core.applying.fences import POLICY_CHANGED
 from watchtower.core.commands import Command
-from watchtower.core.fences import POLICY_CHANGED
-from watchtower.core.matching import read_text
 from watchtower.core.model import Level, Stage
 from watchtower.core.policies import (
     AUTHOR_MAX,

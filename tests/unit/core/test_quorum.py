@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.core_support import WALL
 
-from watchtower.core import quorum
+from watchtower.core.judging import quorum
 from watchtower.core.model import Level, Opinion, Verdict, Vote
 
 GOLDEN = Path(__file__).parent / "golden" / "quorum_three_peers.txt"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from support.core_support import WALL
 
-from watchtower.core import quorum
+from watchtower.core.judging import quorum
 from watchtower.core.model import Level, Opinion, Vote
 
 

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 from support.core_support import peer_services, service, settings, view
 
-from watchtower.core import matching, routing
+from watchtower.core.alerting import matching, routing
+from watchtower.core.alerting.routing import Audience, Call, audience, is_off_duty
+from watchtower.core.alerting.scene import Scene
 from watchtower.core.model import Instant, Level, State
 from watchtower.core.policies import Severity
-from watchtower.core.routing import Audience, Call, audience, is_off_duty
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, EscalationStep, Hours, Route, Settings
 
 CHANNELS = {"chat": "", "mail": "", "pager": "", "boss": ""}

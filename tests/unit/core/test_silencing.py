@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, peer_services, service, settings, view
 
 from watchtower.core import requests as r
-from watchtower.core import silencing, telling
+from watchtower.core.alerting import silencing, telling
+from watchtower.core.alerting.matching import read_text
+from watchtower.core.alerting.scene import Scene
 from watchtower.core.decide import decide
-from watchtower.core.matching import read_text
 from watchtower.core.model import Incident, Level, NoticeKind, State
 from watchtower.core.policies import (
     SILENCE_KEPT_S,
@@ -22,7 +23,6 @@ from watchtower.core.policies import (
     Why,
     Withheld,
 )
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, Settings, Window
 
 NOON = 1_796_212_800.0

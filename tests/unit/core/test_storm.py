@@ -7,9 +7,9 @@ import time
 from msgspec.structs import replace
 from support.core_support import PEERS, Book, down, instant, peer_services, service, settings, view
 
-from watchtower.core import verdicts
 from watchtower.core.commands import Command, Enqueue, Open
 from watchtower.core.decide import COMMANDS_MAX, decide
+from watchtower.core.judging import verdicts
 from watchtower.core.policies import Why
 from watchtower.core.settings import Need, Settings
 from watchtower.core.view import View

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 from support.core_support import WALL, Book, instant, service, settings, view
 
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.alerting.suppression import aftermath, held, suppressed
 from watchtower.core.model import Incident, Level, State, Verdict
 from watchtower.core.policies import Hidden, Why, Withheld
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Alerting, Need
-from watchtower.core.suppression import aftermath, held, suppressed
 from watchtower.core.view import Standing
 
 CONFIG = settings(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, down, instant, peer_services, service, settings, view
 
 from watchtower.core import commands as c
-from watchtower.core import verdicts
+from watchtower.core.judging import verdicts
 from watchtower.core.model import Level, Opinion, Vote
 from watchtower.core.settings import Confirm, Settings
 from watchtower.core.targets import HeartbeatTarget

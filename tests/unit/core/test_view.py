@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.core_support import Book, instant
 
 from watchtower.core import commands as c
-from watchtower.core.eligibility import clock_error_s
+from watchtower.core.judging.eligibility import clock_error_s
 from watchtower.core.view import View, listen
 
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from support.core_support import WALL, Book, settings
 from support.web_support import world
 
-from watchtower.core import watchdog
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Instant
 from watchtower.core.ports import Snapshot
+from watchtower.core.proofs import watchdog
 from watchtower.core.stats import ProbeStats
 
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from watchtower.core.alerting.windows import earliest_wall, ends_wall, latest_wall, open_until
 from watchtower.core.settings import Window
-from watchtower.core.windows import earliest_wall, ends_wall, latest_wall, open_until
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 

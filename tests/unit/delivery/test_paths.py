@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.delivery_support import settings
 
 from watchtower.breaker import Event, Purpose
-from watchtower.core.attempts import TRIAL
+from watchtower.core.alerting.attempts import TRIAL
 from watchtower.core.model import Instant, Outcome
 from watchtower.delivery.paths import Paths, is_failure
 from watchtower.delivery.witness import Ending

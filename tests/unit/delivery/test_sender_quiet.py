@@ -8,9 +8,9 @@ from support.core_support import WALL, Book
 from support.sender_bench import ABSENT, LOST, PRESENT, SILENT, Bench
 
 from watchtower.core import requests as r
-from watchtower.core.matching import read_text
+from watchtower.core.alerting.matching import read_text
+from watchtower.core.applying.outbox import told_channels
 from watchtower.core.model import NoticeKind, Outcome, Stage
-from watchtower.core.outbox import told_channels
 from watchtower.core.policies import Acknowledgement, Silence, SilenceKind
 from watchtower.core.settings import Window
 from watchtower.delivery.trace import Found

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import dependencies
+from watchtower.core.alerting import dependencies
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
 from watchtower.core.settings import CHANNEL_PREFIX, CLUSTER_SUBJECT, PEER_PREFIX, Settings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from watchtower.core import dependencies
+from watchtower.core.alerting import dependencies
 from watchtower.core.model import Incident, Level, Notice, NoticeKind, State
 from watchtower.core.policies import Why
 from watchtower.core.settings import Settings

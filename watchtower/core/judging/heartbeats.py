@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower.core.applying.lives import BLIND_GAP_S
 from watchtower.core.beats import Beat, Watch
-from watchtower.core.lives import BLIND_GAP_S
 from watchtower.core.model import Level, Verdict
 from watchtower.core.schedules import first_due, first_due_since
 from watchtower.core.targets import HeartbeatTarget

@@ -11,11 +11,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from watchtower.core import dependencies, eligibility
-from watchtower.core.dependencies import Causes
+from watchtower.core.alerting import dependencies
+from watchtower.core.alerting.dependencies import Causes
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.judging import eligibility
 from watchtower.core.model import Incident, Level, Opinion
 from watchtower.core.policies import Severity, Why, Withheld
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Need, Service
 
 EARLY_S: Final = 1.0

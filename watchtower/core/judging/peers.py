@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import eligibility
+from watchtower.core.judging import eligibility
 from watchtower.core.model import Instant, Level, PeerRow, State, Verdict
 from watchtower.core.view import View
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Answer, Coalesce, Drop
 from watchtower.core.model import Doubt, NoticeKind, Notification, Stage, State
 

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.channel_rows import HOUR_S, RECENT_KEPT, RETRY_AFTER_MAX_S, ChannelRow
 from watchtower.core.model import Attempt, NoticeKind, Notification, Outcome, Stage, State
 from watchtower.core.policies import Severity

@@ -11,11 +11,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import dependencies, escalation, flapping, incidents, membership, outbox, quorum, telling
+from watchtower.core.alerting import dependencies, escalation, flapping, telling
+from watchtower.core.alerting.scene import Scene, drafts, notice
+from watchtower.core.applying import incidents, membership, outbox
+from watchtower.core.applying.incidents import Move
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
-from watchtower.core.incidents import Move
+from watchtower.core.judging import quorum
 from watchtower.core.model import Incident, Instant, Level, Notice, NoticeKind
-from watchtower.core.scene import Scene, drafts, notice
 from watchtower.core.settings import CLUSTER_SUBJECT, PEER_PREFIX
 from watchtower.core.view import Standing
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from watchtower.core import escalation, flapping, incidents, outbox, routing, silencing
+from watchtower.core.alerting import escalation, flapping, routing, silencing
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.alerting.suppression import aftermath, held, suppressed
+from watchtower.core.applying import incidents, outbox
+from watchtower.core.applying.incidents import Move
 from watchtower.core.commands import Command, Drop, Withhold
-from watchtower.core.incidents import Move
 from watchtower.core.model import Incident, NoticeKind, Notification
 from watchtower.core.policies import Why, Withheld
-from watchtower.core.scene import Scene
-from watchtower.core.suppression import aftermath, held, suppressed
 
 Reason = Callable[[Scene, Incident], Withheld | None]
 

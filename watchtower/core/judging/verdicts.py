@@ -11,10 +11,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import Final
 
-from watchtower.core import checkpoints, eligibility, heartbeats, membership, peers, quorum
-from watchtower.core.drills import drill_verdicts
+from watchtower.core.applying import membership
+from watchtower.core.judging import checkpoints, eligibility, heartbeats, peers, quorum
 from watchtower.core.model import Evidence, Instant, Level, Opinion, State, Verdict
-from watchtower.core.selfalerts import channel_verdicts
+from watchtower.core.proofs.drills import drill_verdicts
+from watchtower.core.proofs.selfalerts import channel_verdicts
 from watchtower.core.settings import CLUSTER_SUBJECT, Service, Settings
 from watchtower.core.targets import HeartbeatTarget, PeerTarget
 from watchtower.core.view import Standing, View

@@ -11,10 +11,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core import commands as c
-from watchtower.core import membership
+from watchtower.core.applying import membership
+from watchtower.core.applying.fences import DONE, Outgrowth, no, office_refusal
 from watchtower.core.beats import Beat, Signal, Watch
 from watchtower.core.commands import Answer, Entry
-from watchtower.core.fences import DONE, Outgrowth, no, office_refusal
 from watchtower.core.model import EVIDENCE_TEXT_MAX, Opinion, PeerRow, State, Vote
 
 BEATS_MAX: Final = 5_000

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from watchtower.core import eligibility, outbox
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Command, Drop
+from watchtower.core.judging import eligibility
 from watchtower.core.model import NoticeKind, Notification
-from watchtower.core.scene import Scene
 
 WAITS_MAX_S: Final = 120.0
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from watchtower.core import drills
 from watchtower.core.model import Instant, Level, NoticeKind, Notification, State, Verdict
+from watchtower.core.proofs import drills
 from watchtower.core.settings import CHANNEL_PREFIX, Settings
 
 STUCK_S: Final = 300.0

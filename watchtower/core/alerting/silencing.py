@@ -13,12 +13,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from watchtower.core import digests, matching, schedules, windows
+from watchtower.core import schedules
+from watchtower.core.alerting import matching, windows
+from watchtower.core.alerting.scene import Scene, severity
+from watchtower.core.applying import digests
 from watchtower.core.commands import Command
 from watchtower.core.model import Doubt, Incident, Level, NoticeKind, Notification, State
 from watchtower.core.policies import SILENCE_KEPT_S, Matcher, Silence, SilenceKind, Why, Withheld
 from watchtower.core.requests import Sweep
-from watchtower.core.scene import Scene, severity
 from watchtower.core.settings import Settings
 
 DAY_S: Final = 86_400.0

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.channel_rows import Drill
 from watchtower.core.commands import Answer, Draft
 from watchtower.core.model import Level, Notice, NoticeKind, State

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import outbox
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Close, Draft, Open, Shift, Withhold
 from watchtower.core.model import Incident, Level, NoticeKind, ServiceRow, State, Step
 from watchtower.core.policies import Hidden, Why, Withheld

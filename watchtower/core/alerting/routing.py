@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from watchtower.core import hours, matching, selfalerts
+from watchtower.core.alerting import hours, matching
+from watchtower.core.alerting.matching import Facts
+from watchtower.core.alerting.scene import Scene
 from watchtower.core.channel_rows import DRILL_PREFIX
-from watchtower.core.matching import Facts
 from watchtower.core.model import Incident, Level
 from watchtower.core.policies import Severity
-from watchtower.core.scene import Scene
+from watchtower.core.proofs import selfalerts
 from watchtower.core.settings import CHANNEL_PREFIX, Route, Service, Settings
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from watchtower.core import eligibility, outbox
-from watchtower.core.attempts import NextAttempt, channel_states, next_attempt
+from watchtower.core.alerting.attempts import NextAttempt, channel_states, next_attempt
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Assign, Command, Draft, Enqueue
+from watchtower.core.judging import eligibility
 from watchtower.core.model import NoticeKind, Notification, Stage, State
-from watchtower.core.scene import Scene
 
 
 def turns(scene: Scene) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from watchtower.core import outbox, verdicts
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Draft
+from watchtower.core.judging import verdicts
 from watchtower.core.model import Evidence, Incident, Instant, Level, Notice, NoticeKind, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings

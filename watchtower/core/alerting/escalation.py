@@ -13,12 +13,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core import outbox, routing
+from watchtower.core.alerting import routing
+from watchtower.core.alerting.routing import Audience, Call
+from watchtower.core.alerting.scene import Scene, notice_of
+from watchtower.core.applying import outbox
 from watchtower.core.commands import Command, Draft, Drop, Enqueue
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
 from watchtower.core.policies import Severity
-from watchtower.core.routing import Audience, Call
-from watchtower.core.scene import Scene, notice_of
 
 FIRST_REMINDER_S: Final = 1_800.0
 SECOND_REMINDER_S: Final = 7_200.0

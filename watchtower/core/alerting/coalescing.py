@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from watchtower.core import outbox
-from watchtower.core.attempts import ChannelState, channel_states
+from watchtower.core.alerting.attempts import ChannelState, channel_states
+from watchtower.core.alerting.dispatch import turns
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.applying import outbox
+from watchtower.core.applying.digests import DIGEST_SUBJECT, MEMBERS_MAX
 from watchtower.core.channel_rows import DRILL_PREFIX, HOUR_S
 from watchtower.core.commands import Coalesce, Command, Draft, Enqueue
-from watchtower.core.digests import DIGEST_SUBJECT, MEMBERS_MAX
-from watchtower.core.dispatch import turns
 from watchtower.core.model import Level, Notice, NoticeKind, Notification, Stage
 from watchtower.core.policies import Severity
-from watchtower.core.scene import Scene
 
 WAITING_MAX: Final = 3
 """So many wait one by one; more become a digest."""

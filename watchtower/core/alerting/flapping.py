@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower.core.alerting.scene import Scene
+from watchtower.core.applying.outbox import announces
 from watchtower.core.model import Incident, NoticeKind, State
-from watchtower.core.outbox import announces
 from watchtower.core.policies import Why, Withheld
-from watchtower.core.scene import Scene
 from watchtower.core.settings import Settings
 
 WINDOW_MIN_S: Final = 300.0

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from watchtower.core.applying.incidents import noted
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.commands import Answer
-from watchtower.core.incidents import noted
 from watchtower.core.model import State
 from watchtower.core.policies import (
     AUTHOR_MAX,

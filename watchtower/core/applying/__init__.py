@@ -1,0 +1,1 @@
+"""What each command of the log does to the ledger: the halves of `ledger.apply`, pure and without policy."""
