@@ -202,7 +202,7 @@ def test_a_drill_is_waited_for() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "It has arrived, after 7 s." in done.stdout
     late = desk()
-    missed = Drill(channel="chat", started_wall=NOW - 5000, unproven_wall=NOW - 5000)
+    missed = Drill(channel="chat", started_wall=NOW - 5000)
     late.turn(state=replace(late.snap.state, drill=missed))
     assert run(late, "drill").returncode == 2
 

@@ -81,6 +81,7 @@ def test_the_form_acknowledges_and_silences_this_service_only() -> None:
         ack=Acknowledgement(by="Jane (by link)", note="on it", at_wall=at_wall),
         by="Jane (by link)",
         at_wall=at_wall,
+        by_link=True,
     )
     assert isinstance(silenced, SetSilence)
     silence = silenced.silence

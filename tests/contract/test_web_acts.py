@@ -333,11 +333,7 @@ def test_a_drill_is_started_once_and_followed_at_the_same_path() -> None:
     assert call(made, "POST", "/api/v1/drills", json={})[0] == 202
     asked = StartDrill(channel="chat", by="ops-lead", at_wall=made.snap.now.wall, seen_wall=NOW - 9000)
     assert made.submitted == [asked]
-    made.turn(
-        state=replace(
-            made.snap.state, drill=Drill(channel="mail", started_wall=NOW - 1000, unproven_wall=NOW - 1000)
-        )
-    )
+    made.turn(state=replace(made.snap.state, drill=Drill(channel="mail", started_wall=NOW - 1000)))
     assert call(made, "GET", "/api/v1/drills", READ)[1]["state"] == "missed"
     assert call(made, "POST", "/api/v1/drills", json={"channel": "chap"})[0] == 404
     made.open("drill/chat", 18)

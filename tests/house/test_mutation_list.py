@@ -24,7 +24,7 @@ def functions_of_the_ledger() -> dict[str, str]:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef):
                 lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-                texts[f"{name}.{node.name}"] = " ".join(line.strip() for line in lines)
+                texts[f"{name.rpartition('/')[2]}.{node.name}"] = " ".join(line.strip() for line in lines)
     return texts
 
 

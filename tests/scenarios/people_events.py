@@ -31,6 +31,16 @@ class PeopleEvents:
         ack = Acknowledgement(by=event.subject, note=" ".join(note), at_wall=at_wall)
         self.say(r.Acknowledge(incident=int(number), ack=ack, by=event.subject, at_wall=at_wall))
 
+    def on_link(self, event: Event) -> None:
+        """Somebody who has the message acknowledges by the link in it."""
+        number, *note = event.args
+        at_wall = self.instant().wall
+        ack = Acknowledgement(by=event.subject, note=" ".join(note), at_wall=at_wall)
+        command = r.Acknowledge(
+            incident=int(number), ack=ack, by=event.subject, at_wall=at_wall, by_link=True
+        )
+        self.say(command)
+
     def on_tests(self, event: Event) -> None:
         """Somebody has every peer send a test to a channel, in turn."""
         at_wall, senders = self.instant().wall, self.script.peers

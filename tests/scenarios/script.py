@@ -98,6 +98,7 @@ _EVENTS: Final = (
     ),
     ("acknowledges", re.compile(r"(?P<subject>\S+) acknowledges #(?P<args>\d+(?: .+)?)")),
     ("tests", re.compile(r"(?P<subject>\S+) tests (?P<args>.+)")),
+    ("link", re.compile(r"(?P<subject>\S+) follows the link of #(?P<args>\d+(?: .+)?)")),
     ("drill", re.compile(r"(?P<subject>\S+) starts a drill on (?P<args>\S+)")),
     ("silences", re.compile(r"(?P<subject>\S+) silences for (?P<number>\S+) (?P<args>.+: .+)")),
     ("maintains", re.compile(r"(?P<subject>\S+) begins maintenance for (?P<number>\S+) of (?P<args>.+: .+)")),

@@ -316,7 +316,7 @@ def _policy(state: State, deed: Deed, identifier: str) -> Command:  # noqa: PLR0
         return _coalescing(state, deed, epoch)
     if deed.kind is r.Acknowledge:
         ack = Acknowledgement(by="ops", note="", at_wall=at_wall) if deed.pick else None
-        return r.Acknowledge(incident=number, ack=ack, by="ops", at_wall=at_wall)
+        return r.Acknowledge(incident=number, ack=ack, by="ops", at_wall=at_wall, by_link=deed.pick % 2 == 0)
     if deed.kind is r.TryChannels:
         return r.TryChannels(id=f"t{deed.pick}", channels=("chat",), senders=PEERS, by="ops", at_wall=at_wall)
     if deed.kind is r.EndSilence:

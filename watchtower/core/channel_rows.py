@@ -14,6 +14,7 @@ from msgspec.structs import replace
 RECENT_KEPT: Final = 20
 HOUR_S: Final = 3_600.0
 RETRY_AFTER_MAX_S: Final = 900.0
+UNPROVEN_KEPT: Final = 50
 DRILL_PREFIX: Final = "drill/"
 """A fire drill on the channel `chat` is an incident of the subject `drill/chat`."""
 
@@ -41,8 +42,9 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
 class Drill(Struct, frozen=True, kw_only=True):
     """The latest fire drill; zeros mean never, and not yet. `arrived_wall`: when its arrival was proven.
 
-    `last_arrived_wall` outlives later drills: when any drill last arrived. `unproven_wall`: when the first
-    drill of this channel started of those that have not arrived since.
+    These outlive later drills: `last_arrived_wall`, when any last arrived; `planned_wall`, when the schedule
+    last started one; `unproven`, for each channel when the first drill on it started of those that have not
+    arrived since.
     """
 
     channel: str = ""
@@ -50,7 +52,32 @@ class Drill(Struct, frozen=True, kw_only=True):
     started_wall: float = 0.0
     arrived_wall: float = 0.0
     last_arrived_wall: float = 0.0
-    unproven_wall: float = 0.0
+    planned_wall: float = 0.0
+    unproven: dict[str, float] = {}
+
+
+def drilled(drill: Drill, channel: str, by: str, at_wall: float, *, is_planned: bool) -> Drill:
+    """The row once a drill on `channel` has started; what has not arrived on it or others stays so."""
+    unproven = {channel: at_wall, **drill.unproven}
+    if len(unproven) > UNPROVEN_KEPT:
+        oldest = min((name for name in unproven if name != channel), key=lambda name: unproven[name])
+        del unproven[oldest]
+    return replace(
+        drill,
+        channel=channel,
+        by=by,
+        started_wall=at_wall,
+        arrived_wall=0.0,
+        planned_wall=at_wall if is_planned else drill.planned_wall,
+        unproven=unproven,
+    )
+
+
+def proven(drill: Drill, channel: str, at_wall: float) -> Drill:
+    """The row once a drill on `channel` has arrived."""
+    unproven = {name: since_wall for name, since_wall in drill.unproven.items() if name != channel}
+    arrived_wall = at_wall if channel == drill.channel else drill.arrived_wall
+    return replace(drill, arrived_wall=arrived_wall, last_arrived_wall=at_wall, unproven=unproven)
 
 
 def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: bool) -> ChannelRow:

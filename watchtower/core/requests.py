@@ -33,12 +33,16 @@ class Sweep(Struct, frozen=True, kw_only=True, tag="sweep"):
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, tag="acknowledge"):
-    """Somebody works on an open incident; None: nobody does after all. `by` is who says so."""
+    """Somebody works on an open incident; None: nobody does after all. `by` is who says so.
+
+    `by_link`: it came by the link in a message, so whoever says it has that message.
+    """
 
     incident: int
     ack: Acknowledgement | None
     by: str
     at_wall: float
+    by_link: bool = False
 
 
 class TryChannels(Struct, frozen=True, kw_only=True, tag="try_channels"):
@@ -52,9 +56,13 @@ class TryChannels(Struct, frozen=True, kw_only=True, tag="try_channels"):
 
 
 class StartDrill(Struct, frozen=True, kw_only=True, tag="start_drill"):
-    """A fire drill on a channel; `seen_wall` is when the latest one known to the proposer had started."""
+    """A fire drill on a channel; `seen_wall` is when the latest one known to the proposer had started.
+
+    `is_planned`: it is the schedule's, not a person's.
+    """
 
     channel: str
     by: str
     at_wall: float
     seen_wall: float = 0.0
+    is_planned: bool = False

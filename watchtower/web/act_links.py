@@ -87,7 +87,7 @@ class ActLinks:
         if form.get("act") == "silence":
             await self._silence(incident, by, wishes.form_body({**form, "matchers": ""}))
         else:
-            await self._desk.acknowledge(incident.number, by, form.get("note", ""))
+            await self._desk.acknowledge(incident.number, by, form.get("note", ""), by_link=True)
         return self._frame.back(f"/a/{incident.number}/{request.match_info['code']}")
 
     async def _echo(self, request: web.Request, incident: Incident) -> web.Response:
@@ -97,7 +97,7 @@ class ActLinks:
             asked = SilenceBody(matchers=[], for_=said.for_, reason=said.note)
             await self._silence(incident, by, asked)
         elif said.act == "acknowledge":
-            incident = await self._desk.acknowledge(incident.number, by, said.note)
+            incident = await self._desk.acknowledge(incident.number, by, said.note, by_link=True)
         else:
             raise BadBody("act: acknowledge, which is also meant by leaving it out, or silence")
         return json_answer({"done": said.act, "incident": incident.number, "by": by})

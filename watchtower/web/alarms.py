@@ -97,10 +97,7 @@ def _channels(snap: Snapshot) -> Iterator[Alarm]:
 
 
 def _drill(snap: Snapshot) -> Iterator[Alarm]:
-    drill = snap.state.drill
-    if drills.is_missed(drill, snap.settings, snap.now):
-        at = datetime.fromtimestamp(drill.unproven_wall or drill.started_wall, UTC).strftime(
-            "%Y-%m-%d %H:%M UTC"
-        )
-        text = f"The fire drill of {at} on {drill.channel} has not been confirmed by anybody."
-        yield Alarm(kind="drill", text=text, channel=drill.channel)
+    for channel, since_wall in sorted(drills.missed(snap.state.drill, snap.settings, snap.now).items()):
+        at = datetime.fromtimestamp(since_wall, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        text = f"The fire drill of {at} on {channel} has not been confirmed by anybody."
+        yield Alarm(kind="drill", text=text, channel=channel)

@@ -50,14 +50,17 @@ class Desk:
         self._snapshot = snapshot
         self._submit = submit
 
-    async def acknowledge(self, number: int, by: str, note: str = "", *, withdraw: bool = False) -> Incident:
+    async def acknowledge(
+        self, number: int, by: str, note: str = "", *, withdraw: bool = False, by_link: bool = False
+    ) -> Incident:
         """Somebody takes the incident, or leaves it again; how it is then. Raises Refused."""
         incident = self.open_incident(number)
         if withdraw and incident.ack is None:
             raise Refused(409, "not withdrawn", f"nobody has acknowledged incident {number}")
         at_wall = self._snapshot().now.wall
         ack = Acknowledgement(by=by, note=clean(note, REASON_MAX), at_wall=at_wall)
-        command = Acknowledge(incident=number, ack=None if withdraw else ack, by=by, at_wall=at_wall)
+        said = None if withdraw else ack
+        command = Acknowledge(incident=number, ack=said, by=by, at_wall=at_wall, by_link=by_link)
         await self._do(command, "not withdrawn" if withdraw else "not acknowledged")
         return self._snapshot().state.incidents.get(number, incident)
 
@@ -130,8 +133,8 @@ class Desk:
         if not wanted:
             raise Refused(409, "no drill", "no channel is configured: add one under `notify:`")
         self._check_names((wanted,), tuple(snap.settings.channels), "channel")
-        if drills.is_on(snap.state.drill, snap.settings, snap.now):
-            raise Refused(409, "no drill", "one is on: acknowledge it, or wait until it is over")
+        if drills.under_way(snap.state, snap.settings, snap.now):
+            raise Refused(409, "no drill", "one is on: acknowledge it by its link, or wait until it is over")
         seen_wall = snap.state.drill.started_wall
         command = StartDrill(channel=wanted, by=by, at_wall=snap.now.wall, seen_wall=seen_wall)
         await self._do(command, "no drill")

@@ -88,7 +88,7 @@ def _drill_state(snap: Snapshot) -> str:
         return "never"
     if drill.arrived_wall:
         return "arrived"
-    return "missed" if drills.is_missed(drill, snap.settings, snap.now) else "waiting"
+    return "waiting" if drills.is_on(drill, snap.settings, snap.now) else "missed"
 
 
 def is_active(silence: Silence, now_wall: float) -> bool:

@@ -12,6 +12,7 @@ from watchtower.core import commands as c
 from watchtower.core import requests as r
 from watchtower.core.alerting.matching import read_text
 from watchtower.core.applying.fences import POLICY_CHANGED
+from watchtower.core.applying.quieting import ONLY_BY_LINK
 from watchtower.core.commands import Command
 from watchtower.core.model import Level, Stage
 from watchtower.core.policies import (
@@ -124,3 +125,20 @@ def test_an_acknowledgement_is_taken_over_withdrawn_and_gone_when_it_worsens() -
     ]
     book.must("a", book.closing(policy_rev=book.state.policy_rev))
     assert book.do("b", said()).reason == "no such open incident"
+
+
+def test_a_drill_is_proven_by_its_link_and_on_its_channel_only() -> None:
+    """Whoever acknowledges elsewhere need not have received it; one on mail says nothing of chat."""
+    book = Book()
+    book.must("b", r.StartDrill(channel="chat", by="sue", at_wall=WALL))
+    book.fails()
+    book.must("a", book.opening())
+    incident = replace(book.state.incidents[1], service="drill/mail")
+    book.state = replace(book.state, incidents={1: incident})
+    assert book.do("b", said()).reason == ONLY_BY_LINK
+    assert book.state.incidents[1].ack is None
+    book.must("b", replace(said(), by_link=True))
+    assert (book.state.drill.arrived_wall, book.state.drill.unproven) == (0.0, {"chat": WALL})
+    book.state = replace(book.state, incidents={1: replace(incident, service="drill/chat")})
+    book.must("b", replace(said("bob"), by_link=True))
+    assert (book.state.drill.arrived_wall, book.state.drill.unproven) == (WALL, {})

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 from support.web_support import NOW, World, world
 
-from watchtower.core.channel_rows import ChannelRow, Drill
+from watchtower.core.channel_rows import ChannelRow, Drill, drilled, proven
 from watchtower.core.model import Attempt, NoticeKind, Outcome, Stage, State
 from watchtower.core.policies import Silence, SilenceKind, Why, Withheld
 from watchtower.web.alarms import LATE_S, SHOWN_MAX, alarms
@@ -117,14 +117,14 @@ def test_sick_channels_and_nobody_to_tell() -> None:
 def test_a_drill_that_nobody_confirmed_is_loud() -> None:
     """From when it is missed until one arrives."""
     made = _desk()
-    drill = Drill(channel="chat", by="ops-lead", started_wall=NOW - 899, unproven_wall=NOW - 899)
+    drill = drilled(Drill(), "chat", "ops-lead", NOW - 899, is_planned=False)
     _state(made, drill=drill)
     made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW))
     assert _said(made) == []
     made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW + 2))
     ((kind, text),) = _said(made)
     assert (kind, text.endswith("on chat has not been confirmed by anybody.")) == ("drill", True)
-    _state(made, drill=replace(drill, arrived_wall=NOW, last_arrived_wall=NOW))
+    _state(made, drill=proven(drill, "chat", NOW))
     assert _said(made) == []
 
 

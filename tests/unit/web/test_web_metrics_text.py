@@ -52,7 +52,7 @@ def _busy() -> World:
     made.open("shop", 17)
     made.tell(17, Stage.PENDING)
     made.tell(17, Stage.DELIVERED, "mail")
-    drill = Drill(channel="chat", started_wall=NOW - 60, unproven_wall=NOW - 60)
+    drill = Drill(channel="chat", started_wall=NOW - 60, unproven={"chat": NOW - 60})
     pings = WatchdogStats(last_wall={"cluster": NOW}, held={"cluster": "", "peer": "it doubts itself"})
     made.snap = replace(made.snap, state=replace(made.snap.state, drill=drill), watchdog=pings)
     return made

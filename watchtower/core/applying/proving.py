@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core.applying import outbox
-from watchtower.core.channel_rows import Drill
+from watchtower.core.channel_rows import DRILL_PREFIX, drilled
 from watchtower.core.commands import Answer, Draft
 from watchtower.core.model import Level, Notice, NoticeKind, State
 from watchtower.core.policies import AUTHOR_MAX, Severity
@@ -52,16 +52,19 @@ def try_channels(state: State, command: TryChannels) -> tuple[State, Answer]:
 
 
 def start_drill(state: State, command: StartDrill) -> tuple[State, Answer]:
-    """A drill is on: what opens and ends its incident looks at this row."""
+    """A drill is on: what opens and ends its incident looks at this row.
+
+    Not while the incident of another is open: the new drill would be taken for that one, and never be sent.
+    """
     if command.seen_wall != state.drill.started_wall:
         return state, Answer(ok=False, reason="another drill has started meanwhile")
-    before = state.drill
-    is_unproven = before.channel == command.channel and before.unproven_wall and not before.arrived_wall
-    started = Drill(
-        channel=command.channel,
-        by=command.by[:AUTHOR_MAX],
-        started_wall=command.at_wall,
-        last_arrived_wall=before.last_arrived_wall,
-        unproven_wall=before.unproven_wall if is_unproven else command.at_wall,
-    )
+    if is_drilling(state):
+        return state, Answer(ok=False, reason="the drill before it is not over yet: try again in a moment")
+    by, at_wall = command.by[:AUTHOR_MAX], command.at_wall
+    started = drilled(state.drill, command.channel, by, at_wall, is_planned=command.is_planned)
     return replace(state, drill=started), Answer(ok=True)
+
+
+def is_drilling(state: State) -> bool:
+    """True while the incident of a drill is open."""
+    return any(row.open and subject.startswith(DRILL_PREFIX) for subject, row in state.services.items())

@@ -6,10 +6,12 @@ which what was decided before it is compared.
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from watchtower.core.applying.incidents import noted
-from watchtower.core.channel_rows import DRILL_PREFIX
+from watchtower.core.channel_rows import DRILL_PREFIX, proven
 from watchtower.core.commands import Answer
 from watchtower.core.model import State
 from watchtower.core.policies import (
@@ -23,6 +25,7 @@ from watchtower.core.policies import (
 from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, Sweep
 
 Outgrowth = tuple[State, Answer]
+ONLY_BY_LINK: Final = "a drill is acknowledged by the link in its message: that is the proof that it arrived"
 
 
 def set_silence(state: State, command: SetSilence) -> Outgrowth:
@@ -67,20 +70,23 @@ def sweep(state: State, command: Sweep) -> Outgrowth:
 
 
 def acknowledge(state: State, command: Acknowledge) -> Outgrowth:
-    """Somebody takes the incident, or leaves it again. A drill that is acknowledged has arrived."""
+    """Somebody takes the incident, or leaves it again. A drill has arrived when its own link is followed."""
     incident = state.incidents.get(command.incident)
     if incident is None or not incident.is_open:
         return state, Answer(ok=False, reason="no such open incident")
     ack = _clipped(command.ack)
     if incident.ack == ack:
         return state, Answer(ok=False, reason="it is as it was")
+    is_drill = incident.service.startswith(DRILL_PREFIX)
+    if ack and is_drill and not command.by_link:
+        return state, Answer(ok=False, reason=ONLY_BY_LINK)
     word = f"acknowledged by {ack.by}" if ack else f"acknowledgement withdrawn by {command.by[:AUTHOR_MAX]}"
     note = f": {ack.note}" if ack and ack.note else ""
     changed = noted(replace(incident, ack=ack), command.at_wall, word + note)
     state = replace(state, incidents={**state.incidents, incident.number: changed})
-    if ack and incident.service.startswith(DRILL_PREFIX):
-        drill = replace(state.drill, arrived_wall=command.at_wall, last_arrived_wall=command.at_wall)
-        state = replace(state, drill=drill)
+    if ack and is_drill:
+        channel = incident.service.removeprefix(DRILL_PREFIX)
+        state = replace(state, drill=proven(state.drill, channel, command.at_wall))
     return _heard(state), Answer(ok=True)
 
 

@@ -40,7 +40,7 @@ def listeners(channel: str, settings: Settings) -> tuple[str, ...]:
 def _trouble(
     name: str, state: State, settings: Settings, stuck: dict[str, Notification], now: Instant
 ) -> Verdict | None:
-    row, drill = state.channels.get(name), state.drill
+    row = state.channels.get(name)
     if row is not None and row.trouble:
         reason = f"it takes nothing until somebody mends it: {row.trouble}"
         return Verdict(level=Level.DOWN, reason=reason, since_wall=row.trouble_wall)
@@ -49,9 +49,10 @@ def _trouble(
         last = item.attempts[-1].detail if item.attempts else ""
         reason = f"it takes nothing, for more than five minutes now{last and f': {last}'}"
         return Verdict(level=Level.DOWN, reason=reason, since_wall=item.created_wall)
-    if drill.channel == name and drills.is_missed(drill, settings, now):
+    missed_wall = drills.missed(state.drill, settings, now).get(name)
+    if missed_wall is not None:
         reason = "a fire drill has not arrived: an alert might not either"
-        return Verdict(level=Level.DOWN, reason=reason, since_wall=drill.started_wall)
+        return Verdict(level=Level.DOWN, reason=reason, since_wall=missed_wall)
     return None
 
 
