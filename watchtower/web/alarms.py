@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from watchtower.core.applying import outbox
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 from watchtower.core.ports import Snapshot
 from watchtower.core.proofs import drills
-from watchtower.web.deliveries import is_delivered, title_of
+from watchtower.web.deliveries import title_of
 from watchtower.web.shapes import Alarm
 from watchtower.web.times import lasting
 
@@ -38,7 +39,7 @@ def undelivered(snap: Snapshot) -> list[Notification]:
     told = {
         (item.incident, item.kind, item.notice.instead_of)
         for item in state.notifications.values()
-        if item.notice.instead_of and is_delivered(state, item)
+        if item.notice.instead_of and outbox.is_delivered(state, item)
     }
     return [
         item

@@ -109,12 +109,6 @@ def title_of(snap: Snapshot, subject: str) -> str:
     )
 
 
-def is_delivered(state: State, item: Notification) -> bool:
-    """True when it has reached its channel, by itself or in a digest."""
-    digest = state.notifications.get(item.digest) if item.stage is Stage.DIGESTED else None
-    return Stage.DELIVERED in (item.stage, digest.stage if digest else item.stage)
-
-
 def _notification_doc(snap: Snapshot, item: Notification, gates: _Gates) -> NotificationDoc:
     channel = snap.settings.channels.get(item.channel)
     waits, until_wall = _waits(snap, item, gates)

@@ -13,7 +13,7 @@ from support.core_support import WALL, Book, settings
 from support.web_support import world
 
 from watchtower.core.channel_rows import ChannelRow
-from watchtower.core.model import Instant
+from watchtower.core.model import Instant, NoticeKind, Notification, Stage
 from watchtower.core.ports import Snapshot
 from watchtower.core.proofs import watchdog
 from watchtower.core.stats import ProbeStats
@@ -83,3 +83,32 @@ def test_a_misconfigured_channel_holds_the_ping_unless_another_stands_in() -> No
     alone, covered = settings(), settings(channels={"chat": "mail", "mail": ""})
     assert "channel chat" in watchdog.unfit(well(state=state, settings=alone))
     assert watchdog.unfit(well(state=state, settings=covered)) == ""
+
+
+def test_what_a_fallback_has_told_is_known_although_its_channel_still_fails() -> None:
+    """One that answers 503 for an hour is tried again and again; people know since the first minute."""
+    book = Book()
+    book.fails()
+    book.must("a", book.opening())
+    (item,) = book.state.notifications.values()
+    instead = replace(
+        item,
+        id="instead",
+        channel="mail",
+        order=item.order + 1,
+        stage=Stage.DELIVERED,
+        notice=replace(item.notice, instead_of="chat"),
+    )
+    late = Instant(wall=WALL + 3000.0, boot=0.0)
+
+    def said(*items: Notification) -> str:
+        rows = {one.id: one for one in items}
+        return watchdog.unfit(well(state=replace(book.state, notifications=rows), now=late))
+
+    assert said(item, instead) == ""
+    assert "waited" in said(item, replace(instead, stage=Stage.PENDING))
+    assert "waited" in said(item, replace(instead, notice=replace(instead.notice, at_wall=WALL + 60)))
+    digest = replace(item, id="digest", incident=0, kind=NoticeKind.DIGEST, members=(item.id,))
+    inside = replace(item, stage=Stage.DIGESTED, digest="digest")
+    assert said(digest, inside, instead) == ""
+    assert "waited" in said(digest, inside)

@@ -64,6 +64,12 @@ def told_elsewhere(state: State, item: Notification) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def is_delivered(state: State, item: Notification) -> bool:
+    """True when it has reached its channel, by itself or in a digest."""
+    digest = state.notifications.get(item.digest) if item.stage is Stage.DIGESTED else None
+    return Stage.DELIVERED in (item.stage, digest.stage if digest else item.stage)
+
+
 def lane_heads(state: State) -> dict[str, int]:
     """The order of the oldest that is still to be told, by itself or by a digest, of each lane."""
     heads: dict[str, int] = {}
