@@ -197,6 +197,18 @@ def test_a_write_that_a_foreign_page_started_is_refused_although_the_cookie_came
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "//", "\xff"])
+def test_an_origin_that_is_no_address_is_foreign(origin: str) -> None:
+    """Refused like any other, and no fault of the server."""
+
+    async def main() -> None:
+        async with serving(world()) as (_, http):
+            await _log_in(http, WRITE)
+            assert await _status(http, "/-/reload", "POST", headers={"Origin": origin}) in {401, 403}
+
+    asyncio.run(main())
+
+
 def test_a_cookie_of_low_scope_does_not_read_less_than_nobody() -> None:
     """And a void cookie is no reason to refuse what everybody may read."""
 

@@ -180,4 +180,7 @@ def is_same_site(request: web.Request) -> bool:
     if request.method in {"GET", "HEAD"}:
         return True
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+    except ValueError:  # an address that is none, as `http://[`
+        return False
