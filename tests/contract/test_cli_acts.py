@@ -138,6 +138,15 @@ def test_incidents_say_why_nobody_is_told_and_who_works_on_them() -> None:
     assert "firing to chat: delivered by b, slack: ok" in detail
 
 
+def test_what_is_not_there_is_no_fault_of_the_peers() -> None:
+    """Said so, with the exit code of a wrong word."""
+    made = desk()
+    for words in (("incidents", "99"), ("notifications", "nothing-like-it")):
+        done = run(made, *words)
+        assert (done.returncode, "no peer answers" in done.stderr) == (2, False)
+        assert f"there is no {words[0][:-1]} {words[1]}" in done.stderr
+
+
 def test_the_ledger_is_filtered_and_one_is_shown_whole() -> None:
     """By channel and stage; a channel in trouble says so."""
     made = desk()

@@ -28,6 +28,7 @@ ACT_S: Final = 15.0
 """Stepping aside waits for a successor and for what is being sent."""
 BACKUP_S: Final = 60.0
 BACKUP_BYTES_MAX: Final = 64 * 2**20
+NOT_FOUND: Final = 404
 ANSWER_BYTES_MAX: Final = 16_777_216
 
 
@@ -60,14 +61,19 @@ class Peers:
             self._opener.add_handler(handler)
 
     def get(self, path: str) -> Any:
-        """The JSON document at `path` from the first peer that answers. Raises NoAnswerError."""
-        reasons = []
+        """The JSON document at `path` from the first peer that answers.
+
+        Raises NoAnswerError, and RefusedError when a peer says that there is nothing there.
+        """
+        reasons, nothing = [], None
         for url in self.urls:
             try:
                 return self._ask(url + path)
             except NoAnswerError as error:
                 reasons.append(f"{clean(url)}: {error}")
-        raise NoAnswerError("; ".join(reasons))
+                if isinstance(error, RefusedError) and error.status == NOT_FOUND:
+                    nothing = error
+        raise nothing or NoAnswerError("; ".join(reasons))
 
     def only(self, url: str) -> Peers:
         """The one peer at `url`, asked in the same name."""
@@ -167,11 +173,16 @@ def checked_url(url: str) -> str:
     return parts.geturl()
 
 
-def ask_or_fail(peers: Peers, path: str) -> Any:
-    """As `Peers.get`, for verbs whose failure is a plain error: prints the reasons and exits with 1."""
+def ask_or_fail(peers: Peers, path: str, wanted: str = "") -> Any:
+    """As `Peers.get`, for verbs whose failure is a plain error: prints the reasons and exits with 1.
+
+    Raises click.UsageError when there is nothing like `wanted`, which somebody named.
+    """
     try:
         return peers.get(path)
     except NoAnswerError as error:
+        if wanted and isinstance(error, RefusedError) and error.status == NOT_FOUND:
+            raise click.UsageError(f"there is no {wanted}, or it is not kept any more") from None
         click.echo(f"no peer answers: {error}", err=True)
         raise click.exceptions.Exit(1) from None
 

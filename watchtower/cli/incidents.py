@@ -40,7 +40,7 @@ def incidents(
     """List incidents, open ones first; with NUMBER, all about that one."""
     peers = peers_of(urls, config_path, token)
     if number is not None:
-        one = ask_or_fail(peers, f"/api/v1/incidents/{number}")
+        one = ask_or_fail(peers, f"/api/v1/incidents/{number}", f"incident {number}")
         click.echo(json.dumps(one) if as_json else "\n".join(_detail(one)))
         return
     wanted = {"limit": str(limit), "service": service, "state": "open" if only_open else ""}

@@ -42,7 +42,7 @@ def notifications(
     """List what was told to whom, newest first; with ID, all about that one."""
     peers = peers_of(urls, config_path, token)
     if id_:
-        one = ask_or_fail(peers, f"/api/v1/notifications/{quote(id_, safe='')}")
+        one = ask_or_fail(peers, f"/api/v1/notifications/{quote(id_, safe='')}", f"notification {clean(id_)}")
         click.echo(json.dumps(one) if as_json else "\n".join(_detail(one)))
         return
     wanted = {"limit": limit, "incident": incident, "channel": channel, "stage": stage}
