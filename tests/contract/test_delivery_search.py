@@ -192,16 +192,18 @@ def pager() -> Iterator[HttpSink]:
         yield sink
 
 
+@pytest.mark.parametrize("second", ["", "@apikey0123456789"])
 def test_pagerduty_gets_one_key_for_the_whole_incident(
-    pager: HttpSink, monkeypatch: pytest.MonkeyPatch
+    pager: HttpSink, monkeypatch: pytest.MonkeyPatch, second: str
 ) -> None:
-    """A repeat joins the incident there, and its end resolves it."""
+    """A repeat joins the incident there, and its end resolves it; the integration key is all it takes."""
     lookup = dict.fromkeys(pagerduty.PAGERDUTY_API_LOOKUP, f"{pager.url}/v2/enqueue")
     monkeypatch.setattr(pagerduty, "PAGERDUTY_API_LOOKUP", lookup)
-    where = channel("pagerduty://0123456789abcdef0123456789abcdef@apikey0123456789")
+    where = channel(f"pagerduty://0123456789abcdef0123456789abcdef{second}")
     assert send(where) is Outcome.ACCEPTED
     assert send(where, replace(MESSAGE, tone=Tone.SUCCESS)) is Outcome.ACCEPTED
     told = [(item.json["event_action"], item.json["dedup_key"]) for item in pager.received]
+    assert {item.json.get("routing_key") for item in pager.received} == {"0123456789abcdef0123456789abcdef"}
     assert told == [("trigger", "prod/incident-42"), ("resolve", "prod/incident-42")]
 
 

@@ -123,6 +123,9 @@ def _instance(channel: Channel) -> tuple[NotifyBase, dict[str, Any]]:
             "see https://appriseit.com/services/ for the form of each service"
         )
     plugin, arguments = found
+    if channel.schema == "pagerduty" and not arguments["integrationkey"]:
+        # apprise wants a second word, which PagerDuty does not read: events are told apart by this one key.
+        arguments["integrationkey"] = arguments["apikey"]
     try:
         instance = _OURS.get(plugin, plugin)(**{**arguments, "asset": _asset()})
         server = arguments["qsd"].get(SERVER_OPTION)

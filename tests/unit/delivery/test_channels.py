@@ -39,6 +39,7 @@ def channel(url: str) -> Channel:
         "json://hooks.example.com/in?+Authorization=Bearer%20abc&method=PUT&:team=ops",
         "jsons://user:pw@hooks.example.com:8443/in",
         "pagerduty://0123456789abcdef0123456789abcdef@apikey0123456789",
+        "pagerduty://0123456789abcdef0123456789abcdef",
         "ntfys://ntfy.example.com/alerts",
         "tgram://123456789:abcdefg_hijklmnop/1234/",
         "rockets://user:password@chat.example.com/#ops",
