@@ -1,8 +1,8 @@
 """Links in messages by which whoever got one may act on its incident: how they are made and checked.
 
 A code is a truncated HMAC over the incident's number, under a key that every peer derives from a secret of
-the cluster: any peer can check it, nobody keeps it. Whether a link is still good is not decided here, nor
-what it may do (docs/decisions/0048-acting-on-alerts.md).
+the cluster: any peer can check it, nobody keeps it. Whether a link is still good is not decided here
+(docs/decisions/0048-acting-on-alerts.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import hashlib
 import hmac
 from typing import Final
 
-from watchtower.core.settings import Settings
+from watchtower.core.channel_rows import DRILL_PREFIX
+from watchtower.core.settings import CHANNEL_PREFIX, Settings
 
 CODE_BYTES: Final = 12
 CODE_CHARS: Final = 16
@@ -34,6 +35,11 @@ def is_code(settings: Settings, incident: int, presented: str) -> bool:
         known = _code(key, settings.cluster.name, incident).encode()
         found |= hmac.compare_digest(known, offered)
     return found
+
+
+def may_silence(subject: str) -> bool:
+    """Not a drill, which is to be confirmed, and not the trouble of a channel, which must stay loud."""
+    return not subject.startswith((DRILL_PREFIX, CHANNEL_PREFIX))
 
 
 def _code(key: bytes, cluster: str, incident: int) -> str:

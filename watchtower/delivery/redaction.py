@@ -1,8 +1,9 @@
 """Keeps secrets of channels out of logs and out of what is replicated.
 
-A Redactor knows every secret part of the configured channel URLs and replaces it wherever it turns
-up; as a logging filter it does so for whole log records, tracebacks included. It decides nothing
-about what is logged, and it is a second wall: details of attempts are built from fixed words first.
+A Redactor knows every secret part of the configured channel URLs and replaces it wherever it turns up,
+as it does with the links in our own messages by which anybody may act; as a logging filter it does so for
+whole log records, tracebacks included. It decides nothing about what is logged, and it is a second wall:
+details of attempts are built from fixed words first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ MASK: Final = "***"
 _PART_MIN: Final = 6
 """Shorter parts of a URL (a port, `ops`) are no secrets, and masking them would garble texts."""
 _CREDENTIALS: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]{1,300}@", re.IGNORECASE)
+_SLASH: Final = r"(?:\\?/|%2f)"
+_ACTING: Final = re.compile(rf"(?P<way>{_SLASH}a{_SLASH}[0-9]{{1,15}}{_SLASH})[a-z0-9_-]+", re.IGNORECASE)
+"""The link of an incident; a provider may repeat our message as it is, in JSON, or quoted for a URL."""
 _NOISY: Final = (
     "apprise",
     "requests",
@@ -45,8 +49,9 @@ class Redactor(logging.Filter):
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if parts else None
 
     def redact(self, text: str) -> str:
-        """`text` without any known secret and without `user:password@` in URLs."""
+        """`text` without any known secret, `user:password@` in URLs, and the code of a link to act by."""
         text = _CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
+        text = _ACTING.sub(rf"\g<way>{MASK}", text)
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -19,7 +19,6 @@ from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident
 from watchtower.core.policies import Matcher, SilenceKind
 from watchtower.core.ports import Snapshot
-from watchtower.core.settings import CHANNEL_PREFIX
 from watchtower.web import incidents, silences, wishes
 from watchtower.web.access import is_same_site
 from watchtower.web.answers import json_answer, problem
@@ -104,7 +103,7 @@ class ActLinks:
 
     async def _silence(self, incident: Incident, by: str, asked: SilenceBody) -> None:
         """Quiet for the service of this incident, and for nothing more."""
-        if not _may_be_silenced(incident):
+        if not links.may_silence(incident.service):
             raise Refused(409, "not set", f"{incident.service} can be acknowledged, not silenced")
         snap = self._snapshot()
         only = (Matcher(label="service", patterns=(incident.service,)),)
@@ -143,11 +142,6 @@ class ActLinks:
             said=said,
             incident=incidents.incident_docs(snap, [incident])[0],
             is_drill=incident.service.startswith(DRILL_PREFIX),
-            may_be_silenced=_may_be_silenced(incident),
+            may_be_silenced=links.may_silence(incident.service),
             quiet=quiet,
         )
-
-
-def _may_be_silenced(incident: Incident) -> bool:
-    """A drill is to be confirmed, and trouble of a channel must stay loud."""
-    return not incident.service.startswith((DRILL_PREFIX, CHANNEL_PREFIX))

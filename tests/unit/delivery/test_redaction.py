@@ -6,7 +6,10 @@ import base64
 import logging
 
 import pytest
+from msgspec.structs import replace
+from support.core_support import settings
 
+from watchtower.core import links
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery.redaction import MASK, Redactor, quiet
@@ -83,3 +86,18 @@ def test_the_noisy_libraries_never_print_at_debug() -> None:
         assert not logging.getLogger("apprise").isEnabledFor(logging.INFO)
     finally:
         root.setLevel(before)
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/", "%2F", "%2f"])
+def test_a_link_to_act_by_is_masked(slash: str) -> None:
+    """Whoever reads what a provider said of our message must not be able to act by it."""
+    plain = settings()
+    with_secret = replace(plain, cluster=replace(plain.cluster, secrets=(Secret("s" * 32),)))
+    for incident in range(1, 40):
+        word = links.code(with_secret, incident)
+        url = f"https://w.example{slash}base{slash}a{slash}{incident}{slash}"
+        shown = Redactor().redact(f'400 {{"echo": "Acknowledge: {url}{word}#silence"}}')
+        assert shown == f'400 {{"echo": "Acknowledge: {url}{MASK}#silence"}}'
+    assert Redactor().redact("see https://w.example/a/b/c and /data/12/x") == (
+        "see https://w.example/a/b/c and /data/12/x"
+    )

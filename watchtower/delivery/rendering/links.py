@@ -8,7 +8,6 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from watchtower.core import links as acting
-from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.settings import PEER_PREFIX, Settings
 from watchtower.delivery.message import Link
 
@@ -45,7 +44,7 @@ def _acts(subject: str, incident: int, settings: Settings) -> list[Link]:
     if not word:
         return []
     urls = _pages("Acknowledge", f"a/{incident}/{word}", settings, subject)
-    if subject.startswith(DRILL_PREFIX):
+    if not acting.may_silence(subject):
         return urls
     return [*urls[:1], *(Link(label="Silence", url=f"{link.url}#silence") for link in urls[:1]), *urls[1:]]
 
