@@ -202,7 +202,7 @@ class Courier:
             return Outcome.DEAD
         if silencing.unwanted(state, self._settings, item, now.wall):
             return Outcome.NOT_SENT if item.doubt is Doubt.NO else Outcome.SUPERSEDED
-        if item.channel not in self._channels:
+        if item.channel not in self._settings.channels:
             return Outcome.DEAD
         return Outcome.NOT_SENT if now.boot > held.t0_boot + HOLD_S - BUDGET_S else None
 

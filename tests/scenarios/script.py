@@ -50,6 +50,7 @@ class Script(Struct, kw_only=True):
     witnesses: tuple[str, ...] = ()
     watched: list[Watched] = []
     channels: dict[str, str] = {}
+    channel_configs: dict[str, str] = {}
     events: list[Event] = []
     until_s: float = 60.0
     config: str = ""
@@ -66,7 +67,9 @@ _SERVICE = re.compile(
 _HEARTBEAT = re.compile(
     r"heartbeat (?P<name>\S+) every (?P<period>\S+) grace (?P<grace>\S+)(?: told to (?P<told>.+))?"
 )
-_CHANNEL = re.compile(r"channel (?P<name>\S+)(?: falls back to (?P<fallback>\S+))?")
+_CHANNEL = re.compile(
+    r"channel (?P<name>\S+)(?: in config (?P<config>\S+))?(?: falls back to (?P<fallback>\S+))?"
+)
 _RUN = re.compile(r"run until (?P<until>\S+)")
 _AT = re.compile(r"at (?P<at>\S+) (?P<rest>.+)")
 _EVENTS: Final = (
@@ -165,6 +168,7 @@ def _understood(script: Script, statement: str) -> bool:
         )
     elif match := _CHANNEL.fullmatch(statement):
         script.channels[match["name"]] = match["fallback"] or ""
+        script.channel_configs[match["name"]] = match["config"] or ""
     elif statement.startswith("| "):
         script.config += f"{statement[2:]}\n"
     elif match := _STARTS.fullmatch(statement):

@@ -423,12 +423,17 @@ class World(PeopleEvents, NeedsEvents):
         if self.script.config:
             return self.from_file(peer, config)
         watched = [self.watched(one) for one in self.script.watched if one.config in ("", config)]
+        channels = {
+            name: fallback
+            for name, fallback in self.script.channels.items()
+            if self.script.channel_configs[name] in ("", config)
+        }
         plain = settings(
             *watched,
             *peer_services(self.script.peers, self.script.witnesses),
             me=peer,
             peers=self.script.peers,
-            channels=self.script.channels,
+            channels=channels,
             config_hash=config,
         )
         peers = tuple(replace(one, witness=one.name in self.script.witnesses) for one in plain.cluster.peers)

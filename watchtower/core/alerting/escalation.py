@@ -28,8 +28,13 @@ JUST_TOLD_S: Final = 600.0
 _LOUDEST_FIRST: Final = tuple(Severity)
 
 
-def follow_ups(scene: Scene, incident: Incident, items: list[Notification]) -> Iterator[Command]:
-    """What is due now of an incident that was announced, given all its notifications."""
+def follow_ups(
+    scene: Scene, incident: Incident, items: list[Notification], just_told: set[str]
+) -> Iterator[Command]:
+    """What is due now of an incident that was announced, given all its notifications.
+
+    A channel that is told something else in this pass (`just_told`, or a step) is not reminded as well.
+    """
     if incident.ack is not None:
         yield from _taken_back(scene, items, f"acknowledged by {incident.ack.by}")
         return
@@ -37,8 +42,11 @@ def follow_ups(scene: Scene, incident: Incident, items: list[Notification]) -> I
     if first is None:
         return
     audience = routing.of(scene, incident)
-    yield from _steps(scene, incident, audience, first=first, items=items)
-    yield from _reminders(scene, incident, audience, first=first, items=items)
+    steps = tuple(_steps(scene, incident, audience, first=first, items=items))
+    yield from steps
+    silent = just_told | {step.draft.channel for step in steps}
+    others = tuple(call for call in audience.calls if call.channel not in silent)
+    yield from _reminders(scene, incident, others, first=first, items=items)
 
 
 def reached(scene: Scene, incident: Incident, items: list[Notification]) -> tuple[str, ...]:
@@ -118,7 +126,7 @@ def _taken_back(scene: Scene, items: list[Notification], reason: str) -> Iterato
 
 def _steps(
     scene: Scene, incident: Incident, audience: Audience, *, first: Notification, items: list[Notification]
-) -> Iterator[Command]:
+) -> Iterator[Enqueue]:
     """For each channel the latest escalation step that is due."""
     elapsed_s = scene.now.wall - first.created_wall
     times = sorted({call.after_s for call in audience.calls})
@@ -131,11 +139,16 @@ def _steps(
 
 
 def _reminders(
-    scene: Scene, incident: Incident, audience: Audience, *, first: Notification, items: list[Notification]
-) -> Iterator[Command]:
+    scene: Scene,
+    incident: Incident,
+    calls: tuple[Call, ...],
+    *,
+    first: Notification,
+    items: list[Notification],
+) -> Iterator[Enqueue]:
     """For each channel that the incident has reached the latest reminder that is due."""
     elapsed_s = scene.now.wall - first.created_wall
-    reached = {call.channel: call for call in audience.calls if call.after_s <= elapsed_s}
+    reached = {call.channel: call for call in calls if call.after_s <= elapsed_s}
     for channel, call in reached.items():
         step = reminders_due(elapsed_s, call.repeat_s)
         mine = [item for item in items if item.channel == channel and item.created_wall >= first.created_wall]
@@ -162,12 +175,13 @@ def _adds_nothing(
 def _again(items: list[Notification], kind: NoticeKind, channel: str, step: int) -> str:
     """What makes an id new after the same was withdrawn: by an acknowledgement that is gone, by a silence."""
     withdrawn = [
-        item
+        item.order
         for item in items
         if (item.kind, item.channel, item.notice.step) == (kind, channel, step)
-        and item.stage is Stage.CANCELLED
+        and item.stage in (Stage.CANCELLED, Stage.SUPERSEDED)
     ]
-    return f".{len(withdrawn)}" if withdrawn else ""
+    # The latest, and not how many: of reminders that were withdrawn only the latest is kept.
+    return f".{max(withdrawn)}" if withdrawn else ""
 
 
 def enqueued(
@@ -179,7 +193,7 @@ def enqueued(
     *,
     step: int = 0,
     note: str = "",
-) -> Iterator[Command]:
+) -> Iterator[Enqueue]:
     """What puts one message on the channel, unless it is there already; `note` is added to the reason."""
     state = scene.state
     id_ = outbox.notification_id(state.cluster, incident.service, kind, number, channel)

@@ -16,7 +16,7 @@ from watchtower.core.alerting.suppression import aftermath, held, suppressed
 from watchtower.core.applying import incidents, outbox
 from watchtower.core.applying.incidents import Move
 from watchtower.core.commands import Command, Drop, Withhold
-from watchtower.core.model import Incident, NoticeKind, Notification
+from watchtower.core.model import Incident, Level, NoticeKind, Notification, Stage
 from watchtower.core.policies import Why, Withheld
 
 Reason = Callable[[Scene, Incident], Withheld | None]
@@ -83,9 +83,18 @@ def _of_incident(
     if why is not None:
         yield from _withdrawals(scene, items, why)
         return
-    for channel, kind in _missing(scene, incident, items):
+    if not _is_supported(scene, incident):
+        return
+    missing = tuple(_missing(scene, incident, items))
+    for channel, kind in missing:
         yield from _announcing(scene, incident, kind, channel, items)
-    yield from escalation.follow_ups(scene, incident, items)
+    yield from escalation.follow_ups(scene, incident, items, just_told={channel for channel, _ in missing})
+
+
+def _is_supported(scene: Scene, incident: Incident) -> bool:
+    """False in the moment in which it is well again, or no longer watched: the incident is about to end."""
+    standing = scene.view.standings.get(incident.service)
+    return standing is not None and (incident.is_flapping or standing.level is not Level.UP)
 
 
 def _withdrawals(scene: Scene, items: list[Notification], why: Withheld) -> Iterator[Command]:
@@ -105,12 +114,13 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
     Mostly a transition brings its own notifications; missing is what was withdrawn, withheld or shed.
     """
     ordered = sorted(items, key=lambda item: item.order)
-    latest = {item.channel: item for item in ordered if outbox.announces(item)}
-    withdrawn = {item.channel for item in items if item.dropped and item.kind in _OF_A_MOVE}
+    lost = {item.id for item in items if _is_lost(scene, item)}
+    latest = {item.channel: item for item in ordered if outbox.announces(item) and item.id not in lost}
+    withdrawn = {item.channel for item in items if _is_withdrawn(item) and item.kind in _OF_A_MOVE}
     is_known = any(not _is_behind(incident, item) for item in latest.values())
     for channel in escalation.reached(scene, incident, items):
         item = latest.get(channel)
-        if item is None and (not latest or channel in withdrawn):
+        if item is None and (not latest or channel in withdrawn or lost):
             yield channel, NoticeKind.FLAPPING if incident.is_flapping else NoticeKind.FIRING
         elif item is None and not is_known:
             yield channel, NoticeKind.WORSENED
@@ -119,6 +129,19 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
 
 
 _OF_A_MOVE: Final = (NoticeKind.FIRING, NoticeKind.WORSENED, NoticeKind.FLAPPING, NoticeKind.SETTLED)
+
+
+def _is_withdrawn(item: Notification) -> bool:
+    """True for what people wanted no more, before it left or without knowing whether it had."""
+    return bool(item.dropped) or item.stage is Stage.SUPERSEDED
+
+
+def _is_lost(scene: Scene, item: Notification) -> bool:
+    """True for what died on a channel that the file no longer has: whoever came in its place is to hear."""
+    if item.channel in scene.settings.channels or not outbox.announces(item):
+        return False
+    digest = scene.state.notifications.get(item.digest)
+    return Stage.DEAD in (item.stage, digest.stage if digest else item.stage)
 
 
 def _is_behind(incident: Incident, item: Notification) -> bool:
@@ -132,8 +155,8 @@ def _is_behind(incident: Incident, item: Notification) -> bool:
 def _announcing(
     scene: Scene, incident: Incident, kind: NoticeKind, channel: str, items: list[Notification]
 ) -> Iterator[Command]:
-    """One announcement; earlier ones on this channel make its id new."""
-    before = sum(item.channel == channel for item in items)
+    """One announcement; the latest before it on this channel makes its id new, however many are kept."""
+    before = max((item.order for item in items if item.channel == channel), default=0)
     number = f"{incident.number}.{before}" if before else str(incident.number)
     after = aftermath(scene, incident)
     yield from escalation.enqueued(scene, incident, kind, number, channel, note=after)
