@@ -117,6 +117,22 @@ def test_what_cannot_be_written_is_said(method: str, path: str, body: dict[str, 
             assert (status, doc["error"]) == (400, "bad body")
 
 
+def test_the_same_acknowledgement_again_is_answered_and_not_written() -> None:
+    """A button that is pressed twice is no mistake, and nothing new."""
+    made = desk()
+    path = "/api/v1/incidents/17/ack"
+    assert call(made, "POST", path, json={"note": "on it"})[0] == 200
+    (command,) = made.submitted
+    assert isinstance(command, Acknowledge)
+    taken = replace(made.snap.state.incidents[17], ack=command.ack)
+    incidents = {**made.snap.state.incidents, 17: taken}
+    made.snap = replace(made.snap, state=replace(made.snap.state, incidents=incidents))
+    assert call(made, "POST", path, json={"note": "on it"})[0] == 200
+    assert len(made.submitted) == 1
+    assert call(made, "POST", path, json={"note": "nearly done"})[0] == 200
+    assert len(made.submitted) == 2
+
+
 def test_an_acknowledgement_names_the_token_and_the_person() -> None:
     """Whoever types a name is still known by the token; what cannot be seen in a name is gone."""
     made, strange = desk(), {"by": "Ja\u202ene\n", "note": "on\x07 it"}
@@ -180,6 +196,8 @@ def test_a_known_silence_is_replaced_and_keeps_its_beginning_in_the_books() -> N
     assert command.silence.ends_wall == 1_790_028_000.0
     status, doc = call(made, "POST", "/api/v1/silences", json={**body, "id": "nobody"})
     assert (status, "no silence has that id" in doc["detail"]) == (400, True)
+    status, doc = call(made, "POST", "/api/v1/maintenance", json={**body, "id": "s1"})
+    assert (status, "no maintenance has that id" in doc["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize(

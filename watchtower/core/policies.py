@@ -67,6 +67,10 @@ class Acknowledgement(Struct, frozen=True, kw_only=True):
     note: str
     at_wall: float
 
+    def says_no_more_than(self, other: Acknowledgement | None) -> bool:
+        """True for the same words of the same person, whenever: a button that was pressed twice."""
+        return other is not None and (self.by, self.note) == (other.by, other.note)
+
 
 class Why(StrEnum):
     """Why nobody is told of an incident just now; the first that holds is the one that is named."""

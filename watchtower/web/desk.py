@@ -59,6 +59,8 @@ class Desk:
             raise Refused(409, "not withdrawn", f"nobody has acknowledged incident {number}")
         at_wall = self._snapshot().now.wall
         ack = Acknowledgement(by=by, note=clean(note, REASON_MAX), at_wall=at_wall)
+        if not withdraw and ack.says_no_more_than(incident.ack):
+            return incident
         said = None if withdraw else ack
         command = Acknowledge(incident=number, ack=said, by=by, at_wall=at_wall, by_link=by_link)
         await self._do(command, "not withdrawn" if withdraw else "not acknowledged")

@@ -86,7 +86,8 @@ def matchers(texts: list[str], snap: Snapshot) -> tuple[Matcher, ...]:
 
 def silence(asked: SilenceBody, kind: SilenceKind, author: str, snap: Snapshot) -> Silence:
     """The silence that is wished for. Raises BadBody."""
-    if asked.id and asked.id not in snap.state.silences:
+    known = snap.state.silences.get(asked.id)
+    if asked.id and (known is None or known.kind is not kind):
         raise BadBody(f"id: no {kind} has that id; leave it out for a new one")
     return timed(asked, matchers(asked.matchers, snap), kind, author, snap)
 

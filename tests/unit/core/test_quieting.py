@@ -33,9 +33,10 @@ def silence(key: str = "s1", **fields: Any) -> Silence:
     return Silence(id=key, **{**known, **fields})
 
 
-def said(by: str = "ops") -> r.Acknowledge:
+def said(by: str = "ops", at_wall: float = WALL, note: str = "") -> r.Acknowledge:
     """Somebody takes incident 1."""
-    return r.Acknowledge(incident=1, ack=Acknowledgement(by=by, note="", at_wall=WALL), by=by, at_wall=WALL)
+    ack = Acknowledgement(by=by, note=note, at_wall=at_wall)
+    return r.Acknowledge(incident=1, ack=ack, by=by, at_wall=at_wall)
 
 
 def _claim(key: str, rev: int) -> c.Claim:
@@ -101,6 +102,48 @@ def test_silences_have_limits() -> None:
     assert not book.do("a", r.SetSilence(silence=silence("s1", ends_wall=WALL))).ok
 
 
+def test_silences_that_are_over_make_room() -> None:
+    """The one that has been over for longest, and only for one that is new."""
+    book = Book()
+    full = {
+        f"s{number}": silence(f"s{number}", ends_wall=WALL + number + 1) for number in range(SILENCES_MAX)
+    }
+    book.state = replace(book.state, silences=full)
+    book.must("a", r.SetSilence(silence=silence("s7", ends_wall=WALL + 99_999, created_wall=WALL + 50)))
+    assert len(book.state.silences) == SILENCES_MAX
+    for number in (0, 1):
+        book.must("a", r.SetSilence(silence=silence(f"n{number}", created_wall=WALL + 2)))
+        assert f"s{number}" not in book.state.silences
+        assert len(book.state.silences) == SILENCES_MAX
+    assert "end some" in book.do("a", r.SetSilence(silence=silence("n2", created_wall=WALL + 2))).reason
+
+
+def test_a_silence_does_not_become_maintenance() -> None:
+    """Under the id of the one nobody may set the other."""
+    book = Book()
+    book.must("a", r.SetSilence(silence=silence()))
+    refused = book.do("a", r.SetSilence(silence=silence(kind=SilenceKind.MAINTENANCE)))
+    assert refused.reason == "s1 is a silence, not a maintenance"
+
+
+def test_the_same_acknowledgement_again_says_nothing_new() -> None:
+    """However often a link is pressed; another word, or another person, is news."""
+    book = Book()
+    book.fails()
+    book.must("a", book.opening())
+    book.must("a", said(note="on it"))
+    rev = book.state.policy_rev
+    for second in range(1, 61):
+        assert book.do("b", said(at_wall=WALL + second, note="on it")).reason == "it is as it was"
+    assert book.state.policy_rev == rev
+    book.must("b", said(note="nearly done"))
+    book.must("b", said("bob", note="nearly done"))
+    nobody = r.Acknowledge(incident=1, ack=None, by="bob", at_wall=WALL)
+    book.must("b", said("", note=""))
+    book.must("b", nobody)
+    assert book.do("b", nobody).reason == "it is as it was"
+
+
 def test_an_acknowledgement_is_taken_over_withdrawn_and_gone_when_it_worsens() -> None:
     """Each with a line in the timeline; what is easier keeps it."""
     book = Book()
@@ -108,7 +151,7 @@ def test_an_acknowledgement_is_taken_over_withdrawn_and_gone_when_it_worsens() -
     book.must("a", book.opening(level=Level.DEGRADED))
     for by in ("ops", "bob"):
         book.must("b", said(by))
-    assert book.do("b", said("bob")).reason == "it is as it was"
+    assert book.do("b", said("bob", WALL + 9)).reason == "it is as it was"
     fences: dict[str, Any] = {"reason": "test", "at_wall": WALL}
     for level, is_kept in ((Level.PARTIAL, True), (Level.DOWN, False)):
         rev = book.state.policy_rev

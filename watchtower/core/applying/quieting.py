@@ -29,20 +29,33 @@ ONLY_BY_LINK: Final = "a drill is acknowledged by the link in its message: that 
 
 
 def set_silence(state: State, command: SetSilence) -> Outgrowth:
-    """A silence more, or a known one with another end."""
+    """A silence more, or a known one with another end; of too many, one that is over gives way."""
     silence = command.silence
-    refusal = _refusal(silence)
-    if not refusal and silence.id not in state.silences and len(state.silences) >= SILENCES_MAX:
-        refusal = f"there are {SILENCES_MAX} silences already: end some"
-    if not refusal and state.silences.get(silence.id) == silence:
-        refusal = "this silence is set already"
+    known, kept = state.silences.get(silence.id), state.silences
+    refusal = _refusal(silence, known)
+    if not refusal and known is None and len(kept) >= SILENCES_MAX:
+        kept = _with_room(kept, silence.created_wall)
+        if len(kept) >= SILENCES_MAX:
+            refusal = f"there are {SILENCES_MAX} silences already: end some"
     if refusal:
         return state, Answer(ok=False, reason=refusal)
-    kept = replace(silence, author=silence.author[:AUTHOR_MAX], reason=silence.reason[:REASON_MAX])
-    return _heard(replace(state, silences={**state.silences, silence.id: kept})), Answer(ok=True)
+    silence = replace(silence, author=silence.author[:AUTHOR_MAX], reason=silence.reason[:REASON_MAX])
+    return _heard(replace(state, silences={**kept, silence.id: silence})), Answer(ok=True)
 
 
-def _refusal(silence: Silence) -> str:
+def _with_room(silences: dict[str, Silence], now_wall: float) -> dict[str, Silence]:
+    """Without the one that has been over for longest, if any is over."""
+    oldest = min(silences.values(), key=lambda one: (one.ends_wall, one.id))
+    if oldest.ends_wall > now_wall:
+        return silences
+    return {key: one for key, one in silences.items() if key != oldest.id}
+
+
+def _refusal(silence: Silence, known: Silence | None) -> str:
+    if known == silence:
+        return "this silence is set already"
+    if known is not None and known.kind is not silence.kind:
+        return f"{known.id} is a {known.kind}, not a {silence.kind}"
     if not 1 <= len(silence.matchers) <= MATCHERS_MAX:
         return f"a silence has 1 to {MATCHERS_MAX} matchers"
     if not silence.id or silence.ends_wall <= silence.starts_wall:
@@ -75,7 +88,7 @@ def acknowledge(state: State, command: Acknowledge) -> Outgrowth:
     if incident is None or not incident.is_open:
         return state, Answer(ok=False, reason="no such open incident")
     ack = _clipped(command.ack)
-    if incident.ack == ack:
+    if incident.ack == ack or (ack is not None and ack.says_no_more_than(incident.ack)):
         return state, Answer(ok=False, reason="it is as it was")
     is_drill = incident.service.startswith(DRILL_PREFIX)
     if ack and is_drill and not command.by_link:
