@@ -58,7 +58,9 @@ class Drill(Struct, frozen=True, kw_only=True):
 
 def drilled(drill: Drill, channel: str, by: str, at_wall: float, *, is_planned: bool) -> Drill:
     """The row once a drill on `channel` has started; what has not arrived on it or others stays so."""
-    unproven = {channel: at_wall, **drill.unproven}
+    # The first of them; but one from the future was started by a wrong clock, and would excuse this one.
+    first_wall = min(at_wall, drill.unproven.get(channel, at_wall))
+    unproven = {**drill.unproven, channel: first_wall}
     if len(unproven) > UNPROVEN_KEPT:
         oldest = min((name for name in unproven if name != channel), key=lambda name: unproven[name])
         del unproven[oldest]

@@ -47,6 +47,14 @@ def test_turns_older_than_the_window_do_not_count() -> None:
     assert flapping.begins(scene((*range(8), 599.0)), "web")
 
 
+def test_turns_that_lie_ahead_do_not_count() -> None:
+    """A peer whose clock was an hour fast wrote them down: they would count for an hour and a window."""
+    ahead = tuple(range(-3600, -3580))
+    assert flapping.begins(scene((0.0, *range(1, 9), *ahead)), "web")
+    assert not flapping.begins(scene((*range(8), *ahead)), "web")
+    assert flapping.has_settled(scene(ahead), incident())
+
+
 @pytest.mark.parametrize(("interval_s", "expected_s"), [(60.0, 1200.0), (30.0, 600.0), (1.0, 300.0)])
 def test_the_window_is_so_many_looks_and_five_minutes_at_least(interval_s: float, expected_s: float) -> None:
     """A service looked at every second would flap within seconds otherwise."""

@@ -211,6 +211,7 @@ def test_the_preview_names_services_and_open_incidents() -> None:
     book.must("a", book.opening("db", severity=Severity.WARNING))
     hit = silencing.preview(book.state, CONFIG, read_text("service=*b"))
     assert (hit.subjects, hit.incidents) == (("db", "peer/b", "web"), (1,))
+    assert "drill/chat" not in silencing.preview(book.state, CONFIG, read_text("service=*")).subjects
     assert silencing.preview(book.state, CONFIG, read_text("severity=info")).incidents == ()
     # Degraded, db would be one milder than the warning it is.
     assert silencing.preview(book.state, CONFIG, read_text("severity=info")).subjects == ("db",)

@@ -38,8 +38,10 @@ def has_settled(scene: Scene, incident: Incident) -> bool:
 
 
 def _turns(scene: Scene, subject: str) -> int:
-    since_wall = scene.now.wall - window_s(subject, scene.settings)
-    return sum(turn > since_wall for turn in scene.state.service(subject).turns)
+    """How often it has turned lately; a turn that lies ahead was written by a wrong clock."""
+    now_wall = scene.now.wall
+    since_wall = now_wall - window_s(subject, scene.settings)
+    return sum(since_wall < turn <= now_wall for turn in scene.state.service(subject).turns)
 
 
 def flaps(scene: Scene, incident: Incident) -> Withheld | None:

@@ -17,6 +17,7 @@ from watchtower.core import schedules
 from watchtower.core.alerting import matching, windows
 from watchtower.core.alerting.scene import Scene, severity
 from watchtower.core.applying import digests
+from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.commands import Command
 from watchtower.core.model import Doubt, Incident, Level, NoticeKind, Notification, State
 from watchtower.core.policies import SILENCE_KEPT_S, Matcher, Silence, SilenceKind, Why, Withheld
@@ -115,7 +116,8 @@ def hushed(state: State, settings: Settings, incident: Incident, now_wall: float
 
 
 def _last_to_end(why: Why, on: tuple[_Quiet, ...], incident: Incident, settings: Settings) -> Withheld | None:
-    if not on:
+    """A fire drill is told whatever is quiet: it says what it is, and withheld it would count as missed."""
+    if not on or incident.service.startswith(DRILL_PREFIX):
         return None
     about = _facts(incident, settings)
     fitting = [(quiet.until_wall, quiet.text) for quiet in on if matching.fits(quiet.matchers, about)]
@@ -187,7 +189,8 @@ class Preview(Struct, frozen=True, kw_only=True):
 def preview(state: State, settings: Settings, matchers: Iterable[Matcher]) -> Preview:
     """What a silence with these matchers would hit: now, or should it come to an incident."""
     wanted = tuple(matchers)
-    opened = [incident for incident in state.incidents.values() if incident.is_open]
+    known = state.incidents.values()
+    opened = [one for one in known if one.is_open and not one.service.startswith(DRILL_PREFIX)]
     subjects = sorted({*matching.known(settings)["service"], *(one.service for one in opened)})
     return Preview(
         subjects=tuple(subject for subject in subjects if _could_hit(wanted, subject, settings)),
@@ -197,7 +200,7 @@ def preview(state: State, settings: Settings, matchers: Iterable[Matcher]) -> Pr
 
 def _could_hit(matchers: tuple[Matcher, ...], subject: str, settings: Settings) -> bool:
     """True when some incident of `subject`, at whatever level, would be hit."""
-    return any(
+    return not subject.startswith(DRILL_PREFIX) and any(
         matching.fits(matchers, matching.facts(subject, level, severity(subject, level, settings), settings))
         for level in _LEVELS
     )

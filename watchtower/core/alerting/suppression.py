@@ -46,8 +46,9 @@ def suppressed(scene: Scene, incident: Incident) -> Withheld | None:
     causes = _causes(scene, incident.severity).roots(incident.service, incident.level)
     if not causes:
         return None
-    until_wall = incident.hidden.since_wall if incident.hidden else scene.now.wall
-    until_wall += scene.settings.alerting.suppress_s
+    # A time that lies ahead was written by a wrong clock: it prolongs nothing.
+    since_wall = min(incident.hidden.since_wall, scene.now.wall) if incident.hidden else scene.now.wall
+    until_wall = since_wall + scene.settings.alerting.suppress_s
     if scene.now.wall >= until_wall:
         return None
     key = (causes, incident.withheld.root if incident.withheld else 0)
@@ -88,7 +89,8 @@ def held(scene: Scene, incident: Incident) -> Withheld | None:
         is_early = is_first and scene.now.wall - incident.opened_wall >= EARLY_S
         if is_early and all(_is_safe(scene, need) for need in needs):
             return None
-        return _holding(scene, before.until_wall, before.text, before.root)
+        until_wall = min(before.until_wall, scene.now.wall + hold_s)
+        return _holding(scene, until_wall, before.text, before.root)
     if before is None or before.why is not Why.SUPPRESSED or scene.now.wall >= before.until_wall:
         return None
     root = scene.state.incidents.get(before.root)

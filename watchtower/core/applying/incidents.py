@@ -112,10 +112,14 @@ def withheld(state: State, incident: Incident, command: Withhold) -> State:
 
 
 def _hidden(before: Hidden | None, withheld: Withheld | None, at_wall: float) -> Hidden | None:
-    """How long an incident may be hidden behind others is counted from the first time on."""
+    """How long an incident may be hidden behind others is counted from the first time on.
+
+    A first time after this one was written by a wrong clock.
+    """
     if withheld is None or withheld.why is not Why.SUPPRESSED:
         return before
-    return Hidden(since_wall=before.since_wall if before else at_wall, root=withheld.root)
+    since_wall = min(before.since_wall, at_wall) if before else at_wall
+    return Hidden(since_wall=since_wall, root=withheld.root)
 
 
 def noted(incident: Incident, at_wall: float, reason: str) -> Incident:

@@ -27,7 +27,8 @@ def due(state: State, settings: Settings, now: Instant) -> StartDrill | None:
     wanted, drill = settings.watchdog.drill, state.drill
     if wanted is None or under_way(state, settings, now):
         return None
-    since_wall = max(drill.planned_wall, state.config.at_wall)
+    walls = (drill.planned_wall, state.config.at_wall)
+    since_wall = max((wall for wall in walls if not _is_ahead(wall, settings, now)), default=0.0)
     if now.wall < schedules.next_of(wanted.cron, wanted.timezone, since_wall):
         return None
     return StartDrill(
@@ -47,7 +48,8 @@ def under_way(state: State, settings: Settings, now: Instant) -> bool:
 def is_on(drill: Drill, settings: Settings, now: Instant) -> bool:
     """True from its start until it has arrived, or until it is too late."""
     is_open = bool(drill.started_wall) and not drill.arrived_wall
-    return is_open and now.wall - drill.started_wall < _within_s(settings)
+    is_late = now.wall - drill.started_wall >= _within_s(settings)
+    return is_open and not is_late and not _is_ahead(drill.started_wall, settings, now)
 
 
 def missed(drill: Drill, settings: Settings, now: Instant) -> dict[str, float]:
@@ -71,6 +73,11 @@ def drill_verdicts(state: State, settings: Settings, now: Instant) -> Iterator[t
             has_arrived = subject == known and drill.arrived_wall
             reason = "it has arrived" if has_arrived else "nobody acknowledged it in time"
             yield subject, Verdict(level=Level.UP, reason=reason)
+
+
+def _is_ahead(at_wall: float, settings: Settings, now: Instant) -> bool:
+    """True for a time that a wrong clock has written: it lies further ahead than a drill may take."""
+    return at_wall - now.wall >= _within_s(settings)
 
 
 def _within_s(settings: Settings) -> float:
