@@ -46,6 +46,36 @@ def test_a_good_file_is_described(folder: Path) -> None:
     assert "peer 0.4, http 0.033" in done.stdout
 
 
+def test_who_would_be_told_and_what_proves_it_is_shown(folder: Path) -> None:
+    """The whole chain of an escalation, whether the routes chose it; of a ping the host, never the rest."""
+    (folder / "watchtower.yaml").write_text(
+        "notify: {chat: 'json://127.0.0.1:1/', mail: 'json://127.0.0.1:2/'}\n"
+        "escalation:\n  oncall: [{after: 0m, notify: chat}, {after: 10m, notify: mail}]\n"
+        "routes: [{match: {team: shop}, notify: oncall}, {match: {team: none}, notify: []}]\n"
+        "services:\n"
+        "  shop: {url: 'http://127.0.0.1:1/', labels: {team: shop}}\n"
+        "  own: {url: 'http://127.0.0.1:1/', alert: oncall}\n"
+        "  other: http://127.0.0.1:1/\n"
+        "  quiet: {url: 'http://127.0.0.1:1/', labels: {team: none}}\n"
+        "watchdog:\n"
+        "  ping: https://hc.example.com/a-secret-of-many-signs\n"
+        "  drill: {every: monday 10:00, channel: chat}\n"
+    )
+    done = watchtower("check", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if line]
+    rows = {line.split()[0]: line.rpartition("  ")[2] for line in lines}
+    assert rows["shop"] == "oncall: chat, 10m mail (by route)"
+    assert rows["own"] == "oncall: chat, 10m mail"
+    assert (rows["other"], rows["quiet"]) == ("chat (no route)", "nobody")
+    assert "the alerter pings hc.example.com every 1m" in done.stdout
+    assert "Fire drill on chat: 0 10 * * mon UTC, to be acknowledged within 15m." in done.stdout
+    assert "a-secret" not in done.stdout
+    shop = json.loads(watchtower("check", "--json", cwd=folder).stdout)["services"][0]
+    assert (shop["alert"], shop["later"]) == (["chat"], [{"channel": "mail", "after_s": 600.0}])
+    assert shop["alert_reason"].startswith("route 1")
+
+
 def test_what_is_too_much_for_this_machine_is_a_warning(folder: Path) -> None:
     """It names the setting, and the file stays good."""
     file = folder / "watchtower.yaml"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from watchtower.cli import load
+from watchtower.cli import hearing, load
 from watchtower.cli.advice import advice
 from watchtower.cli.heartbeat import rhythm
 from watchtower.cli.options import config_option, json_option, peer_option
@@ -111,7 +110,7 @@ def _service_document(service: Service, settings: Settings) -> dict[str, Any]:
         "kind": service.kind,
         "detection_s": round(hanging_s, 1),
         "refusal_s": round(refusing_s, 1),
-        "alert": list(_told(service, settings)),
+        **hearing.document(service, settings),
     }
 
 
@@ -121,12 +120,6 @@ def _found_s(service: Service, settings: Settings) -> tuple[float, float]:
 
     everybody = settings.cluster.peer_names
     return detection_s(service, service.voters, everybody), refusal_s(service, service.voters, everybody)
-
-
-def _told(service: Service, settings: Settings) -> tuple[str, ...]:
-    from watchtower.core.alerting.routing import of_service  # noqa: PLC0415 - comes with the file
-
-    return of_service(service, settings, time.time()).at_once
 
 
 def _tell(path: Path, settings: Settings) -> None:
@@ -152,6 +145,8 @@ def _tell(path: Path, settings: Settings) -> None:
         )
     else:
         click.echo("No channels: nobody would be told. Add `notify:`, as in `chat: slack://...`.")
+    for sentence in hearing.proofs(settings):
+        click.echo(sentence)
     services = list(settings.services.values())
     rows = [_service_row(service, settings) for service in services[:SERVICES_SHOWN_MAX]]
     heads = ("service", "kind", "every", "found down within", "if it refuses", "tells")
@@ -166,13 +161,12 @@ def _service_row(service: Service, settings: Settings) -> list[Cell | str]:
     every = duration_text(service.interval_s)
     if isinstance(target, HeartbeatTarget):
         every = rhythm(target)
-    told = ", ".join(_told(service, settings))
     return [
         service.name,
         service.kind,
         every,
         *(within(seconds) for seconds in _found_s(service, settings)),
-        told or Cell("nobody", "bad"),
+        hearing.shown(service, settings) or Cell("nobody", "bad"),
     ]
 
 
