@@ -6,7 +6,7 @@ subject is one with an open incident whose verdict is not `unknown`: what nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Final
 
 from msgspec import Struct
@@ -79,11 +79,15 @@ def _names(groups: Iterable[Need]) -> Iterator[str]:
 
 
 class Causes:
-    """What explains what, while just these subjects fail at these levels. Answers are worked out once."""
+    """What explains what, while just these subjects fail at these levels. Answers are worked out once.
 
-    def __init__(self, graph: Graph, failing: Mapping[str, Level]) -> None:
+    Only what is `heard` can be a root (None: all that fails); the rest still leads to what it rests on itself.
+    """
+
+    def __init__(self, graph: Graph, failing: Mapping[str, Level], heard: Set[str] | None = None) -> None:
         self._graph = graph
         self._failing = failing
+        self._heard = failing.keys() if heard is None else heard
         self._roots: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def unmet(self, name: str, level: Level) -> tuple[Need, ...]:
@@ -94,7 +98,7 @@ class Causes:
         return tuple(need for need in self._graph.needs.get(name, ()) if self._is_unmet(need, level))
 
     def roots(self, name: str, level: Level) -> tuple[str, ...]:
-        """The deepest failing needs that explain `name` at `level`, nothing explaining them; empty: none."""
+        """The deepest failing needs that explain `name` at `level` and are heard; empty: none."""
         alike = self._graph.alike.get(name)
         if alike is None:
             return ()
@@ -103,7 +107,8 @@ class Causes:
         if known is None:
             found: dict[str, None] = {}
             for cause in self._direct(alike, level):
-                found.update(dict.fromkeys(self.roots(cause, self._failing[cause]) or (cause,)))
+                own = (cause,) if cause in self._heard else ()
+                found.update(dict.fromkeys(self.roots(cause, self._failing[cause]) or own))
             known = self._roots[key] = tuple(found)
         return known
 

@@ -145,16 +145,18 @@ def _found(scene: Scene) -> _Found:
 
 
 def _causes(scene: Scene, severity: Severity) -> Causes:
-    """What may hide an incident of that severity: nothing milder, and nothing that no route wants told."""
+    """What may hide an incident of that severity: nothing milder, and nothing that no route wants told.
+
+    One member of a group is enough for that, however mild the others are; what may not hide it may still lead
+    to what does.
+    """
     found, state = _found(scene), scene.state
     known = found.causes.get(severity)
     if known is None:
         failing = dependencies.failing(state, scene.view.standings)
         louder = _LOUDEST_FIRST[: _LOUDEST_FIRST.index(severity) + 1]
-        heard = {
-            name: level for name, level in failing.items() if _is_heard(state.open_incident(name), louder)
-        }
-        known = found.causes[severity] = Causes(dependencies.graph_of(scene.settings), heard)
+        heard = {name for name in failing if _is_heard(state.open_incident(name), louder)}
+        known = found.causes[severity] = Causes(dependencies.graph_of(scene.settings), failing, heard)
     return known
 
 
