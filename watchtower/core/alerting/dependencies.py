@@ -6,7 +6,8 @@ subject is one with an open incident whose verdict is not `unknown`: what nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec import Struct
@@ -81,10 +82,12 @@ def _names(groups: Iterable[Need]) -> Iterator[str]:
 class Causes:
     """What explains what, while just these subjects fail at these levels. Answers are worked out once.
 
-    Only what is `heard` can be a root (None: all that fails); the rest still leads to what it rests on itself.
+    Only what is `heard` can be a root (None: all that fails); the rest still leads to what it rests on.
     """
 
-    def __init__(self, graph: Graph, failing: Mapping[str, Level], heard: Set[str] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, failing: Mapping[str, Level], heard: AbstractSet[str] | None = None
+    ) -> None:
         self._graph = graph
         self._failing = failing
         self._heard = failing.keys() if heard is None else heard
