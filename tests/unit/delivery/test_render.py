@@ -30,6 +30,7 @@ from watchtower.core.model import (
     Stage,
     State,
 )
+from watchtower.core.policies import Severity
 from watchtower.core.settings import Service
 from watchtower.core.targets import TcpTarget
 from watchtower.delivery import shapes
@@ -84,6 +85,13 @@ CASES: dict[str, Notification] = {
     "channel_down": made.notification(
         service="channel/mail",
         notice_reason="it takes nothing until somebody mends it: SMTP 535: wrong password",
+        notice_evidence=(),
+    ),
+    "channel_not_proven": made.notification(
+        service="channel/mail",
+        notice_level=Level.DEGRADED,
+        notice_severity=Severity.WARNING,
+        notice_reason="a fire drill has not arrived",
         notice_evidence=(),
     ),
     "channel_recovered": made.notification(

@@ -16,6 +16,7 @@ from watchtower.web.deliveries import channel_docs, notification_detail, notific
 from watchtower.web.documents import status_doc
 from watchtower.web.events import state_changes
 from watchtower.web.overview import quiet
+from watchtower.web.silences import drill_doc
 
 DEAD = (Attempt(number=1, peer="b", outcome=Outcome.DEAD, detail="404 no_service", at_wall=NOW),)
 
@@ -124,7 +125,12 @@ def test_a_drill_that_nobody_confirmed_is_loud() -> None:
     made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW + 2))
     ((kind, text),) = _said(made)
     assert (kind, text.endswith("on chat has not been confirmed by anybody.")) == ("drill", True)
-    _state(made, drill=proven(drill, "chat", NOW))
+    assert drill_doc(made.snap).state == "missed"
+    again = drilled(drill, "chat", "ops-lead", NOW + 1, is_planned=False)
+    _state(made, drill=again)
+    assert [kind for kind, _ in _said(made)] == ["drill"], "the one before is still missed"
+    assert drill_doc(made.snap).state == "waiting", "the new one is only on its way"
+    _state(made, drill=proven(again, "chat", NOW))
     assert _said(made) == []
 
 

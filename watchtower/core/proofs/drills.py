@@ -2,7 +2,8 @@
 
 A drill is an ordinary incident of the subject `drill/<channel>`, told on that channel alone, marked as a
 drill. Acknowledging it by the link in the message (a person, or whatever received the webhook) proves that
-it arrived. One that nobody acknowledges in time ends as missed, and its channel is down until one arrives.
+it arrived. One that nobody acknowledges in time ends as missed, and its channel is
+degraded until one arrives.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Channels are watched too: what of them is broken, and who else is told.
 
-A channel that refuses whatever it gets, that has taken nothing for too long, or on which a fire drill did
-not arrive, is down: an incident of the subject `channel/<name>`, told on other channels. Verdicts only;
-the incident goes the way of every other.
+A channel that refuses whatever it gets, or that has taken nothing for too long, is down; one on which a
+fire drill did not arrive is degraded, so that a break after that is told as worse. An incident of the subject
+`channel/<name>`, told on other channels. Verdicts only; the incident goes the way of every other.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _trouble(
         return Verdict(level=Level.DOWN, reason=reason, since_wall=item.created_wall)
     missed_wall = drills.missed(state.drill, settings, now).get(name)
     if missed_wall is not None:
-        reason = "a fire drill has not arrived: an alert might not either"
-        return Verdict(level=Level.DOWN, reason=reason, since_wall=missed_wall)
+        reason = "a fire drill has not arrived"
+        return Verdict(level=Level.DEGRADED, reason=reason, since_wall=missed_wall)
     return None
 
 

@@ -37,6 +37,7 @@ _MEANS: Final = {
     PEER_PREFIX: "watching and alerting go on while {majority} of the {peers} peers are up",
     CHANNEL_PREFIX: "alerts for it go to its fallback, or wait until it works",
 }
+_MEANS_UNPROVEN: Final = "alerts still go to it; once you have looked, prove it: watchtower drill"
 
 
 class Telling(Struct, frozen=True, kw_only=True):
@@ -67,8 +68,9 @@ class Telling(Struct, frozen=True, kw_only=True):
         """`is down`."""
         if self.item.service == CLUSTER_SUBJECT:
             return "is in trouble"
-        is_channel = self.item.service.startswith(CHANNEL_PREFIX)
-        return "does not work" if is_channel else _PHRASE[self.item.notice.level]
+        if self.item.service.startswith(CHANNEL_PREFIX):
+            return "is not proven" if self.item.notice.level is Level.DEGRADED else "does not work"
+        return _PHRASE[self.item.notice.level]
 
     @property
     def lasted(self) -> str:
@@ -243,6 +245,8 @@ def _acknowledged(it: Telling) -> str:
 def _means(it: Telling) -> str:
     """What the loss of a peer or a channel means for the watching itself."""
     settings = it.settings
+    if it.item.service.startswith(CHANNEL_PREFIX) and it.item.notice.level is Level.DEGRADED:
+        return _MEANS_UNPROVEN
     text = next((text for prefix, text in _MEANS.items() if it.item.service.startswith(prefix)), "")
     return text.format(majority=settings.majority, peers=len(settings.cluster.peers))
 
