@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from watchtower.core.alerting import routing
 from watchtower.core.alerting.routing import Audience, Call
-from watchtower.core.alerting.scene import Scene, notice_of
+from watchtower.core.alerting.scene import Scene, is_full, notice_of
 from watchtower.core.applying import outbox
 from watchtower.core.commands import Command, Draft, Drop, Enqueue
 from watchtower.core.model import Incident, NoticeKind, Notification, Stage
@@ -196,8 +196,10 @@ def enqueued(
 ) -> Iterator[Enqueue]:
     """What puts one message on the channel, unless it is there already; `note` is added to the reason."""
     state = scene.state
+    if is_full(scene):
+        return
     id_ = outbox.notification_id(state.cluster, incident.service, kind, number, channel)
-    if id_ in state.notifications or outbox.is_full(state):
+    if id_ in state.notifications:
         return
     said = notice_of(scene, incident, step)
     if note:

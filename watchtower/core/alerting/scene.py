@@ -30,6 +30,14 @@ class Scene(Struct, frozen=True):
     memo: dict[str, object] = field(default_factory=dict)
 
 
+def is_full(scene: Scene) -> bool:
+    """True when the outbox sheds; counted once a pass, however many ask."""
+    known = scene.memo.get("is full")
+    if not isinstance(known, bool):
+        known = scene.memo["is full"] = outbox.is_full(scene.state)
+    return known
+
+
 def severity(subject: str, level: Level, settings: Settings) -> Severity:
     """How much it matters that `subject` is at `level`: what is not plainly down is one step milder."""
     service = settings.services.get(subject)

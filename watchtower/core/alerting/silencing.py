@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from watchtower.core import schedules
 from watchtower.core.alerting import matching, windows
+from watchtower.core.alerting.indexing import Index
 from watchtower.core.alerting.scene import Scene, severity
 from watchtower.core.applying import digests
 from watchtower.core.channel_rows import DRILL_PREFIX
@@ -38,22 +39,30 @@ class _Quiet(Struct, frozen=True):
     text: str
 
 
+class _Hush(Struct, frozen=True):
+    """All that holds at one moment of one kind, and what it was worked out from."""
+
+    silences: dict[str, Silence]
+    settings: Settings
+    kind: SilenceKind
+    now_wall: float
+    on: tuple[_Quiet, ...]
+    index: Index
+
+
+_latest: list[_Hush] = []
+"""Thousands of incidents, or of members of a digest, ask at one moment."""
+_LATEST_KEPT: Final = 4
+
+
 def in_maintenance(scene: Scene, incident: Incident) -> Withheld | None:
     """Why nobody is told: planned maintenance, or such as somebody began."""
-    return _last_to_end(Why.MAINTENANCE, _on_now(scene, SilenceKind.MAINTENANCE), incident, scene.settings)
+    return maintained(scene.state, scene.settings, incident, scene.now.wall)
 
 
 def silenced(scene: Scene, incident: Incident) -> Withheld | None:
     """Why nobody is told: a silence."""
-    return _last_to_end(Why.SILENCED, _on_now(scene, SilenceKind.SILENCE), incident, scene.settings)
-
-
-def _on_now(scene: Scene, kind: SilenceKind) -> tuple[_Quiet, ...]:
-    """Worked out once a pass, however many incidents ask."""
-    known = scene.memo.get(kind)
-    if not isinstance(known, tuple):
-        known = scene.memo[kind] = _on(scene.state, scene.settings, kind, scene.now.wall)
-    return known
+    return hushed(scene.state, scene.settings, incident, scene.now.wall)
 
 
 def quieted(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
@@ -105,24 +114,37 @@ def is_told_despite(kind: NoticeKind, why: Withheld) -> bool:
 
 def maintained(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
     """Maintenance of what the incident is about."""
-    on = _on(state, settings, SilenceKind.MAINTENANCE, now_wall)
-    return _last_to_end(Why.MAINTENANCE, on, incident, settings)
+    hush = _hush(state, settings, SilenceKind.MAINTENANCE, now_wall)
+    return _last_to_end(Why.MAINTENANCE, hush, incident, settings)
 
 
 def hushed(state: State, settings: Settings, incident: Incident, now_wall: float) -> Withheld | None:
     """A silence of what the incident is about."""
-    on = _on(state, settings, SilenceKind.SILENCE, now_wall)
-    return _last_to_end(Why.SILENCED, on, incident, settings)
+    hush = _hush(state, settings, SilenceKind.SILENCE, now_wall)
+    return _last_to_end(Why.SILENCED, hush, incident, settings)
 
 
-def _last_to_end(why: Why, on: tuple[_Quiet, ...], incident: Incident, settings: Settings) -> Withheld | None:
+def _last_to_end(why: Why, hush: _Hush, incident: Incident, settings: Settings) -> Withheld | None:
     """A fire drill is told whatever is quiet: it says what it is, and withheld it would count as missed."""
-    if not on or incident.service.startswith(DRILL_PREFIX):
+    if not hush.on or incident.service.startswith(DRILL_PREFIX):
         return None
-    about = _facts(incident, settings)
-    fitting = [(quiet.until_wall, quiet.text) for quiet in on if matching.fits(quiet.matchers, about)]
+    places = hush.index.fitting(_facts(incident, settings))
+    fitting = [(hush.on[place].until_wall, hush.on[place].text) for place in places]
     until_wall, text = max(fitting, default=(0.0, ""))
     return Withheld(why=why, text=text, until_wall=until_wall) if text else None
+
+
+def _hush(state: State, settings: Settings, kind: SilenceKind, now_wall: float) -> _Hush:
+    """What holds now, worked out once for all who ask about the same moment."""
+    for known in _latest:
+        is_same = known.silences is state.silences and known.settings is settings
+        if is_same and known.kind is kind and known.now_wall == now_wall:
+            return known
+    on = _on(state, settings, kind, now_wall)
+    hush = _Hush(state.silences, settings, kind, now_wall, on, Index(quiet.matchers for quiet in on))
+    _latest.insert(0, hush)
+    del _latest[_LATEST_KEPT:]
+    return hush
 
 
 def _on(state: State, settings: Settings, kind: SilenceKind, now_wall: float) -> tuple[_Quiet, ...]:
