@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+from scenarios import index
 from scenarios.script import read
 from scenarios.world import World
 
@@ -47,6 +48,17 @@ def check_promises(world: World) -> None:
             lanes[item.lane] = item.order
         for item in world.state.notifications.values():
             assert item.stage is not Stage.CANCELLED or item.id not in first, "cancelled, yet it was sent"
+
+
+def test_every_scenario_stands_in_the_list() -> None:
+    """The list in README.md is what operators read; WATCHTOWER_REWRITE=1 writes it anew."""
+    assert [title for title, paths in index.grouped().items() if not paths] == [], "groups without a scenario"
+    before, _, _ = (readme := index.README.read_text(encoding="utf-8")).partition(index.HEADING)
+    wanted = before + index.text()
+    if os.environ.get("WATCHTOWER_REWRITE"):
+        index.README.write_text(wanted, encoding="utf-8")
+    else:
+        assert readme == wanted, "write the list anew: WATCHTOWER_REWRITE=1 pytest tests/scenarios -k list"
 
 
 def test_a_line_that_is_not_understood_is_refused(tmp_path: Path) -> None:
