@@ -9,6 +9,7 @@ import asyncio
 import html
 import re
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ from watchtower.core.policies import (
     Why,
     Withheld,
 )
+from watchtower.delivery.rendering.links import links as message_links
+from watchtower.delivery.rendering.links import overview
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*191 }}</title>"
 
@@ -214,3 +217,17 @@ def test_what_people_and_providers_say_is_text_on_every_page_that_shows_it() -> 
         assert not [tag for tag, _ in page.tags if tag == "img"], path
         assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)], path
         assert "{{ 7*191 }}" in page.words, path
+
+
+@pytest.mark.parametrize("subject", ["shop", "peer/b", "channel/chat", "drill/chat", "cluster"])
+def test_every_link_of_a_message_leads_somewhere(subject: str) -> None:
+    """A page that is there, and on it the part that is meant."""
+    made = _troubled()
+    made.open(subject, 18)
+    wanted = [*message_links(subject, 18, made.snap.settings, may_act=True), *overview(made.snap.settings)]
+    paths = {urlsplit(link.url) for link in wanted}
+    assert len(paths) >= 3
+    for url in paths:
+        page = _page(made, url.path)
+        ids = {attrs.get("id") for _, attrs in page.tags}
+        assert not url.fragment or url.fragment in ids, (subject, url)

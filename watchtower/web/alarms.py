@@ -94,7 +94,9 @@ def _channels(snap: Snapshot) -> Iterator[Alarm]:
     for name in snap.settings.channels:
         row = snap.state.channels.get(name)
         if row is not None and row.trouble:
-            yield Alarm(kind="channel", text=f"Channel {name} does not work: {row.trouble}.", channel=name)
+            yield Alarm(
+                kind="channel", text=f"Channel {name} does not work: {_ended(row.trouble)}", channel=name
+            )
 
 
 def _drill(snap: Snapshot) -> Iterator[Alarm]:
@@ -102,3 +104,8 @@ def _drill(snap: Snapshot) -> Iterator[Alarm]:
         at = datetime.fromtimestamp(since_wall, UTC).strftime("%Y-%m-%d %H:%M UTC")
         text = f"The fire drill of {at} on {channel} has not been confirmed by anybody."
         yield Alarm(kind="drill", text=text, channel=channel)
+
+
+def _ended(text: str) -> str:
+    """Foreign text as the end of a sentence; what was cut ends in its ellipsis."""
+    return text if text.endswith(("…", ".")) else f"{text}."

@@ -19,7 +19,7 @@ def links(subject: str, incident: int, settings: Settings, *, may_act: bool) -> 
         Link(label="Runbook", url=service.runbook if service else ""),
         Link(label="Dashboard", url=service.dashboard if service else ""),
     ]
-    page = "peers" if subject.startswith(PEER_PREFIX) else f"services/{quote(subject)}" if service else ""
+    page = "#peers" if subject.startswith(PEER_PREFIX) else f"services/{quote(subject)}" if service else ""
     wanted = (
         *(_acts(subject, incident, settings) if may_act else ()),
         *configured,
