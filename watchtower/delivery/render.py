@@ -85,10 +85,20 @@ def _notes(notification: Notification, state: State, *, is_repeat: bool) -> tupl
         notes.append(LOST_NOTE if lost else STOPPED_NOTE)
     if notification.kind is NoticeKind.RESOLVED and _announcement_is_doubtful(notification, state):
         notes.append(UNHEARD_NOTE)
+    if unheard := _unheard_members(notification, state):
+        names = f"{', '.join(unheard[:5])}{f' and {len(unheard) - 5} more' if len(unheard) > 5 else ''}"
+        notes.append(clean(f"{UNHEARD_NOTE.removesuffix('.')}: {names}.", LINE_MAX))
     if notification.notice.instead_of:
         channel = clean(notification.notice.instead_of, NAME_MAX)
         notes.append(f"Sent here because the channel {channel} could not be reached.")
     return tuple(notes)
+
+
+def _unheard_members(digest: Notification, state: State) -> list[str]:
+    """Services of which a digest tells the end, and perhaps nobody heard the beginning."""
+    members = (state.notifications[name] for name in digest.members if name in state.notifications)
+    ends = (member for member in members if member.kind is NoticeKind.RESOLVED)
+    return [member.service for member in ends if _announcement_is_doubtful(member, state)]
 
 
 def _announcement_is_doubtful(notification: Notification, state: State) -> bool:
