@@ -108,10 +108,10 @@ class Rig:
         self._stack.__exit__(kind, error, trace)
 
     def _told_by(self, digest: str) -> list[Told] | None:
-        """What a digest tells, by whichever peer answers."""
+        """What a digest tells, by a peer that knows it to have left: until then more may come to it."""
         for name in self._names:
             doc = self.cluster.get(name, f"/api/v1/notifications/{digest}")
-            if doc and "told" in doc:
+            if doc and "told" in doc and doc["stage"] != "pending":
                 return [(one["incident"], one["service"], one["kind"]) for one in doc["told"]]
         return None
 
