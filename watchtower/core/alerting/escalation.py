@@ -25,6 +25,8 @@ FIRST_REMINDER_S: Final = 1_800.0
 SECOND_REMINDER_S: Final = 7_200.0
 JUST_TOLD_S: Final = 600.0
 """A reminder that comes due so soon after something else was told on its channel has nothing to add."""
+AHEAD_S: Final = 60.0
+"""Clocks of peers may differ by less, and nobody escalates too early for that."""
 _LOUDEST_FIRST: Final = tuple(Severity)
 
 
@@ -128,7 +130,7 @@ def _steps(
     scene: Scene, incident: Incident, audience: Audience, *, first: Notification, items: list[Notification]
 ) -> Iterator[Enqueue]:
     """For each channel the latest escalation step that is due."""
-    elapsed_s = scene.now.wall - first.created_wall
+    elapsed_s = _elapsed_s(scene, first)
     times = sorted({call.after_s for call in audience.calls})
     due = {call.channel: call for call in audience.calls if 0 < call.after_s <= elapsed_s}
     for channel, call in due.items():
@@ -147,17 +149,29 @@ def _reminders(
     items: list[Notification],
 ) -> Iterator[Enqueue]:
     """For each channel that the incident has reached the latest reminder that is due."""
-    elapsed_s = scene.now.wall - first.created_wall
+    elapsed_s = _elapsed_s(scene, first)
     reached = {call.channel: call for call in calls if call.after_s <= elapsed_s}
     for channel, call in reached.items():
         step = reminders_due(elapsed_s, call.repeat_s)
-        mine = [item for item in items if item.channel == channel and item.created_wall >= first.created_wall]
+        mine = [item for item in items if item.channel == channel and item.order >= first.order]
         if not step or _adds_nothing(scene, mine, step, call=call, first=first):
             continue
         # By its time and not its step, whose meaning changes with `repeat`.
         number = f"{incident.number}.{first.created_wall}.{reminder_at(step, call.repeat_s):g}"
         number += _again(mine, NoticeKind.REMINDER, channel, step)
         yield from enqueued(scene, incident, NoticeKind.REMINDER, number, channel, step=step)
+
+
+def _elapsed_s(scene: Scene, first: Notification) -> float:
+    """How long ago it was announced.
+
+    An announcement that lies ahead was written by a wrong clock, and would put all off until that is reached:
+    what counts then is how long this peer has seen the service as it is, by a clock that nobody sets.
+    """
+    elapsed_s = scene.now.wall - first.created_wall
+    if elapsed_s > -AHEAD_S:
+        return elapsed_s
+    return scene.now.boot - scene.view.standings[first.service].since_boot
 
 
 def _adds_nothing(
