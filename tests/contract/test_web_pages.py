@@ -17,7 +17,7 @@ from support.web_support import NOW, World, http_service, serving, settings, wor
 
 from watchtower.core import links
 from watchtower.core.channel_rows import ChannelRow
-from watchtower.core.model import Level, Opinion, Stage
+from watchtower.core.model import Attempt, Level, Opinion, Outcome, Stage
 from watchtower.core.policies import (
     Acknowledgement,
     Matcher,
@@ -231,3 +231,17 @@ def test_every_link_of_a_message_leads_somewhere(subject: str) -> None:
         page = _page(made, url.path)
         ids = {attrs.get("id") for _, attrs in page.tags}
         assert not url.fragment or url.fragment in ids, (subject, url)
+
+
+def test_what_explains_a_stage_comes_before_a_long_answer() -> None:
+    """Answers are cut after two lines; why it was withdrawn, or waits, must not be."""
+    made = _troubled()
+    refused = Attempt(
+        number=1, peer="b", outcome=Outcome.REJECTED, detail="HTTP 404: " + "x" * 150, at_wall=NOW
+    )
+    dropped = {"dropped": "acknowledged by Jane", "attempts": (refused,)}
+    made.tell(17, Stage.CANCELLED, "mail", **dropped)
+    made.tell(17, Stage.CANCELLED, "chat", dropped="acknowledged by Joe")
+    words = " ".join(_page(made, "/notifications").words.split())
+    assert "withdrawn: acknowledged by Jane; rejected: HTTP 404: xxx" in words
+    assert "withdrawn: acknowledged by Joe " in words
