@@ -60,6 +60,7 @@ LISTS: Final[Mapping[str, Mapping[str, str]]] = {
         "opinion": "up, degraded, down or unknown",
         "text": "what it saw",
         "latency_ms": "how long the look took",
+        "suspect": "true while its latest look contradicts its opinion: `text` is then of that look",
     },
     "facts": {"label": "as in Since, Votes, Cause, Affected", "value": "what is said of it"},
     "groups": {"title": "a heading", "lines": "the lines below it, to be joined"},

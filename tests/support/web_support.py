@@ -285,6 +285,7 @@ class World:
                 peer=peer,
                 opinion=state.row(peer).vote(service).opinion,
                 text=state.row(peer).vote(service).text,
+                suspect=state.row(peer).vote(service).suspect,
                 latency_ms=state.row(peer).vote(service).latency_ms,
             )
             for peer in PEERS

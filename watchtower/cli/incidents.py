@@ -15,7 +15,7 @@ import click
 from watchtower.cli.asking import ask_or_fail, peers_of
 from watchtower.cli.options import asking_options
 from watchtower.cli.tables import Cell, moment, show
-from watchtower.core.text import clean
+from watchtower.core.text import clean, sight
 
 FOLDED_SHOWN = 20
 
@@ -72,7 +72,8 @@ def _evidence(doc: dict[str, Any]) -> list[str]:
     """What was seen, and by whom; peers that saw the same stand together."""
     seen: dict[str, list[str]] = {}
     for item in doc["evidence"]:
-        seen.setdefault(f"{item['opinion']}: {item['text']}".rstrip(": "), []).append(str(item["peer"]))
+        said = sight(str(item["opinion"]), str(item["text"]), is_suspect=bool(item.get("suspect")))
+        seen.setdefault(said, []).append(str(item["peer"]))
     return [f"{', '.join(peers)} {text}" for text, peers in seen.items()]
 
 

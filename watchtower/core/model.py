@@ -157,12 +157,16 @@ class ServiceRow(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """What one peer saw, copied into an incident or a notification at the moment of the transition."""
+    """What one peer saw, copied into an incident or a notification at the moment of the transition.
+
+    `suspect`: its latest look contradicts its opinion, as with Vote.
+    """
 
     peer: str
     opinion: Opinion
     text: str = ""
     latency_ms: float = 0.0
+    suspect: bool = False
 
 
 class Step(Struct, frozen=True, kw_only=True):

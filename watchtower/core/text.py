@@ -54,3 +54,14 @@ def _visible(character: str) -> str:
         return " "
     # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private use, Cn unassigned.
     return "" if unicodedata.category(character)[0] == "C" else character
+
+
+def sight(opinion: str, text: str, *, is_suspect: bool) -> str:
+    """What a peer says of a service: `down: timeout after 10 s`; where its latest look is not settled, so.
+
+    The text of an opinion that is still good is that of the look which contradicts it.
+    """
+    if is_suspect and text and opinion not in ("down", "degraded"):
+        return f"{opinion}, but its latest look failed: {text}"
+    said = f"{opinion}: {text}" if text else opinion
+    return f"{said} (looks again)" if is_suspect else said

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from watchtower.core.settings import Settings
 from watchtower.core.text import clean as text_clean
+from watchtower.core.text import sight
 
 SUBJECT_MAX: Final = 150
 LINE_MAX: Final = 300
@@ -44,11 +45,12 @@ class Sight(Struct, frozen=True, kw_only=True):
     zone: str = ""
     text: str = ""
     latency_ms: float = 0.0
+    suspect: bool = False
 
     @property
     def told(self) -> str:
         """What it saw in a few words: `down: timeout after 10 s`."""
-        text = f"{self.opinion}: {self.text}" if self.text else self.opinion
+        text = sight(self.opinion, self.text, is_suspect=self.suspect)
         return f"{text} ({self.latency_ms:.0f} ms)" if self.latency_ms >= 1 else text
 
 

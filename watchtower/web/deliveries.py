@@ -89,7 +89,13 @@ def channel_docs(snap: Snapshot) -> list[ChannelDoc]:
 def evidence_docs(evidence: Iterable[Evidence]) -> list[EvidenceDoc]:
     """What each peer saw."""
     return [
-        EvidenceDoc(peer=seen.peer, opinion=seen.opinion, text=seen.text, latency_ms=seen.latency_ms or None)
+        EvidenceDoc(
+            peer=seen.peer,
+            opinion=seen.opinion,
+            text=seen.text,
+            latency_ms=seen.latency_ms or None,
+            suspect=seen.suspect,
+        )
         for seen in evidence
     ]
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import jinja2
 from aiohttp import web
 
+from watchtower.core.text import sight
 from watchtower.web import documents
 from watchtower.web.access import Access, Scope
 from watchtower.web.answers import large_answer
@@ -38,7 +39,9 @@ class Frame:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals.update(base=base_path, lasting=lasting, service_path=self._service_path)
+        self._templates.globals.update(
+            base=base_path, lasting=lasting, sight=sight, service_path=self._service_path
+        )
         self._templates.filters["utc"] = _utc
         self._templates.filters["share"] = _share
         self._templates.filters["latency"] = _latency

@@ -15,12 +15,13 @@ from watchtower.core.policies import Severity, Why
 
 
 class EvidenceDoc(Struct, frozen=True, kw_only=True):
-    """What one peer saw at the moment of a transition."""
+    """What one peer saw at the moment of a transition. `suspect`: its latest look contradicts its opinion."""
 
     peer: str
     opinion: Opinion
     text: str
     latency_ms: float | None
+    suspect: bool
 
 
 class StepDoc(Struct, frozen=True, kw_only=True):

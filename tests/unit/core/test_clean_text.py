@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchtower.core.model import EVIDENCE_TEXT_MAX
-from watchtower.core.text import clean
+from watchtower.core.text import clean, sight
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,18 @@ def test_no_printable_character_is_changed() -> None:
         if character.isprintable() and not character.isspace():
             assert clean(f"a{character}b") == f"a{character}b"
             assert unicodedata.category(character)[0] != "C"
+
+
+@pytest.mark.parametrize(
+    ("opinion", "text", "is_suspect", "says"),
+    [
+        ("down", "timeout after 10 s", False, "down: timeout after 10 s"),
+        ("up", "", False, "up"),
+        ("up", "connection refused", True, "up, but its latest look failed: connection refused"),
+        ("down", "connection refused", True, "down: connection refused (looks again)"),
+        ("up", "", True, "up (looks again)"),
+    ],
+)
+def test_an_opinion_that_is_not_settled_says_so(opinion: str, text: str, is_suspect: bool, says: str) -> None:
+    """The word is of the older looks, the text of the latest: never side by side as if they were one."""
+    assert sight(opinion, text, is_suspect=is_suspect) == says

@@ -60,7 +60,16 @@ PARTIAL: dict[str, Any] = {
 }
 CASES: dict[str, Notification] = {
     "down": made.notification(),
-    "down_with_dissent": made.notification(notice_evidence=made.DISSENT_EVIDENCE),
+    "down_with_dissent": made.notification(
+        notice_reason="2 of 3 peers see it down", notice_evidence=made.DISSENT_EVIDENCE
+    ),
+    "down_while_one_looks_again": made.notification(
+        notice_reason="2 of 3 peers see it down",
+        notice_evidence=(
+            *made.DOWN_EVIDENCE[:2],
+            Evidence(peer="c", opinion=Opinion.UP, text="connection refused", suspect=True),
+        ),
+    ),
     "degraded": made.notification(**DEGRADED),
     "partial": made.notification(**PARTIAL),
     "worse": made.notification(NoticeKind.WORSENED),

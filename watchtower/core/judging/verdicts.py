@@ -64,7 +64,15 @@ def evidence(service: Service, state: State, view: View, now: Instant) -> tuple[
         if reason is not None:
             seen.append(Evidence(peer=peer, opinion=Opinion.UNKNOWN, text=f"has no vote: {reason.value}"))
         else:
-            seen.append(Evidence(peer=peer, opinion=vote.opinion, text=vote.text, latency_ms=vote.latency_ms))
+            seen.append(
+                Evidence(
+                    peer=peer,
+                    opinion=vote.opinion,
+                    text=vote.text,
+                    latency_ms=vote.latency_ms,
+                    suspect=vote.suspect,
+                )
+            )
     return tuple(seen)
 
 

@@ -31,15 +31,18 @@ def score(evidence: tuple[Evidence, ...]) -> str:
 
 
 def votes(evidence: tuple[Evidence, ...]) -> str:
-    """`a, b: down; dissent: c up`."""
-    groups: dict[Opinion, list[str]] = {}
+    """`a, b: down; dissent: c up`, and `c up (looks again)` when its latest look failed too."""
+    groups: dict[tuple[Opinion, bool], list[str]] = {}
     for item in evidence:
-        groups.setdefault(item.opinion, []).append(clean(item.peer, NAME_MAX))
+        is_shaky = item.suspect and item.opinion not in _FAILING
+        groups.setdefault((item.opinion, is_shaky), []).append(clean(item.peer, NAME_MAX))
     agreeing = [
-        f"{', '.join(peers)}: {opinion.value}" for opinion, peers in groups.items() if opinion in _FAILING
+        f"{', '.join(peers)}: {opinion}" for (opinion, _), peers in groups.items() if opinion in _FAILING
     ]
     dissent = [
-        f"{', '.join(peers)} {opinion.value}" for opinion, peers in groups.items() if opinion not in _FAILING
+        f"{', '.join(peers)} {opinion}{' (looks again)' * is_shaky}"
+        for (opinion, is_shaky), peers in groups.items()
+        if opinion not in _FAILING
     ]
     tail = [f"dissent: {', '.join(dissent)}"] if agreeing and dissent else dissent
     return clean("; ".join([*agreeing, *tail]), LINE_MAX)
@@ -55,6 +58,7 @@ def sights(evidence: tuple[Evidence, ...], settings: Settings) -> tuple[Sight, .
             opinion=item.opinion.value,
             text=clean(item.text, EVIDENCE_TEXT_MAX),
             latency_ms=item.latency_ms,
+            suspect=item.suspect,
         )
         for item in evidence[:SIGHTS_MAX]
     )

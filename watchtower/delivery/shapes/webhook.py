@@ -40,6 +40,7 @@ def webhook_body(message: Message) -> Json:
                 "opinion": sight.opinion,
                 "text": sight.text,
                 "latency_ms": sight.latency_ms,
+                "suspect": sight.suspect,
             }
             for sight in message.sights
         ],
