@@ -189,3 +189,42 @@ def test_programs_and_schedules_are_told(tmp_path: Path) -> None:
     assert "# backup: 15 3 * * * Europe/Berlin, missing after 30m more" in listed
     (call,) = json.loads(watchtower("heartbeat", "list", "--json", cwd=tmp_path).stdout)
     assert (call["cron"], call["tz"], call["period_s"]) == ("15 3 * * *", "Europe/Berlin", None)
+
+
+def test_a_channel_that_cannot_work_is_an_error_with_its_line(folder: Path) -> None:
+    """Without the network, all of them at once, and no part of a URL is printed."""
+    file = folder / "watchtower.yaml"
+    file.write_text(
+        "notify:\n"
+        "  chat: {url: 'foo://bar-secret'}\n"
+        "  team: slack://T1JJ3T3L2\n"
+        "  good: json://127.0.0.1:1/\n"
+        "  mail: mailto://nohost\n"
+        "  talk:\n"
+        "    url: discord://webhook\n"
+        "services: {web: 'http://127.0.0.1:1/'}\n"
+    )
+    done = watchtower("check", cwd=folder)
+    assert done.returncode == 1
+    for place in (":2: notify.chat: ", ":3: notify.team: ", ":5: notify.mail: ", ":6: notify.talk: "):
+        assert f"watchtower.yaml{place}" in done.stderr
+    assert done.stderr.rstrip().endswith("watchtower.yaml: 4 errors")
+    assert "bar-secret" not in done.stderr + done.stdout
+    assert json.loads(watchtower("check", "--json", cwd=folder).stdout)["ok"] is False
+
+
+def test_what_does_nothing_is_a_warning(folder: Path) -> None:
+    """Each may be meant, so the file stays good."""
+    (folder / "watchtower.yaml").write_text(
+        "notify: {chat: 'json://127.0.0.1:1/'}\n"
+        "routes: [{match: {service: lost}, notify: []}, {match: {service: 'nope-*'}, notify: chat}]\n"
+        "maintenance: [{match: {service: web}, start: 2024-01-01 10:00, end: 2024-01-01 11:00}]\n"
+        "services: {web: 'http://127.0.0.1:1/', lost: 'http://127.0.0.1:1/'}\n"
+    )
+    done = watchtower("check", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["warnings"] == [
+        "nobody is told when lost is down, though that is critical: see `routes` and `alert`.",
+        "maintenance[0] (service=web) is over: remove it.",
+        "routes[1] (service=nope-*) fits nothing that this file watches.",
+    ]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from watchtower.cli import hearing, load
+from watchtower.cli import hearing, load, slips
 from watchtower.cli.advice import advice
 from watchtower.cli.heartbeat import rhythm
 from watchtower.cli.options import config_option, json_option, peer_option
@@ -51,6 +51,7 @@ def check(
     try:
         settings = read_settings(config_path, peer)
         check_permissions(settings)
+        _check_channels(config_path, settings)
     except ConfigError as error:
         if as_json:
             click.echo(json.dumps({"ok": False, "problems": str(error)}))
@@ -67,6 +68,14 @@ def check(
             rows = [[f["what"], _word(f["ok"]), f["text"]] for f in findings]
             show("From here", ("what", "result", "detail"), rows)
     raise click.exceptions.Exit(0 if is_good else 1)
+
+
+def _check_channels(path: Path, settings: Settings) -> None:
+    """Raises ConfigError for channels that nothing could be sent on."""
+    found = slips.broken_channels(path, settings)
+    if found:
+        noun = "error" if len(found) == 1 else "errors"
+        raise ConfigError("\n\n".join([*found, f"{path}: {len(found)} {noun}"]))
 
 
 def _try_out(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from watchtower.cli import slips
 from watchtower.cli.tables import Cell, show
 from watchtower.core.settings import Settings
 
@@ -76,6 +77,7 @@ def _warnings(found: list[Load], settings: Settings) -> list[str]:
         *crowded(settings),
         *missing_programs(settings),
         *unreadable_files(settings),
+        *slips.warnings(settings),
     ]
 
 
