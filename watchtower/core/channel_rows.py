@@ -86,7 +86,7 @@ def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: 
     """The row after an attempt that ended at `at_wall`; `has_reached`: the channel saw something of it."""
     row = replace(row, settled_wall=max(at_wall, row.settled_wall))
     if has_reached:
-        hour = max(int(at_wall // HOUR_S), row.hour)
+        hour = _hour(row, at_wall)
         hour_sent = row.hour_sent + 1 if hour == row.hour else 1
         row = replace(row, recent=(*row.recent, at_wall)[-RECENT_KEPT:], hour=hour, hour_sent=hour_sent)
     if is_accepted:
@@ -94,6 +94,12 @@ def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: 
             row, trouble="", trouble_wall=0.0, rest_until_wall=0.0, rest_s=0.0, accepted_wall=at_wall
         )
     return row
+
+
+def _hour(row: ChannelRow, at_wall: float) -> int:
+    """The later of two hours, since clocks differ a little; one that lies further ahead was a wrong clock's."""
+    hour = int(at_wall // HOUR_S)
+    return row.hour if hour <= row.hour <= hour + 1 else hour
 
 
 def refused(row: ChannelRow, at_wall: float, *, retry_after_s: float, trouble: str) -> ChannelRow:
