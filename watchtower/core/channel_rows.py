@@ -97,7 +97,7 @@ def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: 
 
 
 def _hour(row: ChannelRow, at_wall: float) -> int:
-    """The later of two hours, since clocks differ a little; one that lies further ahead was a wrong clock's."""
+    """The later of two hours, as clocks differ a little; one that lies further ahead was a wrong clock's."""
     hour = int(at_wall // HOUR_S)
     return row.hour if hour <= row.hour <= hour + 1 else hour
 
