@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from watchtower.core.applying import outbox
-from watchtower.core.model import NoticeKind, Notification, Stage, State
 from watchtower.core.ports import Snapshot
-from watchtower.core.proofs import drills
+from watchtower.core.proofs import drills, untold
+from watchtower.core.proofs.untold import Waiting
 from watchtower.web.deliveries import title_of
 from watchtower.web.shapes import Alarm
 from watchtower.web.times import lasting
 
-LATE_S: Final = 300.0
-"""So long nothing may wait unsaid: the longest limit after which a fallback is told."""
 SHOWN_MAX: Final = 5
 
 
@@ -33,28 +30,6 @@ def alarms(snap: Snapshot) -> list[Alarm]:
     return [*_silent(snap), *undelivered, *_late(snap), *_channels(snap), *_drill(snap)]
 
 
-def undelivered(snap: Snapshot) -> list[Notification]:
-    """Notifications of open incidents that their channel will never show, and no other was told instead."""
-    state = snap.state
-    told = {
-        (item.incident, item.kind, item.notice.instead_of)
-        for item in state.notifications.values()
-        if item.notice.instead_of and outbox.is_delivered(state, item)
-    }
-    return [
-        item
-        for item in state.notifications.values()
-        if _is_dead(state, item) and (item.incident, item.kind, item.channel) not in told
-    ]
-
-
-def _is_dead(state: State, item: Notification) -> bool:
-    incident = state.incidents.get(item.incident)
-    digest = state.notifications.get(item.digest) if item.stage is Stage.DIGESTED else None
-    is_dead = Stage.DEAD in (item.stage, digest.stage if digest else item.stage)
-    return is_dead and incident is not None and incident.is_open
-
-
 def _silent(snap: Snapshot) -> Iterator[Alarm]:
     """Nobody at all can be told."""
     channels, rows = snap.settings.channels, snap.state.channels
@@ -65,7 +40,7 @@ def _silent(snap: Snapshot) -> Iterator[Alarm]:
 
 
 def _undelivered(snap: Snapshot) -> Iterator[Alarm]:
-    for item in undelivered(snap):
+    for item in untold.refused(snap.state):
         last = item.attempts[-1].detail if item.attempts else ""
         what = f"#{item.incident} {title_of(snap, item.service)}"
         yield Alarm(
@@ -77,17 +52,21 @@ def _undelivered(snap: Snapshot) -> Iterator[Alarm]:
 
 
 def _late(snap: Snapshot) -> Iterator[Alarm]:
-    """What waits for too long, one sentence for each channel."""
-    since: dict[str, list[float]] = {}
-    for item in snap.state.notifications.values():
-        if not item.stage.finished and item.kind is not NoticeKind.TEST:
-            since.setdefault(item.channel, []).append(item.created_wall)
-    for channel, waiting in since.items():
-        age_s = snap.now.wall - min(waiting)
-        if age_s > LATE_S:
-            count = f"{len(waiting)} notifications wait" if len(waiting) > 1 else "1 notification waits"
-            text = f"{count} for {channel}, the oldest for {lasting(age_s)}."
-            yield Alarm(kind="waiting", text=text, channel=channel)
+    """Where something waits for longer than its severity may, all that waits, one sentence for a channel."""
+    waiting: dict[str, list[Waiting]] = {}
+    for one in untold.waiting(snap.state):
+        waiting.setdefault(one.channel, []).append(one)
+    for channel, ones in waiting.items():
+        if snap.now.wall <= min(one.late_wall for one in ones):
+            continue
+        age_s = snap.now.wall - min(one.since_wall for one in ones)
+        count = f"{len(ones)} notifications wait" if len(ones) > 1 else "1 notification waits"
+        parts = sorted((part for one in ones for part in one.parts), key=lambda part: part.order)
+        names = [*dict.fromkeys(title_of(snap, part.service) for part in parts if part.service)]
+        more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+        about = f": {', '.join(names[:SHOWN_MAX])}{more}" if names else ""
+        text = f"{count} for {channel}, the oldest for {lasting(age_s)}{about}."
+        yield Alarm(kind="waiting", text=text, channel=channel)
 
 
 def _channels(snap: Snapshot) -> Iterator[Alarm]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from watchtower.core.policies import SilenceKind, Why
 from watchtower.core.ports import Snapshot
-from watchtower.web.alarms import undelivered
+from watchtower.core.proofs import untold
 from watchtower.web.exposition import family, gauge, labels
 from watchtower.web.incidents import open_incidents
 from watchtower.web.silences import is_active
@@ -25,11 +25,11 @@ def alert_families(snap: Snapshot) -> Iterator[str]:
 def _channel_families(snap: Snapshot) -> Iterator[str]:
     """Series of every configured channel, and of no other."""
     state, channels = snap.state, snap.settings.channels
-    lost = Counter(item.channel for item in undelivered(snap))
+    lost = Counter(item.channel for item in untold.failing(state, snap.now.wall))
     yield family(
         "watchtower_notifications_undelivered",
         "gauge",
-        "Notifications of open incidents that their channel refused for good, and no other was told instead.",
+        "Notifications of open incidents that their channel refused, or has failed to take for too long.",
         ((labels(channel=name), lost[name]) for name in channels),
     )
     yield family(

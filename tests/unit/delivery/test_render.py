@@ -147,6 +147,9 @@ def test_every_kind_of_message_reads_as_its_golden_file(name: str) -> None:
     settings, state = made.settings(channels, public_url=public_url), made.state()
     if name == "channel_down":
         state = replace(state, channels={"mail": ChannelRow(trouble="SMTP 535: wrong password")})
+        owed = made.notification(channel="mail", stage=Stage.DEAD)
+        later = replace(owed, id="later", order=8, kind=NoticeKind.REMINDER, stage=Stage.PENDING)
+        state = replace(state, notifications={"owed": owed, "later": later})
     if name.startswith("drill"):
         state = replace(state, drill=Drill(channel="chat", started_wall=1.0, arrived_wall=2.0))
     message = render(CASES[name], state, settings)

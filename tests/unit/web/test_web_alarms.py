@@ -9,8 +9,8 @@ from support.web_support import NOW, World, world
 
 from watchtower.core.channel_rows import ChannelRow, Drill, drilled, proven
 from watchtower.core.model import Attempt, NoticeKind, Outcome, Stage, State
-from watchtower.core.policies import Silence, SilenceKind, Why, Withheld
-from watchtower.web.alarms import LATE_S, SHOWN_MAX, alarms
+from watchtower.core.policies import Severity, Silence, SilenceKind, Why, Withheld
+from watchtower.web.alarms import SHOWN_MAX, alarms
 from watchtower.web.alert_metrics import alert_families
 from watchtower.web.deliveries import channel_docs, notification_detail, notification_docs
 from watchtower.web.documents import status_doc
@@ -40,7 +40,7 @@ def test_calm_is_quiet() -> None:
     """Delivered, waiting for a moment, resting: no reason to be loud."""
     made = _desk()
     made.tell(17)
-    made.tell(17, Stage.PENDING, "mail")
+    made.tell(17, Stage.PENDING, "mail", created_wall=NOW)
     _state(made, channels={"chat": ChannelRow(rest_until_wall=NOW + 60)})
     assert _said(made) == []
 
@@ -53,7 +53,7 @@ def test_what_no_channel_took_is_loud_while_its_incident_is_open() -> None:
     assert 'watchtower_notifications_undelivered{channel="chat"} 1' in "".join(alert_families(made.snap))
     item = next(iter(made.snap.state.notifications.values()))
     said = replace(item.notice, instead_of="chat")
-    other = replace(item, id="other", channel="mail", notice=said, stage=Stage.PENDING)
+    other = replace(item, id="other", channel="mail", notice=said, stage=Stage.PENDING, created_wall=NOW)
     _state(made, notifications={item.id: item, "other": other})
     assert [kind for kind, _ in _said(made)] == ["undelivered"]
     _state(made, notifications={item.id: item, "other": replace(other, stage=Stage.DELIVERED)})
@@ -94,12 +94,29 @@ def test_a_digest_that_died_is_loud_for_every_member() -> None:
 def test_what_waits_for_too_long_is_loud() -> None:
     """One sentence for each channel; tests are nobody's alert."""
     made = _desk()
-    made.tell(17, Stage.PENDING, created_wall=NOW - LATE_S - 60)
+    made.tell(17, Stage.PENDING, created_wall=NOW - 360)
     made.tell(17, Stage.PENDING, created_wall=NOW)
     made.tell(17, Stage.PENDING, "mail", created_wall=NOW - 9000, kind=NoticeKind.TEST)
     ((kind, text),) = _said(made)
     assert kind == "waiting"
-    assert text.startswith("2 notifications wait for chat, the oldest for 6 min")
+    assert text == "2 notifications wait for chat, the oldest for 6 min 8 s: Shop."
+
+
+def test_a_critical_alert_that_fails_is_loud_after_a_minute_without_any_fallback() -> None:
+    """On the page with its service, and in the metric to alert on; a warning has five minutes."""
+    made = _desk()
+    made.tell(17, Stage.PENDING, created_wall=NOW - 59, failures=2)
+    made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW))
+    assert _said(made) == []
+    made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW + 2))
+    assert _said(made) == [("waiting", "1 notification waits for chat, the oldest for 1 min 1 s: Shop.")]
+    assert 'watchtower_notifications_undelivered{channel="chat"} 1' in "".join(alert_families(made.snap))
+    (item,) = made.snap.state.notifications.values()
+    mild = replace(item, notice=replace(item.notice, severity=Severity.WARNING))
+    _state(made, notifications={item.id: mild})
+    made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW + 2))
+    assert _said(made) == []
+    assert 'watchtower_notifications_undelivered{channel="chat"} 0' in "".join(alert_families(made.snap))
 
 
 def test_sick_channels_and_nobody_to_tell() -> None:

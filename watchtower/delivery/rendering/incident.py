@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from watchtower.core.alerting import dependencies
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
+from watchtower.core.proofs import untold
 from watchtower.core.settings import CHANNEL_PREFIX, CLUSTER_SUBJECT, PEER_PREFIX, Settings
 from watchtower.delivery.message import LINE_MAX, Message, Tone, clean, moment, span
 from watchtower.delivery.rendering import evidence, surroundings
@@ -197,6 +198,7 @@ def _bad(it: Telling, state: str, headline: str, summary: str) -> Message:
         ("Why", clean(notice.reason, LINE_MAX)),
         ("Cause", surroundings.root_cause(subject, notice.level, it.state, it.settings)),
         *around,
+        ("Not told on it", _not_told(it)),
         ("Before", surroundings.before(it.item.kind, notice, it.incident, it.state, it.settings)),
         ("Acknowledged", _acknowledged(it)),
         ("Means", _means(it)),
@@ -240,6 +242,20 @@ def _acknowledged(it: Telling) -> str:
         return ""
     note = f": {ack.note}" if ack.note else ""
     return clean(f"by {ack.by}, {moment(ack.at_wall, it.settings.alerting.timezone)}{note}", LINE_MAX)
+
+
+def _not_told(it: Telling) -> str:
+    """Which alerts a channel in trouble owes: how many, and the first of them."""
+    channel = it.item.service.removeprefix(CHANNEL_PREFIX)
+    if channel == it.item.service:
+        return ""
+    owed = [item for item in untold.untold(it.state) if item.channel == channel]
+    if not owed:
+        return ""
+    first = owed[0]
+    name = f"#{first.incident} {name_of(first.service, it.settings)} {first.notice.level.value.upper()}"
+    said = f"1 alert: {name}" if len(owed) == 1 else f"{len(owed)} alerts, the first: {name}"
+    return clean(said, LINE_MAX)
 
 
 def _means(it: Telling) -> str:
