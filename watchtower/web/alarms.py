@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from watchtower.core.alerting import untold
+from watchtower.core.alerting.untold import Waiting
 from watchtower.core.ports import Snapshot
-from watchtower.core.proofs import drills, untold
-from watchtower.core.proofs.untold import Waiting
+from watchtower.core.proofs import drills
 from watchtower.web.deliveries import title_of
 from watchtower.web.shapes import Alarm
 from watchtower.web.times import lasting

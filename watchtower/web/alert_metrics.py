@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from watchtower.core.alerting import untold
 from watchtower.core.policies import SilenceKind, Why
 from watchtower.core.ports import Snapshot
-from watchtower.core.proofs import untold
 from watchtower.web.exposition import family, gauge, labels
 from watchtower.web.incidents import open_incidents
 from watchtower.web.silences import is_active

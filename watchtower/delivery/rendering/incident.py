@@ -11,10 +11,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.alerting import dependencies
+from watchtower.core.alerting import dependencies, untold
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
-from watchtower.core.proofs import untold
 from watchtower.core.settings import CHANNEL_PREFIX, CLUSTER_SUBJECT, PEER_PREFIX, Settings
 from watchtower.delivery.message import LINE_MAX, Message, Tone, clean, moment, span
 from watchtower.delivery.rendering import evidence, surroundings
