@@ -103,7 +103,7 @@ def _detail(one: dict[str, Any]) -> list[str]:
     lines = [
         f"{one['id']}: {one['kind']} {one['title']} to {one['channel']}{instead} ({one['schema']})",
         str(one["reason"]),
-        f"{one['stage']}, to be sent by {one['sender']}, written {moment(one['created_at'])}",
+        f"{_stage(one)}, written {moment(one['created_at'])}",
     ]
     for key, word in (("dropped", "withdrawn: "), ("waits", "waits: "), ("digest", "told by digest ")):
         if one[key]:
@@ -121,6 +121,14 @@ def _detail(one: dict[str, Any]) -> list[str]:
     return [line if line.startswith("  ") else clean(line, 400) for line in lines]
 
 
+def _stage(one: dict[str, Any]) -> str:
+    """`delivered by b`, `pending, to be sent by b`."""
+    if one["stage"] in ("pending", "claimed", "uncertain"):
+        return f"{one['stage']}, to be sent by {one['sender']}"
+    who = f" by {one['attempts'][-1]['peer']}" if one["attempts"] else ""
+    return f"{one['stage']}{'' if one['stage'] in _BY_NOBODY else who}"
+
+
 def _attempt(attempt: dict[str, Any]) -> str:
     outcome = str(attempt["outcome"]).replace("_", " ")
     return (
@@ -134,10 +142,16 @@ def _channel_row(one: dict[str, Any]) -> list[Cell | str]:
         state = Cell("busy", "warn")
     if one["paths"]:
         state = Cell("; ".join(f"not from {peer}: {why}" for peer, why in one["paths"].items()), "warn")
+    if one["full_until"]:
+        state = Cell(f"full until {moment(one['full_until'])}", "warn")
     if one["rest_until"]:
         state = Cell(f"rests until {moment(one['rest_until'])}", "warn")
     if one["trouble"]:
         state = Cell(f"does not work: {one['trouble']}", "bad")
+    if one["incident"]:
+        number = f"incident #{one['incident']}"
+        ailing = f"does not work: {one['trouble']} ({number})" if one["trouble"] else f"{number} is open"
+        state = Cell(ailing, "bad")
     return [
         str(one["name"]),
         Cell(str(one["schema"]), "dim"),

@@ -220,6 +220,8 @@ def read_times(text: str) -> str:
     """When something recurs: `monday 10:00`, `day 10:00` or cron; as the latter. Raises Wrong."""
     plain = _PLAIN_TIME.fullmatch(text.strip().lower())
     if plain is None:
+        if len(text.split()) == 1 and not text.startswith("@") and not text[:1].isdigit():
+            raise Wrong("this says no time", "write it like monday 10:00, or 0 10 * * mon")
         return read_rhythm(text).cron or _no_period(text)
     weekday = "*" if plain["day"] in ("day", "daily") else plain["day"][:3]
     return f"{int(plain['minute'])} {int(plain['hour'])} * * {weekday}"

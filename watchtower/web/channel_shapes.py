@@ -21,6 +21,8 @@ class RateDoc(Struct, frozen=True, kw_only=True):
 class ChannelDoc(Struct, frozen=True, kw_only=True):
     """How a channel is. `trouble`: why it takes nothing until somebody mends it; `paths`: peer -> why not.
 
+    `incident`: the open one about it; `full_until`: it has had its share of this hour.
+
     Nothing here says where it leads: the address is a secret.
     """
 
@@ -29,7 +31,9 @@ class ChannelDoc(Struct, frozen=True, kw_only=True):
     fallback: str
     rate: RateDoc
     sent_this_hour: int
+    full_until: datetime | None
     rest_until: datetime | None
+    incident: int | None
     trouble: str
     trouble_since: datetime | None
     last_accepted_at: datetime | None

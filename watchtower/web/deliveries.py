@@ -19,7 +19,7 @@ from watchtower.core.channel_rows import HOUR_S, ChannelRow
 from watchtower.core.model import Attempt, Evidence, Notification, Stage, State
 from watchtower.core.nearest import nearest
 from watchtower.core.ports import Snapshot
-from watchtower.core.settings import Channel
+from watchtower.core.settings import CHANNEL_PREFIX, Channel
 from watchtower.web.channel_shapes import ChannelDoc, RateDoc
 from watchtower.web.paging import BadQuery, whole
 from watchtower.web.shapes import (
@@ -200,13 +200,16 @@ def _channel_doc(snap: Snapshot, channel: Channel) -> ChannelDoc:
         for item in state.notifications.values()
         if item.channel == channel.name and not item.stage.finished
     ]
-    rate = channel.rate
+    rate, hour = channel.rate, int(now_wall // HOUR_S)
+    incident = state.open_incident(f"{CHANNEL_PREFIX}{channel.name}")
     return ChannelDoc(
         name=channel.name,
         schema=channel.schema,
         fallback=channel.fallback,
         rate=RateDoc(every_s=rate.every_s, burst=rate.burst, hour=rate.hour),
         sent_this_hour=row.hour_sent if row.hour == int(now_wall // HOUR_S) else 0,
+        full_until=moment((hour + 1) * HOUR_S) if row.hour == hour and row.hour_sent >= rate.hour else None,
+        incident=incident.number if incident else None,
         rest_until=moment(row.rest_until_wall) if row.rest_until_wall > now_wall else None,
         trouble=row.trouble,
         trouble_since=moment(row.trouble_wall),

@@ -12,6 +12,7 @@ from typing import Final
 
 from watchtower.core.applying import outbox
 from watchtower.core.applying.proving import TESTS_MAX
+from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.commands import Command
 from watchtower.core.model import Incident, NoticeKind
 from watchtower.core.nearest import nearest
@@ -72,6 +73,9 @@ class Desk:
         incident = state.incidents.get(number)
         if incident is not None and incident.is_open:
             return incident
+        if incident is not None and incident.service.startswith(DRILL_PREFIX):
+            detail = "this drill is over and proves nothing any more: run `watchtower drill` for another"
+            raise Refused(409, "over", detail)
         if incident is not None:
             raise Refused(409, "over", f"incident {number} is over: there is nothing to do any more")
         numbers = ", ".join(str(one.number) for one in open_incidents(state)[:10])

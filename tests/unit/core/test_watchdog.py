@@ -13,7 +13,7 @@ from support.core_support import WALL, Book, settings
 from support.web_support import world
 
 from watchtower.core.channel_rows import ChannelRow
-from watchtower.core.model import Instant, NoticeKind, Notification, Stage
+from watchtower.core.model import Instant, Lease, NoticeKind, Notification, Stage, State
 from watchtower.core.ports import Snapshot
 from watchtower.core.proofs import watchdog
 from watchtower.core.stats import ProbeStats
@@ -62,7 +62,9 @@ def test_a_log_that_stands_still_holds_the_ping() -> None:
 def test_only_the_alerter_speaks_for_the_cluster() -> None:
     """One ping of the cluster, not three."""
     other = well(is_alerter=False)
-    assert watchdog.unfit(other) == "another peer is the alerter"
+    assert watchdog.unfit(replace(other, state=State())) == "nobody is the alerter yet"
+    held = replace(other, state=replace(other.state, lease=Lease(holder="b", released=False)))
+    assert watchdog.unfit(held) == "another peer is the alerter"
     assert watchdog.unfit_peer(other) == ""
 
 

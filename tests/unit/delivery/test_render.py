@@ -27,6 +27,7 @@ from watchtower.core.model import (
     Notification,
     Opinion,
     Outcome,
+    ServiceRow,
     Stage,
     State,
 )
@@ -36,6 +37,7 @@ from watchtower.core.targets import TcpTarget
 from watchtower.delivery import shapes
 from watchtower.delivery.message import Message, span
 from watchtower.delivery.render import LOST_NOTE, STOPPED_NOTE, UNHEARD_NOTE, render
+from watchtower.delivery.rendering import surroundings
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -150,6 +152,9 @@ def test_every_kind_of_message_reads_as_its_golden_file(name: str) -> None:
         owed = made.notification(channel="mail", stage=Stage.DEAD)
         later = replace(owed, id="later", order=8, kind=NoticeKind.REMINDER, stage=Stage.PENDING)
         state = replace(state, notifications={"owed": owed, "later": later})
+    if name == "flapping":
+        turns = tuple(made.BEGAN_WALL - 60.0 * number for number in range(12))
+        state = replace(state, services={"shop": ServiceRow(turns=turns)})
     if name.startswith("drill"):
         state = replace(state, drill=Drill(channel="chat", started_wall=1.0, arrived_wall=2.0))
     message = render(CASES[name], state, settings)
@@ -160,6 +165,13 @@ def test_every_kind_of_message_reads_as_its_golden_file(name: str) -> None:
 def test_every_message_about_many_reads_as_its_golden_file(name: str) -> None:
     """A root cause with what it takes along, and digests: grouped by cause, the loudest first."""
     assert_golden(name, storms.CASES[name]())
+
+
+def test_who_needs_what_fails_is_counted_before_any_of_them_fails() -> None:
+    """At the first alert its dependents have not failed yet: `0 failing` would calm people."""
+    only = storms.state([storms.incident(7, "orders-db")])
+    facts, _ = surroundings.impact("orders-db", 7, only, storms.settings(2))
+    assert facts == [("Affected", "2 services need it")]
 
 
 def assert_golden(name: str, message: Message) -> None:

@@ -132,6 +132,18 @@ def test_sick_channels_and_nobody_to_tell() -> None:
     assert _said(made) == [("silent", "No channel is configured: nobody is told of anything.")]
 
 
+def test_a_channel_with_an_open_incident_or_a_full_hour_is_not_idle() -> None:
+    """The number of the incident, and until when it has had its share."""
+    made = _desk()
+    made.open("channel/mail", 18)
+    hour = int(made.snap.now.wall // 3600)
+    _state(made, channels={"chat": ChannelRow(hour=hour, hour_sent=10_000)})
+    docs = {doc.name: doc for doc in channel_docs(made.snap)}
+    assert (docs["mail"].incident, docs["mail"].full_until, docs["chat"].incident) == (18, None, None)
+    assert docs["chat"].full_until is not None
+    assert docs["chat"].full_until.timestamp() == (hour + 1) * 3600
+
+
 def test_a_drill_that_nobody_confirmed_is_loud() -> None:
     """From when it is missed until one arrives."""
     made = _desk()

@@ -33,7 +33,7 @@ def unfit_peer(snap: Snapshot) -> str:
 def unfit(snap: Snapshot) -> str:
     """Why the cluster should not say that people would be told; "" when they would. For the alerter alone."""
     if not snap.is_alerter:
-        return "another peer is the alerter"
+        return "nobody is the alerter yet" if snap.state.lease.released else "another peer is the alerter"
     return unfit_peer(snap) or _undelivered(snap)
 
 

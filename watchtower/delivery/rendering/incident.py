@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.alerting import dependencies, untold
+from watchtower.core.alerting import dependencies, flapping, untold
 from watchtower.core.channel_rows import DRILL_PREFIX
 from watchtower.core.model import Incident, Level, NoticeKind, Notification, State
 from watchtower.core.settings import CHANNEL_PREFIX, CLUSTER_SUBJECT, PEER_PREFIX, Settings
@@ -115,9 +115,17 @@ def _escalation(it: Telling) -> Message:
 
 def _flapping(it: Telling) -> Message:
     name = sentence(it.name, it.item.service)
-    now = f"{name} goes up and down again and again. You hear of it again once it has settled."
+    now = f"{name} goes up and down again and again{_turns(it)}. You hear of it again once it has settled."
     message = _bad(it, "FLAPPING", f"[FLAPPING] {it.name}", now)
     return replace(message, tone=Tone.WARNING)
+
+
+def _turns(it: Telling) -> str:
+    """`, 12 changes in 10 min`."""
+    subject, at_wall = it.item.service, it.item.notice.at_wall
+    window_s = flapping.window_s(subject, it.settings)
+    count = sum(at_wall - window_s < turn <= at_wall for turn in it.state.service(subject).turns)
+    return f", {count} changes in {span(window_s)}" if count > 1 else ""
 
 
 def _settled(it: Telling) -> Message:

@@ -46,7 +46,9 @@ def impact(
         for row in found.rows[:NAMED_MAX]
     ]
     services = "1 service" if found.count == 1 else f"{found.count} services"
-    facts.insert(0, ("Affected", f"{services}, {found.failing} failing now"))
+    needs = "needs" if found.count == 1 else "need"
+    how = f"{services}, {found.failing} failing now" if found.failing else f"{services} {needs} it"
+    facts.insert(0, ("Affected", how))
     return facts, (Group(title=f"Affected ({found.count})", lines=and_more(lines, found.count)),)
 
 
