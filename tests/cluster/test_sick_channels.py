@@ -113,7 +113,12 @@ def test_slack_is_down_for_good(rig: Rig) -> None:
     wait_for(lambda: rig.mails("down"), 20, "told by mail")
     asked, told = rig.ways.asked("down")[0].at_wall, rig.mails("down")[0][0]
     assert told - asked < 2.0
-    assert "down" in str(rig.ways.mail.mails[-1].get_body(("plain",)))
+    bodies = [
+        part.get_content() for mail in rig.ways.mail.mails if (part := mail.get_body(("plain",))) is not None
+    ]
+    (why,) = [line for body in bodies for line in body.splitlines() if "Sent here" in line]
+    assert "because down cannot work as configured: " in why
+    assert "404" in why
 
 
 @pytest.mark.full

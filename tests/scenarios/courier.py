@@ -7,18 +7,21 @@ very one, fence, send once, settle until it shows. The channels answer as the sc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core.alerting import silencing
-from watchtower.core.alerting.attempts import ChannelState, channel_states, next_attempt
+from watchtower.core.alerting.attempts import ChannelState, channel_states, is_hopeless, next_attempt, turn
 from watchtower.core.applying import digests, outbox
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
 from watchtower.core.settings import Settings
-from watchtower.delivery.sender import FAILURES_MAX
+from watchtower.delivery.sender import outcome_of
+from watchtower.delivery.witness import Ending
 
 HOLD_S: Final = 15.0
 BUDGET_S: Final = 10.0
@@ -44,17 +47,12 @@ class Channel(Struct, kw_only=True):
         """How a message of `peer` is treated now."""
         return self.mood if not self.moody_for or peer in self.moody_for else "accepts"
 
-    def words(
-        self, item: Notification, outcome: Outcome, peer: str, *, has_fallback: bool
-    ) -> tuple[Outcome, dict[str, Any]]:
-        """What its sender makes of a refusal: that it asks to wait, or that it cannot work as configured."""
+    def words(self, peer: str) -> dict[str, Any]:
+        """What a refusal says: that it asks to wait, or that it cannot work as configured."""
         mood = self.mood_for(peer)
         if mood == "asks to wait":
-            return outcome, {"retry_after_s": self.asks_s}
-        if mood != "is misconfigured":
-            return outcome, {"is_permanent": mood == "is dead"}
-        is_hopeless = has_fallback or item.failures + 1 >= FAILURES_MAX
-        return Outcome.DEAD if is_hopeless else outcome, {"is_permanent": True}
+            return {"retry_after_s": self.asks_s}
+        return {"is_permanent": mood in ("is dead", "is misconfigured")}
 
     def take(self, item: Notification, peer: str, state: State, tell: Tell) -> Outcome:
         """One message arrives, or does not; the outcome as its sender will learn it."""
@@ -67,8 +65,7 @@ class Channel(Struct, kw_only=True):
             self.received.append(item)
             return Outcome.ACCEPTED if mood == "accepts" else Outcome.AMBIGUOUS
         tell(f"{self.name} {mood}: {words}")
-        refusals = {"is dead": Outcome.DEAD, "is unreachable": Outcome.NOT_SENT}
-        return refusals.get(mood, Outcome.REJECTED)
+        return Outcome.NOT_SENT if mood == "is unreachable" else Outcome.REJECTED
 
 
 def described(item: Notification) -> str:
@@ -92,12 +89,14 @@ def described(item: Notification) -> str:
 def in_full(item: Notification, state: State) -> str:
     """One notification in words, a digest with all that it tells."""
     if item.kind is not NoticeKind.DIGEST:
-        return described(item)
-    told = []
-    for member in digests.worth_telling(state, item):
-        elsewhere = outbox.told_elsewhere(state, member)
-        told.append(described(member) + (f" (told by {' '.join(elsewhere)})" if elsewhere else ""))
+        return _with_elsewhere(item, state)
+    told = [_with_elsewhere(member, state) for member in digests.worth_telling(state, item)]
     return f"DIGEST: {', '.join(told)}"
+
+
+def _with_elsewhere(item: Notification, state: State) -> str:
+    elsewhere = outbox.told_elsewhere(state, [item])
+    return described(item) + (f" (told by {' '.join(elsewhere)})" if elsewhere else "")
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -140,7 +139,7 @@ class Courier:
     def _due(
         self, state: State, session: int, channels: dict[str, ChannelState], now: Instant
     ) -> Iterator[Notification]:
-        items = sorted(state.notifications.values(), key=lambda item: item.order)
+        items = sorted(state.notifications.values(), key=partial(turn, state))
         for item in () if self.is_draining or session == 0 else items:
             is_mine = item.sender == self._me and not item.stage.finished and item.id not in self._held
             is_free = item.stage is Stage.PENDING or now.boot >= self._seen[item.id][1] + RIVAL_WAITS_S
@@ -179,10 +178,10 @@ class Courier:
         if outcome is None:
             channel = self._channels[item.channel]
             outcome, wait_s = channel.take(item, self._me, state, self._tell), channel.answers_after_s
-            has_fallback = bool(self._settings.channels[item.channel].fallback)
-            outcome, said = channel.words(item, outcome, self._me, has_fallback=has_fallback)
-            if item.kind is NoticeKind.TEST and outcome is not Outcome.ACCEPTED:
-                outcome = Outcome.DEAD
+            said = channel.words(self._me)
+            ending = Ending(outcome=outcome, detail="", is_permanent=said.get("is_permanent", False))
+            row = state.channels.get(item.channel, ChannelRow())
+            outcome = outcome_of(item, ending, is_last=is_hopeless(item, row))
         settle = Settle(
             id=item.id,
             attempt=item.attempt,

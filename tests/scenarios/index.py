@@ -41,7 +41,7 @@ GROUPS: Final = {
         flapping flapping_*
     """,
     "Storms and rates": """
-        storm_* ceiling_* one_summary_* channel_asks_*
+        storm_* ceiling_* critical_alerts_* one_summary_* channel_asks_*
     """,
     "Sick channels": """
         channel_* broken_channel_* dead_channel_* misconfigured_* refusing_*

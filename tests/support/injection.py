@@ -58,7 +58,11 @@ def hostile_message(text: str) -> Message:
         for peer, opinion in (("a", Opinion.DOWN), ("b", Opinion.DEGRADED), ("c", Opinion.UP))
     )
     item = made.notification(
-        notice_evidence=evidence, notice_reason=text, notice_instead_of=text, doubt=Doubt.MAYBE
+        notice_evidence=evidence,
+        notice_reason=text,
+        notice_instead_of=text,
+        notice_instead_because=text,
+        doubt=Doubt.MAYBE,
     )
     settings = made.settings()
     titled = replace(settings.services["shop"], title=text[:120] or "shop")

@@ -281,7 +281,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """The facts one notification tells, fixed at the transition. `step` counts reminders and escalations."""
+    """What one notification tells, fixed at the transition. `step` counts reminders and escalations."""
 
     level: Level
     reason: str
@@ -289,6 +289,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     at_wall: float
     evidence: tuple[Evidence, ...] = ()
     instead_of: str = ""
+    instead_because: str = ""
     severity: Severity = Severity.CRITICAL
     step: int = 0
 

@@ -211,7 +211,8 @@ class Courier:
         finally:
             self.paths.ended(trip, seen, self._clock.now())
         outcome = self._sender.ended(order, ending, self._clock.now())
-        if outcome is Outcome.DEAD and order.channel.fallback:
+        is_refused = ending.is_permanent and ending.outcome is Outcome.REJECTED
+        if is_refused and order.channel.fallback:
             self.paths.fell_back(order.channel.name, self._clock.now())
         self._count(order.channel.name, outcome, ending)
         self._log(order, outcome, ending)

@@ -66,7 +66,8 @@ class Search(Struct, frozen=True, kw_only=True):
 class Sending(Struct, frozen=True, kw_only=True):
     """An order to send: the item as applied, and the right it rests on.
 
-    `may_repeat`: nobody knows whether an earlier copy arrived, and the message says so.
+    `may_repeat`: nobody knows whether an earlier copy arrived, and the message says so. `is_last`: one more
+    refusal for good ends it.
     """
 
     item: Notification
@@ -75,6 +76,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     send_until_boot: float
     is_takeover: bool
     may_repeat: bool
+    is_last: bool = False
 
 
 class Orders(Struct, frozen=True, kw_only=True):

@@ -7,10 +7,13 @@ the words of each kind are in rendering/.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
+from watchtower.core.applying import outbox
 from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings
@@ -90,8 +93,21 @@ def _notes(notification: Notification, state: State, *, is_repeat: bool) -> tupl
         notes.append(clean(f"{UNHEARD_NOTE.removesuffix('.')}: {names}.", LINE_MAX))
     if notification.notice.instead_of:
         channel = clean(notification.notice.instead_of, NAME_MAX)
-        notes.append(f"Sent here because the channel {channel} could not be reached.")
-    return tuple(notes)
+        because = clean(notification.notice.instead_because, LINE_MAX - 25)
+        notes.append(f"Sent here because {because}." if because else f"Sent here instead of {channel}.")
+    return (*notes, *_meanwhile(notification, state))
+
+
+def _meanwhile(item: Notification, state: State) -> Iterator[str]:
+    """Who has been told by another channel already, while this one took nothing."""
+    if item.kind is not NoticeKind.DIGEST:
+        for name in outbox.told_elsewhere(state, [item]):
+            yield f"Sent by {clean(name, NAME_MAX)} meanwhile."
+        return
+    members = [state.notifications[name] for name in item.members if name in state.notifications]
+    for name, count in sorted(Counter(outbox.told_elsewhere(state, members)).items()):
+        much = "All of this was" if count == len(members) else f"{count} of these {len(members)} were"
+        yield f"{much} sent by {clean(name, NAME_MAX)} meanwhile."
 
 
 def _unheard_members(digest: Notification, state: State) -> list[str]:

@@ -11,10 +11,13 @@ propose and what to send; it reads no clock, touches no socket, and may be calle
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Final
 
 from watchtower.core.alerting import silencing
+from watchtower.core.alerting.attempts import is_hopeless, turn
 from watchtower.core.applying.outbox import lane_heads
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import (
     Doubt,
@@ -31,8 +34,6 @@ from watchtower.delivery.timers import REPROPOSE_S, Timers
 from watchtower.delivery.trace import Found, Trace
 from watchtower.delivery.witness import Ending
 
-FAILURES_MAX: Final = 8
-"""A permanent refusal without a fallback channel is given up after so many failures."""
 FORGOTTEN_MAX: Final = 1_000
 IDLE_S: Final = 3_600.0
 _NOT_YET_SENDING: Final = (Phase.CLAIMING, Phase.RECONCILING)
@@ -100,7 +101,7 @@ class Sender:
 
     def ended(self, order: Sending, ending: Ending, now: Instant) -> Outcome:
         """An attempt is over. Returns the outcome that will be settled."""
-        outcome = outcome_of(order.item, order.channel, ending)
+        outcome = outcome_of(order.item, ending, is_last=order.is_last)
         held = self._held.get(order.item.id)
         if held is not None and held.claim_id == order.claim_id:
             self._settling(held, outcome, now, ending)
@@ -151,6 +152,7 @@ class Sender:
                     send_until_boot=held.send_until_boot,
                     is_takeover=held.is_takeover,
                     may_repeat=held.found is not None and held.found.trace is Trace.UNKNOWN,
+                    is_last=is_hopeless(item, state.channels.get(item.channel, ChannelRow())),
                 )
 
     @staticmethod
@@ -232,7 +234,7 @@ class Sender:
         # One at a time until it is settled: a crash leaves at most one delivery per channel in doubt.
         busy = {held.channel for held in self._held.values()} | set(full)
         due_boots, heads = self._due_boots(state, settings, now), lane_heads(state)
-        for item in sorted(self._wanted(state), key=lambda one: one.order):
+        for item in sorted(self._wanted(state), key=partial(turn, state)):
             is_free = item.channel not in busy and self._is_sendable(item, state, settings)
             is_next = heads.get(item.lane, item.order) >= item.order
             if is_free and due_boots[item.id] <= now.boot and is_next:
@@ -287,17 +289,17 @@ class Sender:
         )
 
 
-def outcome_of(item: Notification, channel: Channel, ending: Ending) -> Outcome:
-    """What an ending means for the notification: a permanent refusal goes to the fallback, or is given up.
+def outcome_of(item: Notification, ending: Ending, *, is_last: bool) -> Outcome:
+    """What an ending means for the notification: refused for good, it waits for the channel to be mended.
 
-    A test has one try: that it failed is what was asked.
+    It is given up where only the message can be at fault (`is_last`). A test has one try: that it failed is
+    what was asked; and nobody wants to read later that an hour was used up.
     """
     if item.kind is NoticeKind.TEST and ending.outcome is not Outcome.ACCEPTED and not ending.is_fenced:
         return Outcome.DEAD
     if ending.outcome is not Outcome.REJECTED or not ending.is_permanent:
         return ending.outcome
-    is_hopeless = bool(channel.fallback) or item.failures + 1 >= FAILURES_MAX
-    return Outcome.DEAD if is_hopeless else Outcome.REJECTED
+    return Outcome.DEAD if is_last or item.kind is NoticeKind.CEILING else Outcome.REJECTED
 
 
 def _instead_of_sending(

@@ -193,10 +193,15 @@ def test_a_fallback_after_the_severitys_limit(severity: str, after_s: float) -> 
         assert next_attempt(item, channel, NOW).channel == name
 
 
+SAID = (Attempt(number=1, peer="a", outcome=Outcome.REJECTED, detail="413\u202e too large", at_wall=NOW),)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"stage": Stage.DEAD}, "chat refused it for good"),
+        ({"stage": Stage.DEAD, "attempts": SAID}, "chat refused it for good: 413 too large"),
+        ({"failures": 1, "attempts": SAID}, "chat has not taken it for 60 s: 413 too large"),
         ({"digest": "d1"}, "chat refused it for good"),
         ({"failures": 1}, "chat has not taken it for 60 s"),
         ({}, ""),
@@ -213,8 +218,30 @@ def test_why_another_channel_is_told(fields: dict[str, Any], reason: str) -> Non
 def test_what_a_resting_channel_keeps_waiting_falls_back() -> None:
     """Also what was never tried: people wait all the same."""
     channel = chat(ChannelRow(rest_until_wall=NOW + 600), fallback="mail")
-    assert next_attempt(waiting(created_wall=NOW - 59), channel, NOW).channel == "chat"
-    assert next_attempt(waiting(created_wall=NOW - 61), channel, NOW).channel == "mail"
+    mild = waiting()
+    mild = replace(mild, notice=replace(mild.notice, severity=Severity.WARNING))
+    assert next_attempt(replace(mild, created_wall=NOW - 299), channel, NOW).channel == "chat"
+    found = next_attempt(replace(mild, created_wall=NOW - 301), channel, NOW)
+    assert found.channel == "mail"
+    assert found.reason == "chat has not taken it for 300 s: the channel asked to wait"
+
+
+def test_what_is_critical_does_not_wait_in_vain() -> None:
+    """A gate that is known to outlast the limit sends it on at once; a shorter one is waited for."""
+    for rest_s, name in ((59.0, "chat"), (61.0, "mail")):
+        channel = chat(ChannelRow(rest_until_wall=NOW + rest_s), fallback="mail")
+        found = next_attempt(waiting(created_wall=NOW), channel, NOW)
+        assert found.channel == name
+    assert found.reason == "chat cannot take it within 60 s: the channel asked to wait"
+
+
+def test_a_drill_has_no_fallback() -> None:
+    """Nothing but the channel can prove it; the first try does not wait for the channel's turn."""
+    row = ChannelRow(recent=(NOW - 60.0,), trouble="HTTP 404")
+    drill = waiting(service="drill/chat", created_wall=NOW)
+    channel = chat(row, fallback="mail")
+    assert (next_attempt(drill, channel, NOW).channel, when(drill, channel)[0]) == ("chat", 0.0)
+    assert when(replace(drill, failures=1, settled_wall=NOW - 60), channel)[0] == 240.0
 
 
 def test_a_misconfigured_channel_falls_back_at_once() -> None:

@@ -66,7 +66,9 @@ def test_what_is_dead_goes_to_the_fallback_once() -> None:
     item = refused(book)
     command = only(book, WITH_FALLBACK)
     assert (command.incident, command.draft.channel, command.draft.kind) == (1, "mail", NoticeKind.FIRING)
-    assert command.draft.notice == replace(item.notice, instead_of="chat")
+    assert command.draft.notice == replace(
+        item.notice, instead_of="chat", instead_because="chat refused it for good"
+    )
     book.must("a", command)
     assert kinds(book, WITH_FALLBACK) == []
 

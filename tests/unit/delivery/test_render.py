@@ -81,7 +81,11 @@ CASES: dict[str, Notification] = {
         service="cluster", notice_evidence=(), notice_reason="cannot judge 40 services"
     ),
     "repeat": made.notification(attempt=2, doubt=Doubt.MAYBE),
-    "fallback": made.notification(channel="mail", notice_instead_of="chat"),
+    "fallback": made.notification(
+        channel="mail",
+        notice_instead_of="chat",
+        notice_instead_because="chat cannot work as configured: 404 no_service",
+    ),
     "reminder": made.notification(NoticeKind.REMINDER, notice_at_wall=made.BEGAN_WALL + 7_800, notice_step=2),
     "escalation": made.notification(NoticeKind.ESCALATION, notice_at_wall=made.BEGAN_WALL + 600),
     "flapping": made.notification(NoticeKind.FLAPPING),

@@ -9,9 +9,11 @@ import random
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 from support.core_support import Book, instant, service, settings
 from support.sender_bench import ACCEPTED, BUSY, LOST, NOT_SENT, WRONG, Bench
 
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import Doubt, NoticeKind, Outcome, Stage
 from watchtower.delivery.orders import BUDGET_S, HOLD_S, Orders
@@ -379,25 +381,42 @@ def test_a_negative_is_dropped_once_the_claim_is_no_longer_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fallback", "failures", "ending", "outcome"),
+    ("failures", "ending", "takes_others", "outcome"),
     [
-        ("", 0, WRONG, Outcome.REJECTED),
-        ("", 7, WRONG, Outcome.DEAD),
-        ("mail", 0, WRONG, Outcome.DEAD),
-        ("mail", 7, BUSY, Outcome.REJECTED),
-        ("mail", 0, NOT_SENT, Outcome.NOT_SENT),
-        ("mail", 9, LOST, Outcome.AMBIGUOUS),
+        (0, WRONG, True, Outcome.REJECTED),
+        (7, WRONG, True, Outcome.DEAD),
+        (7, WRONG, False, Outcome.REJECTED),
+        (7, BUSY, True, Outcome.REJECTED),
+        (0, NOT_SENT, True, Outcome.NOT_SENT),
+        (9, LOST, True, Outcome.AMBIGUOUS),
     ],
 )
-def test_what_a_refusal_means(fallback: str, failures: int, ending: Ending, outcome: Outcome) -> None:
-    """Permanent refusals go to the fallback at once, without one after eight; passing ones never die."""
-    channels = {"chat": fallback, "mail": ""}
-    bench = Bench(wanted=settings(service("web"), channels=channels))
+def test_what_a_refusal_means(failures: int, ending: Ending, takes_others: bool, outcome: Outcome) -> None:
+    """What is refused for good waits for somebody to mend the channel, unless the message is at fault."""
+    bench = Bench()
     (item,) = bench.book.opened()
     for _ in range(failures):
         assert bench.book.claim(item).ok
         bench.book.settle(item, Outcome.NOT_SENT, at_wall=instant(0.0).wall)
+    accepted_wall = instant(0.0).wall + (1.0 if takes_others else -1.0)
+    row = replace(bench.book.state.channels.get("chat", ChannelRow()), accepted_wall=accepted_wall)
+    bench.book.state = replace(bench.book.state, channels={"chat": row})
     assert bench.ended(bench.claimed(31.0), ending).outcome is outcome
+
+
+def test_where_one_is_refused_for_good_others_go_first() -> None:
+    """What is refused for what it says must not keep the channel from what it would take."""
+    bench = Bench()
+    (bad,) = bench.book.opened()
+    assert bench.book.claim(bad).ok
+    bench.book.settle(bad, Outcome.REJECTED, at_wall=instant(0.0).wall)
+    (good,) = bench.book.opened("api")
+    assert bench.step().claims[0].id == bad.id, "the older first"
+    state = bench.book.state
+    row = replace(state.channels["chat"], trouble="HTTP 404")
+    bench = Bench(bench.book)
+    bench.book.state = replace(state, channels={"chat": row})
+    assert bench.step().claims[0].id == good.id
 
 
 def test_a_channel_that_is_gone_from_the_config_in_force_is_dead() -> None:

@@ -67,6 +67,15 @@ def test_what_no_channel_took_is_loud_while_its_incident_is_open() -> None:
     assert _said(made) == []
 
 
+def test_what_waits_for_its_channel_to_be_mended_is_loud() -> None:
+    """Refused for good and told to nobody else: it is not dead, but nobody knows."""
+    made = _desk()
+    made.tell(17, Stage.PENDING, attempts=DEAD, failures=1, created_wall=NOW)
+    assert _said(made) == []
+    _state(made, channels={"chat": ChannelRow(trouble="404 no_service", trouble_wall=NOW)})
+    assert ("undelivered", "#17 Shop could not be told on chat (firing): 404 no_service.") in _said(made)
+
+
 def test_a_digest_that_died_is_loud_for_every_member() -> None:
     """What it should have told was told to nobody; each of them says where it was to be told."""
     made = _desk()

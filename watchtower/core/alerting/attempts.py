@@ -16,10 +16,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from watchtower.core.applying import outbox
-from watchtower.core.channel_rows import HOUR_S, RECENT_KEPT, RETRY_AFTER_MAX_S, ChannelRow
+from watchtower.core.channel_rows import DRILL_PREFIX, HOUR_S, RECENT_KEPT, RETRY_AFTER_MAX_S, ChannelRow
 from watchtower.core.model import Attempt, NoticeKind, Notification, Outcome, Stage, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Channel, Rate, Settings
+from watchtower.core.text import clean
 
 BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TROUBLED_RETRY_S: Final = 300.0
@@ -28,6 +29,9 @@ TRIAL: Final = "half-open"
 """How a peer's word about its breaker begins when one message may try the way."""
 CLOSED_LOOK_S: Final = 1.0
 """While no peer's breaker lets anything through, it is looked at again so soon."""
+FAILURES_MAX: Final = 8
+"""So often a message is refused for good before it is given up, if the channel takes others meanwhile."""
+BECAUSE_MAX: Final = 200
 FALLBACK_AFTER_S: Final = {Severity.CRITICAL: 60.0, Severity.WARNING: 300.0, Severity.INFO: 300.0}
 
 
@@ -73,11 +77,17 @@ class ChannelState(Struct, frozen=True, kw_only=True):
         return max(self.gate.at_wall, self.repair.at_wall, self.ceiling.at_wall, now_wall)
 
 
+def is_hopeless(item: Notification, row: ChannelRow) -> bool:
+    """True when one more refusal for good is the message's own fault: the channel takes others meanwhile."""
+    first_wall = item.attempts[0].at_wall if item.attempts else row.accepted_wall
+    return item.failures + 1 >= FAILURES_MAX and row.accepted_wall > first_wall
+
+
 def next_attempt(item: Notification, channel: ChannelState, now_wall: float) -> NextAttempt:
     """The next attempt at what is not finished, or was refused for good, or waits in a digest."""
     peer = _peer(item, channel)
     gates = [_own_gate(item, peer, now_wall), channel.gate]
-    if item.kind is not NoticeKind.TEST:
+    if not _finds_out(item):
         gates.append(channel.repair)
     if item.kind is not NoticeKind.CEILING:
         gates.append(channel.ceiling)
@@ -86,6 +96,24 @@ def next_attempt(item: Notification, channel: ChannelState, now_wall: float) -> 
     if why:
         return NextAttempt(peer=channel.turns[0], channel=channel.fallback, at_wall=now_wall, reason=why)
     return NextAttempt(peer=peer, channel=channel.name, at_wall=latest.at_wall, reason=latest.reason)
+
+
+def _is_drill(item: Notification) -> bool:
+    return item.service.startswith(DRILL_PREFIX)
+
+
+def _finds_out(item: Notification) -> bool:
+    """True for what is to show whether the channel was mended."""
+    return item.kind is NoticeKind.TEST or (_is_drill(item) and not item.failures)
+
+
+def turn(state: State, item: Notification) -> tuple[int, int]:
+    """Its place among what is due on its channel: by age, but where one is refused for good the others first.
+
+    That one is refused for what it says, none of the others would ever find out.
+    """
+    is_troubled = bool(state.channels.get(item.channel, ChannelRow()).trouble)
+    return (item.failures if is_troubled else 0), item.order
 
 
 # ---- by whom
@@ -182,20 +210,38 @@ def _ceiling_gate(row: ChannelRow, rate: Rate, now_wall: float) -> Gate:
 
 def _why_elsewhere(item: Notification, channel: ChannelState, latest: Gate, now_wall: float) -> str:
     """Why the fallback is told now; "" while it is not, or there is none, or it knows already."""
-    if not channel.fallback or not item.kind.is_of_incident:
+    # Nothing but the channel itself can prove that a drill arrives on it.
+    if not channel.fallback or not item.kind.is_of_incident or _is_drill(item):
         return ""
     if item.notice.instead_of or item.id in channel.elsewhere:
         return ""
     if item.stage is Stage.DEAD or item.digest in channel.dead:
-        return f"{channel.name} refused it for good"
-    is_kept_back = latest.at_wall > now_wall
-    if channel.trouble and is_kept_back:
-        return f"{channel.name} cannot work as configured: {channel.trouble}"
-    is_kept_back = is_kept_back or item.failures > 0 or item.lane in channel.stuck
+        return _because(f"{channel.name} refused it for good", _said(item))
+    is_gated = latest.at_wall > now_wall
+    if channel.trouble and is_gated:
+        return _because(f"{channel.name} cannot work as configured", channel.trouble)
+    return _why_too_late(item, channel, latest.reason if is_gated else "", now_wall)
+
+
+def _why_too_late(item: Notification, channel: ChannelState, gated: str, now_wall: float) -> str:
+    """Why people wait for too long, or would, if it is critical; `gated`: what keeps it back now, or ""."""
     after_s = FALLBACK_AFTER_S[item.notice.severity]
+    is_kept_back = bool(gated) or item.failures > 0 or item.lane in channel.stuck
     if is_kept_back and now_wall - item.created_wall > after_s:
-        return f"{channel.name} has not taken it for {after_s:g} s"
+        return _because(f"{channel.name} has not taken it for {after_s:g} s", _said(item) or gated)
+    is_in_vain = channel.opens_wall(now_wall) > item.created_wall + after_s
+    if gated and is_in_vain and item.notice.severity is Severity.CRITICAL:
+        return _because(f"{channel.name} cannot take it within {after_s:g} s", gated)
     return ""
+
+
+def _said(item: Notification) -> str:
+    """What was heard of the channel at the latest attempt."""
+    return item.attempts[-1].detail if item.attempts else ""
+
+
+def _because(what: str, why: str) -> str:
+    return clean(f"{what}: {why}" if why else what, BECAUSE_MAX)
 
 
 # ---- what bears on it

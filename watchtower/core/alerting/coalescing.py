@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from watchtower.core.alerting.attempts import ChannelState, channel_states
+from watchtower.core.alerting.attempts import FAILURES_MAX, ChannelState, channel_states
 from watchtower.core.alerting.dispatch import turns
 from watchtower.core.alerting.scene import Scene
 from watchtower.core.applying import outbox
@@ -80,6 +80,8 @@ def _digest(scene: Scene, channel: ChannelState, items: list[Notification]) -> I
     state = scene.state
     joining = _joining(items)
     known = _unsent_digest(scene, channel.name)
+    if known is not None and channel.trouble and known.failures >= FAILURES_MAX:
+        return  # perhaps the digest itself is what is refused: others show, one by one
     is_known = known is not None and len(known.members) < MEMBERS_MAX
     if not joining or not (is_known or _is_storm(joining, channel, items, scene.now.wall)):
         return

@@ -44,7 +44,7 @@ def fallbacks(scene: Scene) -> Iterator[Command]:
         yield Enqueue(
             epoch=state.lease.epoch,
             incident=item.incident,
-            draft=_instead(state, item, found.channel, sender=found.peer),
+            draft=_instead(state, item, found),
             at_wall=scene.now.wall,
             policy_rev=state.policy_rev,
         )
@@ -78,13 +78,13 @@ def _may_fall_back(state: State, item: Notification) -> bool:
     return is_dead or outbox.is_to_be_told(state, item)
 
 
-def _instead(state: State, item: Notification, channel: str, *, sender: str) -> Draft:
+def _instead(state: State, item: Notification, found: NextAttempt) -> Draft:
     return Draft(
-        id=outbox.notification_id(state.cluster, item.service, item.kind, item.id, channel),
-        channel=channel,
+        id=outbox.notification_id(state.cluster, item.service, item.kind, item.id, found.channel),
+        channel=found.channel,
         kind=item.kind,
-        sender=sender,
-        notice=replace(item.notice, instead_of=item.channel),
+        sender=found.peer,
+        notice=replace(item.notice, instead_of=item.channel, instead_because=found.reason),
     )
 
 

@@ -40,8 +40,8 @@ def untold(state: State) -> list[Notification]:
 
 
 def refused(state: State) -> list[Notification]:
-    """Of these, what its channel will never show."""
-    return [item for item in untold(state) if _carrier(state, item).stage is Stage.DEAD]
+    """Of these, what its channel will never show, or not before somebody mends it."""
+    return [item for item in untold(state) if _is_refused(state, item)]
 
 
 def failing(state: State, now_wall: float) -> list[Notification]:
@@ -49,9 +49,17 @@ def failing(state: State, now_wall: float) -> list[Notification]:
     return [
         item
         for item in untold(state)
-        if (carrier := _carrier(state, item)).stage is Stage.DEAD
-        or (carrier.failures and now_wall - item.created_wall > FALLBACK_AFTER_S[item.notice.severity])
+        if _is_refused(state, item)
+        or (
+            _carrier(state, item).failures
+            and now_wall - item.created_wall > FALLBACK_AFTER_S[item.notice.severity]
+        )
     ]
+
+
+def _is_refused(state: State, item: Notification) -> bool:
+    carrier, row = _carrier(state, item), state.channels.get(item.channel)
+    return carrier.stage is Stage.DEAD or bool(carrier.failures and row is not None and row.trouble)
 
 
 def waiting(state: State) -> list[Waiting]:

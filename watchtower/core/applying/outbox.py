@@ -52,16 +52,15 @@ def transition_told(item: Notification, channel: str) -> Told:
     return item.incident, item.kind, item.notice.at_wall, channel
 
 
-def told_elsewhere(state: State, item: Notification) -> tuple[str, ...]:
-    """Channels that have heard of the same transition instead of the item's own, sorted."""
-    found = (
-        other.channel
+def told_elsewhere(state: State, items: Iterable[Notification]) -> list[str]:
+    """For each item of which another channel has heard instead, that channel."""
+    heard = {
+        transition_told(other, other.notice.instead_of): other.channel
         for other in state.notifications.values()
-        if other.notice.instead_of == item.channel
-        and other.stage is Stage.DELIVERED
-        and transition_told(other, "") == transition_told(item, "")
-    )
-    return tuple(sorted(found))
+        if other.notice.instead_of and is_delivered(state, other)
+    }
+    keys = (transition_told(item, item.channel) for item in items)
+    return [heard[key] for key in keys if key in heard]
 
 
 def is_delivered(state: State, item: Notification) -> bool:
