@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 from support.cli_support import Done, watchtower
@@ -122,6 +124,23 @@ def test_a_silence_is_set_shown_and_ended() -> None:
     assert run(made, "maintenance", "list").stdout.strip() == "No maintenance."
     assert run(made, "maintenance", "add", "group=data", "--for", "1h").returncode == 0
     assert len(made.submitted) == 3
+
+
+def test_a_silence_begins_and_ends_at_times_as_people_write_them() -> None:
+    """With a zone, or in UTC; what is no time is said in words, and so is a missing reason."""
+    made = desk()
+    zone = ZoneInfo("Europe/Berlin")
+    begin, end = (datetime.fromtimestamp(NOW + later_s, zone) for later_s in (3600, 7200))
+    times = [f"{at:%Y-%m-%d %H:%M} Europe/Berlin" for at in (begin, end)]
+    done = run(made, "silence", "add", "team=shop", "--starts", times[0], "--until", times[1])
+    assert done.returncode == 0, done.stderr
+    assert "--reason" in done.stderr
+    (command,) = made.submitted
+    assert isinstance(command, SetSilence)
+    assert command.silence.starts_wall == begin.replace(second=0, microsecond=0).timestamp()
+    assert command.silence.ends_wall == end.replace(second=0, microsecond=0).timestamp()
+    done = run(made, "silence", "add", "team=shop", "--until", "tomorrow")
+    assert (done.returncode, "--until: 'tomorrow' is no time; write it like" in done.stderr) == (2, True)
 
 
 def test_incidents_say_why_nobody_is_told_and_who_works_on_them() -> None:

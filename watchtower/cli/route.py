@@ -97,7 +97,7 @@ def _question(
     found["level"] = bad.value
     if not subject:
         del found["service"]
-    at_wall, timezone = _moment(at, settings.alerting.timezone)
+    at_wall, timezone = read_moment(at, settings.alerting.timezone)
     return Question(settings=settings, found=found, at_wall=at_wall, timezone=timezone)
 
 
@@ -120,7 +120,7 @@ def _unknown(what: str, word: str, known: Any) -> str:
     return f"nothing has the {what} `{shown_key(word)}`; {nearest(word, sorted(known))}"
 
 
-def _moment(text: str | None, timezone: str) -> tuple[float, str]:
+def read_moment(text: str | None, timezone: str, option: str = "--at") -> tuple[float, str]:
     """Unix seconds of `text`, and the time zone in which it is shown."""
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - only for a question
 
@@ -134,10 +134,10 @@ def _moment(text: str | None, timezone: str) -> tuple[float, str]:
         zone = read_timezone(words[2]) if len(words) > 2 else timezone
         local = datetime.fromisoformat(" ".join(words[:2]))
     except Wrong as wrong:
-        raise ConfigError(f"--at: {wrong.what}; {wrong.fix}") from None
+        raise ConfigError(f"{option}: {wrong.what}; {wrong.fix}") from None
     except ValueError:
         how = "write it like '2026-03-29 02:30' or '2026-03-29 02:30 Europe/Berlin'"
-        raise ConfigError(f"--at: {text!r} is no time; {how}") from None
+        raise ConfigError(f"{option}: {text!r} is no time; {how}") from None
     return (local if local.tzinfo else local.replace(tzinfo=ZoneInfo(zone))).timestamp(), zone
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from watchtower.cli.asking import ask_or_fail, peers_of
 from watchtower.cli.options import asking_options
 from watchtower.cli.tables import Cell, moment, show
 from watchtower.core.text import clean
+from watchtower.errors import ConfigError
 
 SHOWN_MAX = 12
 _STYLES = {"active": "warn", "waits": "", "over": "dim"}
@@ -38,7 +40,10 @@ def _adding(verb: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.argument("matchers", nargs=-1, required=True),
         click.option("--for", "duration", default="", help="For how long, as in 2h or 1h30m."),
-        click.option("--until", default="", help="Until when, as in 2026-11-01T18:00Z, instead."),
+        click.option(
+            "--until", default="", help="Until when, as in '2026-11-01 18:00 Europe/Berlin', instead."
+        ),
+        click.option("--starts", default="", help="From when, in the same words.  [default: now]"),
         click.option("--reason", default="", help="What is known, or planned."),
         click.option("--author", default=myself, help="Who says so.  [default: the user of this machine]"),
         asking_options,
@@ -131,7 +136,10 @@ def _add(path: str, word: str, asked: dict[str, Any]) -> None:
     if bool(asked["duration"]) is bool(asked["until"]):
         raise click.UsageError("say --for DURATION, as in --for 2h, or --until TIME")
     body = {key: asked[key] for key in ("reason", "author")}
-    body |= {"until": asked["until"]} if asked["until"] else {"for": asked["duration"]}
+    body |= {"until": _moment("until", asked)} if asked["until"] else {"for": asked["duration"]}
+    body |= {"starts": _moment("starts", asked)} if asked["starts"] else {}
+    if not asked["reason"]:
+        click.echo("Nobody will know why: say it with --reason.", err=True)
     body["matchers"] = [*asked["matchers"]]
     doc = told(desk(asked["urls"], asked["config_path"], asked["token"]), "POST", f"/api/v1/{path}", body)
     if asked["as_json"]:
@@ -141,6 +149,20 @@ def _add(path: str, word: str, asked: dict[str, Any]) -> None:
     click.echo(f"{word} {one['id']} until {moment(one['ends_at'])} UTC.")
     click.echo(_hits(doc["hits"]))
     click.echo(f"End it sooner: watchtower {word.lower()} end {one['id']}")
+
+
+def _moment(key: str, asked: dict[str, Any]) -> str:
+    """The time behind --until or --starts, for the peers; without a zone it is one of alerting.timezone."""
+    from watchtower.cli.files import read_settings  # noqa: PLC0415 - reading a file costs a third of a second
+    from watchtower.cli.route import read_moment  # noqa: PLC0415 - only for a time
+
+    path = asked["config_path"]
+    timezone = read_settings(path).alerting.timezone if path is not None else "UTC"
+    try:
+        at_wall, _ = read_moment(asked[key], timezone, option=f"--{key}")
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    return datetime.fromtimestamp(at_wall, UTC).isoformat()
 
 
 def _hits(doc: dict[str, Any]) -> str:
