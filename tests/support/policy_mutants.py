@@ -65,8 +65,10 @@ def rule_five(patch: Patch) -> None:
 def told_superseded(patch: Patch) -> None:
     """Hole 15: what was superseded counts as told, by itself or in a digest."""
 
-    def announces(item: Notification) -> bool:
-        return item.kind is not NoticeKind.RESOLVED and item.stage is not Stage.CANCELLED
+    def announces(state: State, item: Notification) -> bool:
+        return (
+            item.kind is not NoticeKind.RESOLVED and outbox.teller(state, item).stage is not Stage.CANCELLED
+        )
 
     patch.setattr(outbox, "announces", announces)
 

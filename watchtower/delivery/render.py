@@ -126,13 +126,7 @@ def _announcement_is_doubtful(notification: Notification, state: State) -> bool:
         and item.incident == notification.incident
         and item.kind is not NoticeKind.RESOLVED
     ]
-    return bool(earlier) and not any(_has_arrived(item, state) for item in earlier)
-
-
-def _has_arrived(item: Notification, state: State) -> bool:
-    """True when the item, or the digest that told it, is known to have arrived."""
-    told = state.notifications.get(item.digest, item)
-    return any(one.doubt is Doubt.PROOF or one.stage.value == "delivered" for one in (item, told))
+    return bool(earlier) and not any(outbox.has_arrived(state, item) for item in earlier)
 
 
 def _footer(notification: Notification, settings: Settings) -> str:

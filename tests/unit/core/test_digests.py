@@ -118,9 +118,21 @@ def test_a_superseded_digest_has_told_nobody_for_certain() -> None:
     book.settle(digest, Outcome.AMBIGUOUS)
     book.claim(digest)
     assert book.settle(digest, Outcome.SUPERSEDED).ok
-    assert {book.item(item).stage for item in items} == {Stage.SUPERSEDED}
-    assert not any(outbox.announces(book.item(item)) for item in items)
+    assert not any(outbox.announces(book.state, book.item(item)) for item in items)
     assert outbox.told_channels(book.state, 1) == ("chat",)
+
+
+def test_that_services_flap_is_told_by_a_digest_too() -> None:
+    """What is withheld because it flaps is told that it does, once; a silence keeps even that back."""
+    book, items = waiting("web", "api")
+    rows = {item.id: replace(item, kind=NoticeKind.FLAPPING) for item in items}
+    book.state = replace(book.state, notifications=rows)
+    gather(book, items)
+    for why, found in ((Why.FLAPPING, ""), (Why.SILENCED, "all that it tells is over or withheld")):
+        for number in (1, 2):
+            withheld = Withheld(why=why, text="not now")
+            book.must("a", c.Withhold(epoch=1, incident=number, withheld=withheld, at_wall=WALL))
+        assert silencing.unwanted(book.state, settings(), book.item(digest_of(book)), WALL) == found
 
 
 @pytest.mark.parametrize("is_doubtful", [False, True])

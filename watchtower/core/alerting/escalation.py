@@ -18,7 +18,7 @@ from watchtower.core.alerting.routing import Audience, Call
 from watchtower.core.alerting.scene import Scene, is_full, notice_of
 from watchtower.core.applying import outbox
 from watchtower.core.commands import Command, Draft, Drop, Enqueue
-from watchtower.core.model import Incident, NoticeKind, Notification, Stage
+from watchtower.core.model import Incident, NoticeKind, Notification
 from watchtower.core.policies import Severity
 
 FIRST_REMINDER_S: Final = 1_800.0
@@ -40,7 +40,7 @@ def follow_ups(
     if incident.ack is not None:
         yield from _taken_back(scene, items, f"acknowledged by {incident.ack.by}")
         return
-    first = _announcement(incident, items)
+    first = _announcement(scene, incident, items)
     if first is None:
         return
     audience = routing.of(scene, incident)
@@ -57,7 +57,7 @@ def reached(scene: Scene, incident: Incident, items: list[Notification]) -> tupl
     told = [
         item.channel
         for item in sorted(items, key=lambda item: item.order)
-        if outbox.announces(item)
+        if outbox.announces(scene.state, item)
         and not item.notice.instead_of
         and item.channel in settings.channels
         and not routing.is_off_duty(scene, item.channel)
@@ -105,13 +105,13 @@ def _is_follow_up(item: Notification) -> bool:
     return item.kind in (NoticeKind.REMINDER, NoticeKind.ESCALATION)
 
 
-def _announcement(incident: Incident, items: list[Notification]) -> Notification | None:
+def _announcement(scene: Scene, incident: Incident, items: list[Notification]) -> Notification | None:
     """The first that told of the incident at its present severity, or a louder one."""
     loudness = _LOUDEST_FIRST.index(incident.severity)
     loud = [
         item
         for item in items
-        if outbox.announces(item)
+        if outbox.announces(scene.state, item)
         and not _is_follow_up(item)
         and _LOUDEST_FIRST.index(item.notice.severity) <= loudness
     ]
@@ -136,7 +136,7 @@ def _steps(
     for channel, call in due.items():
         step = times.index(call.after_s)
         number = f"{incident.number}.{first.created_wall}.{call.after_s:g}"
-        number += _again(items, NoticeKind.ESCALATION, channel, step)
+        number += _again(scene, items, NoticeKind.ESCALATION, channel, step)
         yield from enqueued(scene, incident, NoticeKind.ESCALATION, number, channel, step=step)
 
 
@@ -158,7 +158,7 @@ def _reminders(
             continue
         # By its time and not its step, whose meaning changes with `repeat`.
         number = f"{incident.number}.{first.created_wall}.{reminder_at(step, call.repeat_s):g}"
-        number += _again(mine, NoticeKind.REMINDER, channel, step)
+        number += _again(scene, mine, NoticeKind.REMINDER, channel, step)
         yield from enqueued(scene, incident, NoticeKind.REMINDER, number, channel, step=step)
 
 
@@ -178,7 +178,7 @@ def _adds_nothing(
     scene: Scene, mine: list[Notification], step: int, *, call: Call, first: Notification
 ) -> bool:
     """True when something still waits on its channel, or was told after it was due or just before."""
-    told = [item for item in mine if outbox.announces(item)]
+    told = [item for item in mine if outbox.announces(scene.state, item)]
     if any(outbox.is_to_be_told(scene.state, item) for item in told):
         return True
     told_wall = max((max(item.created_wall, item.settled_wall) for item in told), default=0.0)
@@ -186,13 +186,13 @@ def _adds_nothing(
     return not _is_worth_it(step, call.repeat_s, told_s)
 
 
-def _again(items: list[Notification], kind: NoticeKind, channel: str, step: int) -> str:
+def _again(scene: Scene, items: list[Notification], kind: NoticeKind, channel: str, step: int) -> str:
     """What makes an id new after the same was withdrawn: by an acknowledgement that is gone, by a silence."""
     withdrawn = [
         item.order
         for item in items
         if (item.kind, item.channel, item.notice.step) == (kind, channel, step)
-        and item.stage in (Stage.CANCELLED, Stage.SUPERSEDED)
+        and outbox.is_withdrawn(scene.state, item)
     ]
     # The latest, and not how many: of reminders that were withdrawn only the latest is kept.
     return f".{max(withdrawn)}" if withdrawn else ""

@@ -54,6 +54,6 @@ def flaps(scene: Scene, incident: Incident) -> Withheld | None:
 def is_told(state: State, number: int) -> bool:
     """True when it was, or is about to be, told that the incident flaps."""
     return any(
-        item.incident == number and item.kind is NoticeKind.FLAPPING and announces(item)
+        item.incident == number and item.kind is NoticeKind.FLAPPING and announces(state, item)
         for item in state.notifications.values()
     )

@@ -115,8 +115,9 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
     """
     ordered = sorted(items, key=lambda item: item.order)
     lost = {item.id for item in items if _is_lost(scene, item)}
-    latest = {item.channel: item for item in ordered if outbox.announces(item) and item.id not in lost}
-    withdrawn = {item.channel for item in items if _is_withdrawn(item) and item.kind in _OF_A_MOVE}
+    announced = (item for item in ordered if outbox.announces(scene.state, item))
+    latest = {item.channel: item for item in announced if item.id not in lost}
+    withdrawn = {item.channel for item in items if _is_withdrawn(scene, item) and item.kind in _OF_A_MOVE}
     is_known = any(not _is_behind(incident, item) for item in latest.values())
     for channel in escalation.reached(scene, incident, items):
         item = latest.get(channel)
@@ -131,17 +132,16 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
 _OF_A_MOVE: Final = (NoticeKind.FIRING, NoticeKind.WORSENED, NoticeKind.FLAPPING, NoticeKind.SETTLED)
 
 
-def _is_withdrawn(item: Notification) -> bool:
+def _is_withdrawn(scene: Scene, item: Notification) -> bool:
     """True for what people wanted no more, before it left or without knowing whether it had."""
-    return bool(item.dropped) or item.stage is Stage.SUPERSEDED
+    return bool(item.dropped) or outbox.is_superseded(scene.state, item)
 
 
 def _is_lost(scene: Scene, item: Notification) -> bool:
     """True for what died on a channel that the file no longer has: whoever came in its place is to hear."""
-    if item.channel in scene.settings.channels or not outbox.announces(item):
+    if item.channel in scene.settings.channels or not outbox.announces(scene.state, item):
         return False
-    digest = scene.state.notifications.get(item.digest)
-    return Stage.DEAD in (item.stage, digest.stage if digest else item.stage)
+    return outbox.teller(scene.state, item).stage is Stage.DEAD
 
 
 def _is_behind(incident: Incident, item: Notification) -> bool:

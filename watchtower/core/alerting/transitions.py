@@ -136,7 +136,7 @@ def _shifting(scene: Scene, incident: Incident, standing: Standing, kind: Notice
     told: tuple[Draft, ...] = ()
     shifted = replace(incident, level=level, severity=said.severity)
     mine = [item for item in state.notifications.values() if item.incident == incident.number]
-    is_told = any(outbox.announces(item) for item in mine)
+    is_told = any(outbox.announces(state, item) for item in mine)
     if kind is not None and is_told and telling.withheld(scene, shifted) is None:
         # The time makes the id unique: an incident may worsen, ease and worsen again.
         number = f"{incident.number}.{incident.timeline[-1].at_wall}"

@@ -93,5 +93,5 @@ def _told_instead(state: State) -> set[object]:
     return {
         outbox.transition_told(item, item.notice.instead_of)
         for item in state.notifications.values()
-        if item.notice.instead_of and outbox.is_delivered(state, item)
+        if item.notice.instead_of and outbox.has_arrived(state, item)
     }

@@ -11,13 +11,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core.applying import outbox
+from watchtower.core.applying.fences import Outgrowth
 from watchtower.core.commands import Answer, Coalesce, Drop
 from watchtower.core.model import Doubt, NoticeKind, Notification, Stage, State
 
 MEMBERS_MAX: Final = 1_000
 DIGEST_SUBJECT: Final = "*"
 """What digests are about; no service may carry this name."""
-Outgrowth = tuple[State, Answer]
 
 
 def drop(state: State, command: Drop) -> Outgrowth:

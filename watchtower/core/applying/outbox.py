@@ -15,6 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core import channel_rows
+from watchtower.core.applying.fences import POLICY_CHANGED
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Assign, Claim, Draft, Entry, Settle
 from watchtower.core.model import (
@@ -57,16 +58,10 @@ def told_elsewhere(state: State, items: Iterable[Notification]) -> list[str]:
     heard = {
         transition_told(other, other.notice.instead_of): other.channel
         for other in state.notifications.values()
-        if other.notice.instead_of and is_delivered(state, other)
+        if other.notice.instead_of and has_arrived(state, other)
     }
     keys = (transition_told(item, item.channel) for item in items)
     return [heard[key] for key in keys if key in heard]
-
-
-def is_delivered(state: State, item: Notification) -> bool:
-    """True when it has reached its channel, by itself or in a digest."""
-    digest = state.notifications.get(item.digest) if item.stage is Stage.DIGESTED else None
-    return Stage.DELIVERED in (item.stage, digest.stage if digest else item.stage)
 
 
 def lane_heads(state: State) -> dict[str, int]:
@@ -83,12 +78,17 @@ def head_of_lane(state: State, item: Notification) -> bool:
     return lane_heads(state).get(item.lane, item.order) >= item.order
 
 
+def teller(state: State, item: Notification) -> Notification:
+    """The message that tells of the item, itself or its digest: whether anybody was told is asked of this one.
+
+    A digest that is no longer in the ledger was finished long ago; then it is the item, and finished too.
+    """
+    return state.notifications.get(item.digest, item) if item.stage is Stage.DIGESTED else item
+
+
 def is_to_be_told(state: State, item: Notification) -> bool:
     """True while the item, or the digest that tells it, is unfinished."""
-    if item.stage is not Stage.DIGESTED:
-        return not item.stage.finished
-    digest = state.notifications.get(item.digest)
-    return digest is not None and not digest.stage.finished
+    return not teller(state, item).stage.finished
 
 
 def is_full(state: State) -> bool:
@@ -140,19 +140,33 @@ def told_channels(state: State, incident: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.channel for item in sorted(items, key=lambda item: item.order)))
 
 
-def announces(item: Notification) -> bool:
+def announces(state: State, item: Notification) -> bool:
     """True for what tells, told or tries to tell that the incident is there (protocol.md, hole 15)."""
-    return item.kind is not NoticeKind.RESOLVED and item.stage not in (Stage.CANCELLED, Stage.SUPERSEDED)
+    return item.kind is not NoticeKind.RESOLVED and not is_withdrawn(state, item)
+
+
+def is_withdrawn(state: State, item: Notification) -> bool:
+    """True for what nobody may rely on: taken back before it left, or when it may have arrived."""
+    return teller(state, item).stage is Stage.CANCELLED or is_superseded(state, item)
+
+
+def is_superseded(state: State, item: Notification) -> bool:
+    """True for what was given up when it may have arrived, and so is told anew."""
+    return teller(state, item).stage is Stage.SUPERSEDED
 
 
 def has_left(state: State, item: Notification) -> bool:
     """True for an announcement, unless it is certain that nobody was or is being told by it."""
-    if item.kind is NoticeKind.RESOLVED or item.stage is Stage.CANCELLED:
+    told = teller(state, item)
+    if item.kind is NoticeKind.RESOLVED or told.stage is Stage.CANCELLED:
         return False
-    if item.stage is Stage.DIGESTED:
-        digest = state.notifications.get(item.digest)
-        return digest is None or has_left(state, digest)
-    return item.stage is not Stage.PENDING or item.doubt is not Doubt.NO
+    return told.stage is not Stage.PENDING or told.doubt is not Doubt.NO
+
+
+def has_arrived(state: State, item: Notification) -> bool:
+    """True for what is known to have reached its channel."""
+    told = teller(state, item)
+    return told.stage is Stage.DELIVERED or told.doubt is Doubt.PROOF
 
 
 def assign(state: State, command: Assign) -> tuple[State, Answer]:
@@ -195,7 +209,7 @@ def _claim_refusal(state: State, entry: Entry, command: Claim, item: Notificatio
     if item.sender != entry.by:
         return f"the wanted sender is {item.sender}"
     if command.policy_rev != state.policy_rev:
-        return "what people said has changed"
+        return POLICY_CHANGED
     return "" if head_of_lane(state, item) else "an older notification of the lane is unfinished"
 
 
@@ -214,18 +228,7 @@ def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
     if settled == item:
         return state, Answer(ok=False, reason="nothing changes")
     state = _put(state, _recorded(settled, entry, command))
-    if settled.stage is Stage.SUPERSEDED:
-        state = _superseded_with(state, settled)
     return tidy(_with_channel(state, item.channel, command)), Answer(ok=True)
-
-
-def _superseded_with(state: State, digest: Notification) -> State:
-    """What a superseded digest may or may not have told is superseded too, and so told anew (hole 15)."""
-    rows = dict(state.notifications)
-    for name in digest.members:
-        if name in rows:
-            rows[name] = replace(rows[name], stage=Stage.SUPERSEDED)
-    return replace(state, notifications=rows)
 
 
 def _with_channel(state: State, name: str, command: Settle) -> State:
@@ -329,10 +332,7 @@ def is_waiting(item: Notification) -> bool:
 
 def never_left(state: State, item: Notification) -> bool:
     """True for what waits, by itself or in a digest that waits: it may still be withdrawn."""
-    if item.stage is not Stage.DIGESTED:
-        return is_waiting(item)
-    digest = state.notifications.get(item.digest)
-    return digest is not None and is_waiting(digest)
+    return is_waiting(teller(state, item))
 
 
 def _is_open(state: State, item: Notification) -> bool:

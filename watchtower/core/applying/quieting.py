@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from watchtower.core.applying.fences import Outgrowth
 from watchtower.core.applying.incidents import noted
 from watchtower.core.channel_rows import DRILL_PREFIX, proven
 from watchtower.core.commands import Answer
@@ -24,9 +25,7 @@ from watchtower.core.policies import (
 )
 from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, Sweep
 
-Outgrowth = tuple[State, Answer]
 ONLY_BY_LINK: Final = "a drill is acknowledged by the link in its message: that is the proof that it arrived"
-
 
 def set_silence(state: State, command: SetSilence) -> Outgrowth:
     """A silence more, or a known one with another end; of too many, one that is over gives way."""

@@ -55,7 +55,7 @@ def _waiting_since(state: State) -> list[float]:
     told = {
         outbox.transition_told(item, item.notice.instead_of)
         for item in state.notifications.values()
-        if item.notice.instead_of and outbox.is_delivered(state, item)
+        if item.notice.instead_of and outbox.has_arrived(state, item)
     }
 
     def is_known(item: Notification) -> bool:
