@@ -16,7 +16,9 @@ import pytest
 from msgspec.structs import replace
 from support import delivery_storms as storms
 from support import delivery_support as made
+from support.core_support import WALL, Book, service, settings
 
+from watchtower.core import commands as c
 from watchtower.core.channel_rows import ChannelRow, Drill
 from watchtower.core.model import (
     Attempt,
@@ -279,3 +281,23 @@ def test_a_webhook_gets_every_member_of_a_digest() -> None:
     assert by_service["orders-db"]["cause"] == ""
     assert (by_service["shop-600"]["kind"], by_service["shop-600"]["level"]) == ("resolved", "up")
     assert by_service["dns"]["severity"] == "warning"
+
+
+def test_a_repeated_digest_says_what_is_over_meanwhile() -> None:
+    """It is repeated whole, for it may have arrived; but nobody reads that something is down which is not."""
+    book = Book()
+    items = [book.opened(name)[0] for name in ("web", "api", "db")]
+    draft = book.draft("chat", "*", "1", NoticeKind.DIGEST)
+    members = tuple(item.id for item in items)
+    book.must("a", c.Coalesce(epoch=1, draft=draft, members=members, at_wall=WALL))
+    digest = book.state.notifications[draft.id]
+    book.claim(digest)
+    book.settle(digest, Outcome.AMBIGUOUS)
+    book.closed("web")
+    message = render(book.item(digest), book.state, settings(*map(service, ("web", "api", "db"))))
+    assert message.subject == "[DIGEST] 2 alerts: api DOWN (test) and 1 more, 1 recovered - test"
+    assert message.groups[-1].title == "Recovered (1)"
+    assert message.groups[-1].lines == ("web after 1 min",)
+    assert {member.service: member.level for member in message.members} == {
+        "api": "down", "db": "down", "web": "up",
+    }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchtower.core.applying import digests
 from watchtower.core.model import Level, NoticeKind, Notification, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings
@@ -25,15 +26,25 @@ _ALONE: Final = "alone"
 
 
 class _Row(Struct, frozen=True, kw_only=True):
-    """The latest that one incident's members say. `root` is the subject that explains it, itself if none."""
+    """The latest that one incident's members say. `root` is the subject that explains it, itself if none.
+
+    A digest that may have arrived is repeated whole: `ended_wall` says what is over meanwhile.
+    """
 
     item: Notification
     name: str
     root: str
+    ended_wall: float = 0.0
 
     @property
     def is_over(self) -> bool:
-        return self.item.kind is NoticeKind.RESOLVED
+        return self.item.kind is NoticeKind.RESOLVED or self.ended_wall > 0
+
+    @property
+    def lasted_s(self) -> float:
+        notice = self.item.notice
+        until_wall = notice.at_wall if self.item.kind is NoticeKind.RESOLVED else self.ended_wall
+        return until_wall - notice.since_wall
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -73,21 +84,25 @@ def _member(row: _Row) -> Member:
     return Member(
         incident=item.incident,
         service=clean(item.service, LINE_MAX),
-        kind=item.kind.value,
-        level=item.notice.level.value,
+        kind=NoticeKind.RESOLVED.value if row.is_over else item.kind.value,
+        level=Level.UP.value if row.is_over else item.notice.level.value,
         severity=item.notice.severity.value,
         cause=clean(row.root, LINE_MAX) if row.root != item.service else "",
     )
 
 
 def _rows(item: Notification, state: State, settings: Settings) -> Iterable[_Row]:
-    members = [state.notifications[name] for name in item.members if name in state.notifications]
+    members = digests.worth_telling(state, item)
     latest = {member.incident: member for member in sorted(members, key=lambda member: member.order)}
     causes = surroundings.causes(state, settings)
     for member in latest.values():
         found = causes.roots(member.service, member.notice.level)
+        incident = state.incidents.get(member.incident)
         yield _Row(
-            item=member, name=name_of(member.service, settings), root=found[0] if found else member.service
+            item=member,
+            name=name_of(member.service, settings),
+            root=found[0] if found else member.service,
+            ended_wall=incident.closed_wall if incident else 0.0,
         )
 
 
@@ -138,7 +153,7 @@ def _line(row: _Row) -> str:
 
 def _ended(over: list[_Row]) -> Group:
     rows = sorted(over, key=lambda row: row.name)
-    lines = [f"{row.name} after {span(row.item.notice.at_wall - row.item.notice.since_wall)}" for row in rows]
+    lines = [f"{row.name} after {span(row.lasted_s)}" for row in rows]
     return Group(title=f"Recovered ({len(over)})", lines=surroundings.and_more(lines, len(over)))
 
 
