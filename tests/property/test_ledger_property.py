@@ -7,6 +7,7 @@ start in an empty ledger or in a running cluster.
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -45,10 +46,17 @@ def raw(state: State) -> bytes:
     return msgspec.json.encode(state)
 
 
-@given(starts, steps)
-def test_apply_is_total_and_refusals_change_nothing(start: State, plan: list[Deed | Entry]) -> None:
-    """No entry raises, a refused one is only counted, and applying twice is applying once."""
-    state = start
+@given(starts, steps, st.sampled_from((2, outbox.UNFINISHED_MAX)))
+def test_apply_is_total_and_refusals_change_nothing(
+    start: State, plan: list[Deed | Entry], room: int
+) -> None:
+    """No entry raises, a refused one is only counted, and applying twice is applying once: full or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, "UNFINISHED_MAX", room)
+        _check_apply(start, plan)
+
+
+def _check_apply(state: State, plan: list[Deed | Entry]) -> None:
     for step in plan:
         entry = entry_for(state, step)
         before, bytes_before = state, raw(state)

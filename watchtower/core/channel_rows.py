@@ -23,9 +23,9 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
     """Times are Unix seconds by the clock of whoever settled.
 
     `rest_until_wall`: the channel asked not to be called before, `rest_s` is how long it asked for.
-    `recent`: when the latest attempts reached it. `hour` counts hours since 1970, `hour_sent` attempts within
-    it. `trouble`: "" or why it cannot work until somebody mends it, since `trouble_wall`; `accepted_wall`:
-    when it last took something.
+    `recent`: when the latest attempts reached it. `hour` counts hours since 1970, `hour_sent` what it took,
+    or may have taken, within it. `trouble`: "" or why it cannot work until somebody mends it, since
+    `trouble_wall`; `accepted_wall`: when it last took something.
     """
 
     rest_until_wall: float = 0.0
@@ -82,13 +82,19 @@ def proven(drill: Drill, channel: str, at_wall: float) -> Drill:
     return replace(drill, arrived_wall=arrived_wall, last_arrived_wall=at_wall, unproven=unproven)
 
 
-def settled(row: ChannelRow, at_wall: float, *, has_reached: bool, is_accepted: bool) -> ChannelRow:
-    """The row after an attempt that ended at `at_wall`; `has_reached`: the channel saw something of it."""
+def settled(
+    row: ChannelRow, at_wall: float, *, has_reached: bool, is_taken: bool, is_accepted: bool
+) -> ChannelRow:
+    """The row after an attempt that ended at `at_wall`; `has_reached`: the channel saw something of it.
+
+    `is_taken`: people may have got a message. What is refused uses up nothing of their hour.
+    """
     row = replace(row, settled_wall=max(at_wall, row.settled_wall))
     if has_reached:
+        row = replace(row, recent=(*row.recent, at_wall)[-RECENT_KEPT:])
+    if is_taken:
         hour = _hour(row, at_wall)
-        hour_sent = row.hour_sent + 1 if hour == row.hour else 1
-        row = replace(row, recent=(*row.recent, at_wall)[-RECENT_KEPT:], hour=hour, hour_sent=hour_sent)
+        row = replace(row, hour=hour, hour_sent=row.hour_sent + 1 if hour == row.hour else 1)
     if is_accepted:
         row = replace(
             row, trouble="", trouble_wall=0.0, rest_until_wall=0.0, rest_s=0.0, accepted_wall=at_wall

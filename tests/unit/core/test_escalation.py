@@ -66,6 +66,13 @@ class Story:
             self.deliver(item, boot + 1)
         return [(item.channel, item.kind.value, item.notice.step) for item in new]
 
+    def gather(self, items: list[Notification]) -> Notification:
+        """One digest of what waits."""
+        draft = self.book.draft("chat", "*", items[0].id, NoticeKind.DIGEST)
+        members = tuple(item.id for item in items)
+        self.book.must("a", c.Coalesce(epoch=1, draft=draft, members=members, at_wall=WALL))
+        return self.book.state.notifications[draft.id]
+
     def deliver(self, item: Notification, boot: float) -> None:
         """The channel takes it."""
         state = self.book.state
@@ -284,3 +291,30 @@ def test_who_hears_by_a_fallback_hears_the_next_through_the_channel_itself() -> 
 
 def _instead_of(channel: str) -> Notice:
     return Notice(level=Level.DOWN, reason="test", since_wall=WALL, at_wall=WALL, instead_of=channel)
+
+
+def test_what_a_digest_has_just_told_is_not_reminded_of() -> None:
+    """When a digest was taken, each of those it tells was told."""
+    story = Story(config())
+    story.at(OPENED_S)
+    book = Book()
+    story.book = book
+    book.fails()
+    for command in book.decided(story.settings, OPENED_S)[0]:
+        book.must("a", command)
+    digest = story.gather(book.items(1))
+    due_s = OPENED_S + 30 * MINUTE_S
+    story.deliver(digest, due_s - 1)
+    assert story.at(due_s + 1) == []
+
+
+def test_what_was_withdrawn_again_and_again_is_told_again() -> None:
+    """Also when the rows of earlier times are pruned: an id is never used twice."""
+    story = Story(config())
+    due_s = OPENED_S + 30 * MINUTE_S
+    for turn in range(4):
+        assert story.at(due_s + turn, is_delivered=False) == [("chat", "reminder", 1)]
+        story.acknowledge()
+        for command in story.book.decided(story.settings, due_s + turn)[0]:
+            story.book.must("a", command)
+        story.acknowledge("")

@@ -12,7 +12,7 @@ from typing import Final
 
 from watchtower.core.alerting.attempts import FAILURES_MAX, ChannelState, channel_states
 from watchtower.core.alerting.dispatch import turns
-from watchtower.core.alerting.scene import Scene
+from watchtower.core.alerting.scene import Scene, is_full
 from watchtower.core.applying import outbox
 from watchtower.core.applying.digests import DIGEST_SUBJECT, MEMBERS_MAX
 from watchtower.core.channel_rows import DRILL_PREFIX, HOUR_S
@@ -49,7 +49,7 @@ def _ceiling(scene: Scene, channel: ChannelState) -> Iterator[Command]:
         return
     hour = int(now_wall // HOUR_S)
     identifier = outbox.notification_id(state.cluster, "", NoticeKind.CEILING, str(hour), channel.name)
-    if identifier in state.notifications or outbox.is_full(state):
+    if identifier in state.notifications or is_full(scene):
         return
     yield Enqueue(
         epoch=state.lease.epoch,

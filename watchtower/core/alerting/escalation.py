@@ -181,7 +181,8 @@ def _adds_nothing(
     told = [item for item in mine if outbox.announces(scene.state, item)]
     if any(outbox.is_to_be_told(scene.state, item) for item in told):
         return True
-    told_wall = max((max(item.created_wall, item.settled_wall) for item in told), default=0.0)
+    settled_walls = (outbox.teller(scene.state, item).settled_wall for item in told)
+    told_wall = max((*(item.created_wall for item in told), *settled_walls), default=0.0)
     told_s = max(call.after_s, told_wall - first.created_wall)
     return not _is_worth_it(step, call.repeat_s, told_s)
 

@@ -134,7 +134,7 @@ _OF_A_MOVE: Final = (NoticeKind.FIRING, NoticeKind.WORSENED, NoticeKind.FLAPPING
 
 def _is_withdrawn(scene: Scene, item: Notification) -> bool:
     """True for what people wanted no more, before it left or without knowing whether it had."""
-    return bool(item.dropped) or outbox.is_superseded(scene.state, item)
+    return outbox.is_withdrawn(scene.state, item)
 
 
 def _is_lost(scene: Scene, item: Notification) -> bool:

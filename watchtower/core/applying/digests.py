@@ -72,7 +72,7 @@ def coalesce(state: State, command: Coalesce) -> Outgrowth:
 
 def _refusal(state: State, command: Coalesce, known: Notification | None, members: list[Notification]) -> str:
     draft, before = command.draft, len(known.members) if known else 0
-    if draft.kind is not NoticeKind.DIGEST or draft.members:
+    if draft.kind is not NoticeKind.DIGEST or draft.members or _is_other(known, draft.channel):
         return "only a digest tells others"
     if not members or len(members) != len(command.members) or before + len(members) > MEMBERS_MAX:
         return "nothing to tell, something unknown, or too much for one digest"
@@ -83,6 +83,10 @@ def _refusal(state: State, command: Coalesce, known: Notification | None, member
     if not _in_order(state, members):
         return "something older in a lane is unfinished"
     return ""
+
+
+def _is_other(known: Notification | None, channel: str) -> bool:
+    return known is not None and (known.kind, known.channel) != (NoticeKind.DIGEST, channel)
 
 
 def _is_youngest(state: State, digest: Notification) -> bool:

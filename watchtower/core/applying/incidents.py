@@ -183,7 +183,7 @@ def _resolved_drafts(state: State, incident: Incident, command: Close, sender: s
 def _without_old(state: State) -> State:
     """Keep the newest CLOSED_KEPT closed incidents, and those whose notifications are unfinished."""
     ended = sorted(number for number, incident in state.incidents.items() if not incident.is_open)
-    busy = {item.incident for item in state.notifications.values() if not item.stage.finished}
+    busy = {item.incident for item in state.notifications.values() if outbox.is_to_be_told(state, item)}
     drop = [number for number in ended[: max(0, len(ended) - CLOSED_KEPT)] if number not in busy]
     if not drop:
         return state

@@ -27,10 +27,13 @@ from watchtower.core.model import (
     Stage,
     State,
 )
+from watchtower.core.policies import Severity
 
 UNFINISHED_MAX: Final = 2_000
 FINISHED_KEPT: Final = 300
 ATTEMPTS_KEPT: Final = 10
+_REPEATED: Final = (NoticeKind.REMINDER, NoticeKind.WORSENED)
+_NEVER_SHED: Final = (NoticeKind.RESOLVED, NoticeKind.DIGEST, NoticeKind.TEST)
 Told = tuple[int, NoticeKind, float, str]
 
 
@@ -79,7 +82,7 @@ def head_of_lane(state: State, item: Notification) -> bool:
 
 
 def teller(state: State, item: Notification) -> Notification:
-    """The message that tells of the item, itself or its digest: whether anybody was told is asked of this one.
+    """The message that tells of the item, itself or its digest: it is asked whether anybody was told.
 
     A digest that is no longer in the ledger was finished long ago; then it is the item, and finished too.
     """
@@ -97,23 +100,26 @@ def is_full(state: State) -> bool:
 
 
 def _unfinished(state: State) -> int:
-    return sum(not item.stage.finished for item in state.notifications.values())
+    """Tests are people's own doing, few, and keep no alert out."""
+    items = state.notifications.values()
+    return sum(not item.stage.finished and item.kind is not NoticeKind.TEST for item in items)
 
 
 def enqueue(state: State, incident: int, service: str, drafts: Iterable[Draft], at_wall: float) -> State:
     """The drafts as pending notifications; known ids are left alone, an overfull outbox sheds and counts.
 
-    A resolved notice is never shed: whoever was told hears the end. There is at most one per lane.
+    A resolved notice is never shed: whoever was told hears the end. There is at most one per lane. Nor is a
+    digest, which makes room, or a test, which takes none: of those there are TESTS_MAX (proving.py).
     """
     notifications = dict(state.notifications)
     order, shed, unfinished = state.last_order, state.shed, _unfinished(state)
     for draft in drafts:
         if draft.id in notifications:
             continue
-        if unfinished >= UNFINISHED_MAX and draft.kind is not NoticeKind.RESOLVED:
+        if unfinished >= UNFINISHED_MAX and draft.kind not in _NEVER_SHED:
             shed += 1
             continue
-        order, unfinished = order + 1, unfinished + 1
+        order, unfinished = order + 1, unfinished + (draft.kind is not NoticeKind.TEST)
         notifications[draft.id] = Notification(
             id=draft.id,
             order=order,
@@ -147,12 +153,7 @@ def announces(state: State, item: Notification) -> bool:
 
 def is_withdrawn(state: State, item: Notification) -> bool:
     """True for what nobody may rely on: taken back before it left, or when it may have arrived."""
-    return teller(state, item).stage is Stage.CANCELLED or is_superseded(state, item)
-
-
-def is_superseded(state: State, item: Notification) -> bool:
-    """True for what was given up when it may have arrived, and so is told anew."""
-    return teller(state, item).stage is Stage.SUPERSEDED
+    return teller(state, item).stage in (Stage.CANCELLED, Stage.SUPERSEDED)
 
 
 def has_left(state: State, item: Notification) -> bool:
@@ -234,10 +235,14 @@ def settle(state: State, entry: Entry, command: Settle) -> tuple[State, Answer]:
 def _with_channel(state: State, name: str, command: Settle) -> State:
     """What the attempt has taught about its channel. A claim that was given back has taught nothing."""
     is_accepted, outcome = command.outcome is Outcome.ACCEPTED, command.outcome
+    is_taken = outcome in (Outcome.ACCEPTED, Outcome.AMBIGUOUS)
+    # What is dead without a refusal for good was never sent: nobody knows the channel, or it is a test.
+    has_reached = is_taken or outcome is Outcome.REJECTED or command.is_permanent
     row = channel_rows.settled(
         state.channels.get(name, ChannelRow()),
         command.at_wall,
-        has_reached=outcome in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DEAD, Outcome.AMBIGUOUS),
+        has_reached=has_reached,
+        is_taken=is_taken,
         is_accepted=is_accepted,
     )
     if not is_accepted:
@@ -304,6 +309,8 @@ def tidy(state: State) -> State:
         for key, item in rows.items()
         if item.kind.is_of_incident and never_left(state, item) and _is_idle(state, item, told)
     }
+    if not cancelled:
+        return _pruned(state)
     digests = dict.fromkeys(
         item.digest for key, item in rows.items() if key in cancelled and item.stage is Stage.DIGESTED
     )
@@ -330,6 +337,12 @@ def is_waiting(item: Notification) -> bool:
     return item.stage is Stage.PENDING and item.doubt is Doubt.NO
 
 
+def has_failed(state: State, item: Notification) -> bool:
+    """True when an attempt at it failed, or at one of those it tells before they became one message."""
+    told = (state.notifications[name] for name in item.members if name in state.notifications)
+    return item.failures > 0 or any(member.failures > 0 for member in told)
+
+
 def never_left(state: State, item: Notification) -> bool:
     """True for what waits, by itself or in a digest that waits: it may still be withdrawn."""
     return is_waiting(teller(state, item))
@@ -341,8 +354,11 @@ def _is_open(state: State, item: Notification) -> bool:
 
 
 def _pruned(state: State) -> State:
-    """Keep the newest FINISHED_KEPT finished notifications, and what belongs to something open."""
-    outdated = _outdated_reminders(state)
+    """Keep the newest FINISHED_KEPT finished notifications, and what belongs to something open.
+
+    An incident is kept whole: what of it was told where is asked of all its rows.
+    """
+    outdated = _outdated(state)
     if outdated:
         kept = {key: item for key, item in state.notifications.items() if key not in outdated}
         state = replace(state, notifications=kept)
@@ -351,29 +367,37 @@ def _pruned(state: State) -> State:
         return state
     busy = {item.incident for item in state.notifications.values() if is_to_be_told(state, item)} - {0}
     finished.sort(key=lambda item: item.order)
+    old = len(finished) - FINISHED_KEPT
+    busy |= {item.incident for item in finished[old:]} - {0}
+    # Said once an hour: whether it was is known by the latest of each channel.
+    ceilings = {item.channel: item.id for item in finished if item.kind is NoticeKind.CEILING}
     drop = {
-        item.id
-        for item in finished[: len(finished) - FINISHED_KEPT]
-        if item.incident not in busy and not _is_open(state, item)
-    }
+        item.id for item in finished[:old] if item.incident not in busy and not _is_open(state, item)
+    } - set(ceilings.values())
     # A digest is kept for as long as one of those it tells.
     drop -= {item.digest for item in state.notifications.values() if item.id not in drop}
     kept = {key: item for key, item in state.notifications.items() if key not in drop}
     return replace(state, notifications=kept)
 
 
-def _outdated_reminders(state: State) -> set[str]:
-    """Finished reminders that later ones on their channel have replaced: an incident may last for months.
+def _outdated(state: State) -> set[str]:
+    """What later ones on the same channel have replaced of what is told again and again while it lasts.
 
-    Kept are the latest, which says what is due next, and the latest that left, which says who was told.
+    Kept are the latest, which says what is due next, the latest that left, which says who was told, and the
+    first that told of each severity, from which escalation and reminders are counted.
     """
-    latest: dict[tuple[int, str, bool], Notification] = {}
+    latest: dict[tuple[int, str, NoticeKind, bool], Notification] = {}
+    begun: set[tuple[int, str, Severity]] = set()
     outdated: set[str] = set()
-    reminders = (item for item in state.notifications.values() if item.kind is NoticeKind.REMINDER)
-    for item in sorted(reminders, key=lambda item: item.order):
+    repeated = (item for item in state.notifications.values() if item.kind in _REPEATED)
+    for item in sorted(repeated, key=lambda item: item.order):
         if is_to_be_told(state, item):
             continue
-        key = (item.incident, item.channel, has_left(state, item))
+        first = (item.incident, item.channel, item.notice.severity)
+        if item.kind is NoticeKind.WORSENED and first not in begun and announces(state, item):
+            begun.add(first)
+            continue
+        key = (item.incident, item.channel, item.kind, has_left(state, item))
         if key in latest:
             outdated.add(latest[key].id)
         latest[key] = item

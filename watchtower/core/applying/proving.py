@@ -18,6 +18,7 @@ from watchtower.core.policies import AUTHOR_MAX, Severity
 from watchtower.core.requests import StartDrill, TryChannels
 
 TESTS_MAX: Final = 200
+"""Asked for at once, and waiting at any time."""
 
 
 def try_channels(state: State, command: TryChannels) -> tuple[State, Answer]:
@@ -25,8 +26,11 @@ def try_channels(state: State, command: TryChannels) -> tuple[State, Answer]:
     count = len(command.channels) * len(command.senders)
     if not 1 <= count <= TESTS_MAX or not set(command.senders) <= set(state.members):
         return state, Answer(ok=False, reason=f"1 to {TESTS_MAX} tests, from members")
-    if outbox.is_full(state):
-        return state, Answer(ok=False, reason="the outbox is full")
+    waiting = sum(
+        item.kind is NoticeKind.TEST and not item.stage.finished for item in state.notifications.values()
+    )
+    if waiting + count > TESTS_MAX:
+        return state, Answer(ok=False, reason=f"{waiting} tests wait already, of at most {TESTS_MAX}")
     subject = f"test/{command.id[:40]}"
     notice = Notice(
         level=Level.UP,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from watchtower.core.applying import outbox
 from watchtower.core.model import Instant, Level, NoticeKind, Notification, State, Verdict
 from watchtower.core.proofs import drills
 from watchtower.core.settings import CHANNEL_PREFIX, Settings
@@ -60,8 +61,9 @@ def _stuck(state: State, now: Instant) -> dict[str, Notification]:
     """By channel, the oldest notification that has failed and waited for too long."""
     stuck: dict[str, Notification] = {}
     for item in state.notifications.values():
-        is_failing = item.failures and not item.stage.finished and item.kind is not NoticeKind.TEST
-        if not is_failing or now.wall - item.created_wall < STUCK_S:
+        if item.stage.finished or item.kind is NoticeKind.TEST or now.wall - item.created_wall < STUCK_S:
+            continue
+        if not outbox.has_failed(state, item):
             continue
         if item.channel not in stuck or item.order < stuck[item.channel].order:
             stuck[item.channel] = item
