@@ -145,7 +145,9 @@ class Courier:
             is_free = item.stage is Stage.PENDING or now.boot >= self._seen[item.id][1] + RIVAL_WAITS_S
             channel = replace(channels[item.channel], fallback="")
             is_due = next_attempt(item, channel, now.wall).at_wall <= now.wall
-            if is_mine and is_free and is_due and outbox.head_of_lane(state, item):
+            if not (is_mine and is_free and is_due and outbox.head_of_lane(state, item)):
+                continue
+            if item.doubt is not Doubt.NO or not silencing.unwanted(state, self._settings, item, now.wall):
                 yield item
 
     def _claim(self, state: State, item: Notification, now: Instant, submit: Submit) -> None:

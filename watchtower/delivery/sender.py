@@ -237,7 +237,10 @@ class Sender:
         for item in sorted(self._wanted(state), key=partial(turn, state)):
             is_free = item.channel not in busy and self._is_sendable(item, state, settings)
             is_next = heads.get(item.lane, item.order) >= item.order
-            if is_free and due_boots[item.id] <= now.boot and is_next:
+            if not (is_free and due_boots[item.id] <= now.boot and is_next):
+                continue
+            # What nobody wants just now is the alerter's to withdraw, and was no failure of the channel.
+            if item.doubt is not Doubt.NO or not silencing.unwanted(state, settings, item, now.wall):
                 busy.add(item.channel)
                 yield self._claim(state, item, now)
 

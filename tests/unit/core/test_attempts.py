@@ -183,7 +183,7 @@ def test_breakers_name_another_peer() -> None:
 # ---- the fallback
 
 
-@pytest.mark.parametrize(("severity", "after_s"), [("critical", 60.0), ("warning", 300.0), ("info", 300.0)])
+@pytest.mark.parametrize(("severity", "after_s"), [("critical", 55.0), ("warning", 300.0), ("info", 300.0)])
 def test_a_fallback_after_the_severitys_limit(severity: str, after_s: float) -> None:
     """Who must know soon is told elsewhere soon."""
     channel = chat(fallback="mail")
@@ -201,9 +201,9 @@ SAID = (Attempt(number=1, peer="a", outcome=Outcome.REJECTED, detail="413\u202e 
     [
         ({"stage": Stage.DEAD}, "chat refused it for good"),
         ({"stage": Stage.DEAD, "attempts": SAID}, "chat refused it for good: 413 too large"),
-        ({"failures": 1, "attempts": SAID}, "chat has not taken it for 60 s: 413 too large"),
+        ({"failures": 1, "attempts": SAID}, "chat has not taken it for 55 s: 413 too large"),
         ({"digest": "d1"}, "chat refused it for good"),
-        ({"failures": 1}, "chat has not taken it for 60 s"),
+        ({"failures": 1}, "chat has not taken it for 55 s"),
         ({}, ""),
         ({"id": "known", "failures": 1}, ""),
     ],
@@ -228,11 +228,11 @@ def test_what_a_resting_channel_keeps_waiting_falls_back() -> None:
 
 def test_what_is_critical_does_not_wait_in_vain() -> None:
     """A gate that is known to outlast the limit sends it on at once; a shorter one is waited for."""
-    for rest_s, name in ((59.0, "chat"), (61.0, "mail")):
+    for rest_s, name in ((54.0, "chat"), (56.0, "mail")):
         channel = chat(ChannelRow(rest_until_wall=NOW + rest_s), fallback="mail")
         found = next_attempt(waiting(created_wall=NOW), channel, NOW)
         assert found.channel == name
-    assert found.reason == "chat cannot take it within 60 s: the channel asked to wait"
+    assert found.reason == "chat cannot take it within 55 s: the channel asked to wait"
 
 
 def test_a_drill_has_no_fallback() -> None:

@@ -21,6 +21,7 @@ from support.core_support import (
 from watchtower.core import commands as c
 from watchtower.core.applying import outbox
 from watchtower.core.model import Level, NoticeKind, Opinion, Outcome, Stage, Vote
+from watchtower.core.policies import Why, Withheld
 from watchtower.core.settings import Settings
 from watchtower.core.view import View
 
@@ -73,7 +74,7 @@ def test_what_is_dead_goes_to_the_fallback_once() -> None:
     assert kinds(book, WITH_FALLBACK) == []
 
 
-@pytest.mark.parametrize(("age_s", "expected"), [(60.0, []), (60.5, ["Enqueue"])])
+@pytest.mark.parametrize(("age_s", "expected"), [(55.0, []), (55.5, ["Enqueue"])])
 def test_a_minute_of_refusals_is_enough(age_s: float, expected: list[str]) -> None:
     """What a channel has refused for a minute is told on its fallback as well, if it is critical."""
     book = Book()
@@ -116,11 +117,28 @@ def test_what_is_urgent_pulls_what_is_older_along() -> None:
     book.settle(book.items(1)[0], Outcome.REJECTED)
     book.fails()
     do_all(book, WITH_FALLBACK, 12.0)
-    assert not any(isinstance(x, c.Enqueue) for x in book.decided(WITH_FALLBACK, 70.0)[0])
+    assert not any(isinstance(x, c.Enqueue) for x in book.decided(WITH_FALLBACK, 66.0)[0])
     commands, _ = book.decided(WITH_FALLBACK, 75.0)
     assert [(x.draft.kind, x.draft.channel) for x in commands if isinstance(x, c.Enqueue)] == [
         (NoticeKind.FIRING, "mail"), (NoticeKind.WORSENED, "mail"),
     ]  # fmt: skip
+
+
+def test_what_a_silence_took_back_from_the_fallback_is_told_there_when_it_ends() -> None:
+    """As often as people want quiet and then do not; while they want it, nothing is made."""
+    book = Book()
+    refused(book)
+    do_all(book, WITH_FALLBACK)
+    quiet = Withheld(why=Why.SILENCED, text="silenced by ops-lead")
+    for turn in (1, 2):
+        (item,) = (one for one in book.items(1) if one.channel == "mail" and not one.stage.finished)
+        for why in (quiet, None):
+            book.must("a", c.Withhold(epoch=1, incident=1, withheld=why, at_wall=WALL + turn))
+            if why:
+                book.must("a", c.Drop(epoch=1, id=item.id, reason=why.text))
+                assert not any(isinstance(x, c.Enqueue) for x in book.decided(WITH_FALLBACK, BOOT)[0])
+        do_all(book, WITH_FALLBACK)
+        assert len([one for one in book.items(1) if one.channel == "mail"]) == turn + 1
 
 
 def test_every_worsening_falls_back() -> None:

@@ -123,3 +123,12 @@ def test_the_end_is_sent_whatever_is_silenced() -> None:
     bench = claimed(NoticeKind.RESOLVED)
     silence(bench.book)
     assert bench.step().sends
+
+
+def test_what_is_silenced_is_not_even_claimed() -> None:
+    """It is the alerter's to withdraw, and counts as no failure of the channel."""
+    bench = Bench()
+    bench.book.fails()
+    bench.book.must("a", bench.book.opening())
+    silence(bench.book)
+    assert bench.step().claims == ()

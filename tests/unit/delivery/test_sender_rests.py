@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from support.core_support import Book, instant, service, settings
 from support.sender_bench import BUSY, Bench
 
+from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.model import Outcome, Stage
 from watchtower.delivery.orders import Orders
+from watchtower.delivery.witness import Ending
 
 
 @pytest.mark.parametrize("is_over", [False, True])
@@ -71,3 +74,17 @@ def test_retry_after_rests_the_whole_channel() -> None:
 def on_channels(bench: Bench, orders: Orders) -> list[str]:
     """The channels of the claims, in order."""
     return [bench.book.state.notifications[claim.id].channel for claim in orders.claims]
+
+
+def test_a_message_that_the_channel_cannot_take_does_not_block_the_others() -> None:
+    """A channel in trouble has one trial every five minutes: each is for what failed longest ago."""
+    wanted = settings(service("bad"), service("good"), channels={"chat": "mail", "mail": ""})
+    bench = Bench(wanted=wanted)
+    bad, good = bench.book.opened("bad")[0], bench.book.opened("good")[0]
+    bench.book.state = replace(bench.book.state, channels={"chat": ChannelRow(trouble="HTTP 404")})
+    tried = []
+    for _ in range(3):
+        order = bench.claimed(301.0)
+        tried.append(order.item.id)
+        bench.apply(bench.ended(order, Ending(outcome=Outcome.REJECTED, detail="HTTP 500")))
+    assert tried == [bad.id, good.id, bad.id]

@@ -114,11 +114,11 @@ def test_what_waits_for_too_long_is_loud() -> None:
 def test_a_critical_alert_that_fails_is_loud_after_a_minute_without_any_fallback() -> None:
     """On the page with its service, and in the metric to alert on; a warning has five minutes."""
     made = _desk()
-    made.tell(17, Stage.PENDING, created_wall=NOW - 59, failures=2)
+    made.tell(17, Stage.PENDING, created_wall=NOW - 54, failures=2)
     made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW))
     assert _said(made) == []
     made.snap = replace(made.snap, now=replace(made.snap.now, wall=NOW + 2))
-    assert _said(made) == [("waiting", "1 notification waits for chat, the oldest for 1 min 1 s: Shop.")]
+    assert _said(made) == [("waiting", "1 notification waits for chat, the oldest for 56 s: Shop.")]
     assert 'watchtower_notifications_undelivered{channel="chat"} 1' in "".join(alert_families(made.snap))
     (item,) = made.snap.state.notifications.values()
     mild = replace(item, notice=replace(item.notice, severity=Severity.WARNING))

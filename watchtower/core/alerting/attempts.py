@@ -32,7 +32,8 @@ CLOSED_LOOK_S: Final = 1.0
 FAILURES_MAX: Final = 8
 """So often a message is refused for good before it is given up, if the channel takes others meanwhile."""
 BECAUSE_MAX: Final = 200
-FALLBACK_AFTER_S: Final = {Severity.CRITICAL: 60.0, Severity.WARNING: 300.0, Severity.INFO: 300.0}
+FALLBACK_AFTER_S: Final = {Severity.CRITICAL: 55.0, Severity.WARNING: 300.0, Severity.INFO: 300.0}
+"""What is critical is with people within a minute: some seconds are left for the fallback to take it."""
 
 
 class NextAttempt(Struct, frozen=True, kw_only=True):
@@ -274,7 +275,11 @@ def channel_states(
 ) -> dict[str, ChannelState]:
     """Every channel that is configured or has something in the outbox; `turns`: who may send, in order."""
     items = state.notifications.values()
-    told = {outbox.transition_told(item, item.channel) for item in items if item.kind.is_of_incident}
+    told = {
+        outbox.transition_told(item, item.channel)
+        for item in items
+        if item.kind.is_of_incident and not outbox.is_withdrawn(state, item)
+    }
     stuck = frozenset(_stuck(state))
     dead = frozenset(item.id for item in items if item.stage is Stage.DEAD)
     elsewhere: dict[str, set[str]] = {}

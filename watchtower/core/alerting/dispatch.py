@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from watchtower.core.alerting import silencing
 from watchtower.core.alerting.attempts import NextAttempt, channel_states, next_attempt
-from watchtower.core.alerting.scene import Scene
+from watchtower.core.alerting.scene import Scene, is_full
 from watchtower.core.applying import outbox
 from watchtower.core.commands import Assign, Command, Draft, Enqueue
 from watchtower.core.judging import eligibility
@@ -33,7 +34,7 @@ def turns(scene: Scene) -> tuple[str, ...]:
 def fallbacks(scene: Scene) -> Iterator[Command]:
     """What a channel refuses for good, or keeps waiting for too long, goes to its fallback too."""
     state = scene.state
-    if outbox.is_full(state):
+    if is_full(scene):
         return
     drafted: set[outbox.Told] = set()
     for item, found in _due_elsewhere(scene):
@@ -73,14 +74,23 @@ def _may_fall_back(state: State, item: Notification) -> bool:
     incident = state.incidents.get(item.incident)
     if incident is None or (not incident.is_open and item.kind is not NoticeKind.RESOLVED):
         return False
-    digest = state.notifications.get(item.digest)
-    is_dead = Stage.DEAD in (item.stage, digest.stage if digest else item.stage)
-    return is_dead or outbox.is_to_be_told(state, item)
+    if incident.withheld is not None and not silencing.is_told_despite(item.kind, incident.withheld):
+        return False
+    return outbox.teller(state, item).stage is Stage.DEAD or outbox.is_to_be_told(state, item)
 
 
 def _instead(state: State, item: Notification, found: NextAttempt) -> Draft:
+    # What was withdrawn there before makes the id new.
+    withdrawn = (
+        other.order
+        for other in state.notifications.values()
+        if other.notice.instead_of == item.channel
+        and outbox.transition_told(other, other.channel) == outbox.transition_told(item, found.channel)
+    )
+    latest = max(withdrawn, default=0)
+    number = f"{item.id}.{latest}" if latest else item.id
     return Draft(
-        id=outbox.notification_id(state.cluster, item.service, item.kind, item.id, found.channel),
+        id=outbox.notification_id(state.cluster, item.service, item.kind, number, found.channel),
         channel=found.channel,
         kind=item.kind,
         sender=found.peer,

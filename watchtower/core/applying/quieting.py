@@ -27,6 +27,7 @@ from watchtower.core.requests import Acknowledge, EndSilence, SetSilence, Sweep
 
 ONLY_BY_LINK: Final = "a drill is acknowledged by the link in its message: that is the proof that it arrived"
 
+
 def set_silence(state: State, command: SetSilence) -> Outgrowth:
     """A silence more, or a known one with another end; of too many, one that is over gives way."""
     silence = command.silence
