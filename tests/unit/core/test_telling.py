@@ -59,7 +59,8 @@ def test_a_step_that_was_withdrawn_gets_a_new_id(stage: Stage) -> None:
     second = replace(first, id="second", order=9)
 
     def again(*items: Notification) -> str:
-        return escalation._again(list(items), NoticeKind.ESCALATION, "chat", 0)
+        scene = Scene(with_items(Book().state, *items), CONFIG, view(), instant(100.0))
+        return escalation._again(scene, list(items), NoticeKind.ESCALATION, "chat", 0)
 
     assert len({again(), again(first), again(first, second)}) == 3
     assert again(second) == again(first, second)
