@@ -31,7 +31,7 @@ def untold(state: State) -> list[Notification]:
         item
         for item in state.notifications.values()
         if item.kind.is_of_incident
-        and _carrier(state, item).stage in (Stage.PENDING, Stage.CLAIMED, Stage.UNCERTAIN, Stage.DEAD)
+        and outbox.teller(state, item).stage in (Stage.PENDING, Stage.CLAIMED, Stage.UNCERTAIN, Stage.DEAD)
         and (incident := state.incidents.get(item.incident)) is not None
         and incident.is_open
         and outbox.transition_told(item, item.channel) not in told
@@ -51,14 +51,14 @@ def failing(state: State, now_wall: float) -> list[Notification]:
         for item in untold(state)
         if _is_refused(state, item)
         or (
-            _carrier(state, item).failures
+            outbox.teller(state, item).failures
             and now_wall - item.created_wall > FALLBACK_AFTER_S[item.notice.severity]
         )
     ]
 
 
 def _is_refused(state: State, item: Notification) -> bool:
-    carrier, row = _carrier(state, item), state.channels.get(item.channel)
+    carrier, row = outbox.teller(state, item), state.channels.get(item.channel)
     return carrier.stage is Stage.DEAD or bool(carrier.failures and row is not None and row.trouble)
 
 
@@ -82,11 +82,6 @@ def waiting(state: State) -> list[Waiting]:
                 )
             )
     return found
-
-
-def _carrier(state: State, item: Notification) -> Notification:
-    """What goes to the channel for it: itself, or the digest that tells it."""
-    return state.notifications.get(item.digest, item) if item.stage is Stage.DIGESTED else item
 
 
 def _told_instead(state: State) -> set[object]:
