@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.alerting import silencing
+from watchtower.core.alerting import silencing, untold
 from watchtower.core.alerting.attempts import ChannelState, channel_states, is_hopeless, next_attempt, turn
 from watchtower.core.applying import digests, outbox
 from watchtower.core.channel_rows import ChannelRow
@@ -95,7 +95,7 @@ def in_full(item: Notification, state: State) -> str:
 
 
 def _with_elsewhere(item: Notification, state: State) -> str:
-    elsewhere = outbox.told_elsewhere(state, [item])
+    elsewhere = untold.told_elsewhere(state, [item])
     return described(item) + (f" (told by {' '.join(elsewhere)})" if elsewhere else "")
 
 

@@ -5,6 +5,8 @@ For whoever is loud about it (page, metrics, the alert about the channel). Decid
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from watchtower.core.alerting.attempts import FALLBACK_AFTER_S
@@ -82,6 +84,17 @@ def waiting(state: State) -> list[Waiting]:
                 )
             )
     return found
+
+
+def told_elsewhere(state: State, items: Iterable[Notification]) -> list[str]:
+    """For each item of which another channel has heard instead, that channel."""
+    heard = {
+        outbox.transition_told(other, other.notice.instead_of): other.channel
+        for other in state.notifications.values()
+        if other.notice.instead_of and outbox.has_arrived(state, other)
+    }
+    keys = (outbox.transition_told(item, item.channel) for item in items)
+    return [heard[key] for key in keys if key in heard]
 
 
 def _told_instead(state: State) -> set[object]:

@@ -56,17 +56,6 @@ def transition_told(item: Notification, channel: str) -> Told:
     return item.incident, item.kind, item.notice.at_wall, channel
 
 
-def told_elsewhere(state: State, items: Iterable[Notification]) -> list[str]:
-    """For each item of which another channel has heard instead, that channel."""
-    heard = {
-        transition_told(other, other.notice.instead_of): other.channel
-        for other in state.notifications.values()
-        if other.notice.instead_of and has_arrived(state, other)
-    }
-    keys = (transition_told(item, item.channel) for item in items)
-    return [heard[key] for key in keys if key in heard]
-
-
 def lane_heads(state: State) -> dict[str, int]:
     """The order of the oldest that is still to be told, by itself or by a digest, of each lane."""
     heads: dict[str, int] = {}
