@@ -147,7 +147,7 @@ class Courier:
             is_due = next_attempt(item, channel, now.wall).at_wall <= now.wall
             if not (is_mine and is_free and is_due and outbox.head_of_lane(state, item)):
                 continue
-            if item.doubt is not Doubt.NO or not silencing.unwanted(state, self._settings, item, now.wall):
+            if not (outbox.is_waiting(item) and silencing.unwanted(state, self._settings, item, now.wall)):
                 yield item
 
     def _claim(self, state: State, item: Notification, now: Instant, submit: Submit) -> None:

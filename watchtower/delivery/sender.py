@@ -16,7 +16,7 @@ from typing import Final
 
 from watchtower.core.alerting import silencing
 from watchtower.core.alerting.attempts import is_hopeless, turn
-from watchtower.core.applying.outbox import lane_heads
+from watchtower.core.applying.outbox import is_waiting, lane_heads
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Claim, Settle
 from watchtower.core.model import (
@@ -239,10 +239,12 @@ class Sender:
             is_next = heads.get(item.lane, item.order) >= item.order
             if not (is_free and due_boots[item.id] <= now.boot and is_next):
                 continue
-            # What nobody wants just now is the alerter's to withdraw, and was no failure of the channel.
-            if item.doubt is not Doubt.NO or not silencing.unwanted(state, settings, item, now.wall):
-                busy.add(item.channel)
-                yield self._claim(state, item, now)
+            # What waits and nobody wants is the alerter's to withdraw, and was no failure of the channel.
+            # What somebody had claimed is always taken over (protocol.md, hole 14): it may have left.
+            if is_waiting(item) and silencing.unwanted(state, settings, item, now.wall):
+                continue
+            busy.add(item.channel)
+            yield self._claim(state, item, now)
 
     def _wanted(self, state: State) -> Iterator[Notification]:
         for item in state.notifications.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.core_support import WALL, Book
+from support.core_support import WALL, Book, instant
 from support.sender_bench import ABSENT, LOST, PRESENT, SILENT, Bench
 
 from watchtower.core import requests as r
@@ -13,6 +13,8 @@ from watchtower.core.applying.outbox import told_channels
 from watchtower.core.model import NoticeKind, Outcome, Stage
 from watchtower.core.policies import Acknowledgement, Silence, SilenceKind
 from watchtower.core.settings import Window
+from watchtower.delivery.sender import Sender
+from watchtower.delivery.timers import rival_wait_s
 from watchtower.delivery.trace import Found
 
 
@@ -132,3 +134,17 @@ def test_what_is_silenced_is_not_even_claimed() -> None:
     bench.book.must("a", bench.book.opening())
     silence(bench.book)
     assert bench.step().claims == ()
+
+
+def test_what_a_dead_sender_had_claimed_is_taken_over_though_nobody_wants_it() -> None:
+    """It may have left, and while it is claimed its end waits behind it (protocol.md, hole 14)."""
+    bench = claimed()
+    (item,) = bench.book.state.notifications.values()
+    bench.book.recovers()
+    bench.book.must("a", bench.book.closing())
+    successor = Sender("a", lambda: "another claim")
+    late = replace(instant(200.0), boot=200.0 + rival_wait_s(item.hold_ms) + 60.0)
+    session = bench.book.state.row("a").session
+    successor.step(bench.book.state, session, bench.settings, instant(200.0))
+    (claim,) = successor.step(bench.book.state, session, bench.settings, late).claims
+    assert claim.id == item.id
