@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from msgspec.structs import replace
+from support.delivery_support import MESSAGE as FIRST_TRY
 from support.mail_sink import MailSink
 from support.sink_trust import make_ca
 from support.sinks import RETRY_AFTER_S, HttpSink
@@ -22,27 +24,13 @@ from watchtower.core.model import Outcome
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery import channels, mail, sending, witness
-from watchtower.delivery.message import Message, Tone
 from watchtower.delivery.redaction import Redactor, quiet
 from watchtower.delivery.shapes import MailParts
 from watchtower.delivery.witness import Ending, Recorder
 
 TOKEN = "CANARYCANARYCANARYCANARY"
 BOT_TOKEN = "xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d"
-MESSAGE = Message(
-    state="DOWN",
-    tone=Tone.FAILURE,
-    subject="[DOWN] Checkout (HTTP 503) 3/3 peers - prod",
-    summary="Checkout is down: HTTP 503.",
-    facts=(("Since", "2026-01-01 00:00:00 UTC"),),
-    footer="incident 42 | delivery ab12",
-    delivery_id="ab12",
-    attempt=2,
-    cluster="prod",
-    incident=42,
-    kind="firing",
-    at_wall=1_767_225_600.0,
-)
+MESSAGE = replace(FIRST_TRY, attempt=2)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.cluster_support import Target, free_ports, wait_for
+from support.delivery_support import MESSAGE
 from support.mail_sink import MailSink
 from support.proxies import Proxy, in_thread
 from support.sink_trust import TestCa, make_ca
@@ -24,7 +25,6 @@ from watchtower.core.model import Outcome
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel
 from watchtower.delivery import channels, sending, witness
-from watchtower.delivery.message import Message, Tone
 from watchtower.delivery.trace import Trace
 from watchtower.delivery.witness import Ending, Recorder
 
@@ -35,20 +35,6 @@ WEBHOOK_URL = f"slack://T1JJ3T3L2/A1BRTD4JD/{HOOK}/"
 NATIVE_URL = f"https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/{HOOK}"
 BOT_URL = f"slack://{BOT}/#ops"
 USER, PASSWORD = "alerts", "CANARY-of-the-mailbox"
-MESSAGE = Message(
-    state="DOWN",
-    tone=Tone.FAILURE,
-    subject="[DOWN] Checkout (HTTP 503) 3/3 peers - prod",
-    summary="Checkout is down: HTTP 503.",
-    facts=(("Since", "2026-01-01 00:00:00 UTC"),),
-    footer="incident 42 | delivery ab12",
-    delivery_id="ab12",
-    attempt=1,
-    cluster="prod",
-    incident=42,
-    kind="firing",
-    at_wall=1_767_225_600.0,
-)
 
 
 def channel(url: str) -> Channel:

@@ -20,6 +20,7 @@ from watchtower.core.model import (
 from watchtower.core.secret import Secret
 from watchtower.core.settings import Channel, ClusterSettings, HttpSettings, PeerSettings, Service, Settings
 from watchtower.core.targets import TcpTarget
+from watchtower.delivery.message import Message, Tone
 
 BEGAN_WALL = 1_767_225_600.0
 """2026-01-01 00:00:00 UTC."""
@@ -33,6 +34,22 @@ DISSENT_EVIDENCE = (
     *DOWN_EVIDENCE[:2],
     Evidence(peer="c", opinion=Opinion.UP, text="HTTP 200", latency_ms=12.0),
 )
+
+MESSAGE = Message(
+    state="DOWN",
+    tone=Tone.FAILURE,
+    subject="[DOWN] Checkout (HTTP 503) 3/3 peers - prod",
+    summary="Checkout is down: HTTP 503.",
+    facts=(("Since", "2026-01-01 00:00:00 UTC"),),
+    footer="incident 42 | delivery ab12",
+    delivery_id="ab12",
+    attempt=1,
+    cluster="prod",
+    incident=42,
+    kind="firing",
+    at_wall=1_767_225_600.0,
+)
+"""A message as channels get it; nothing in it needs another file."""
 
 
 def settings(
