@@ -13,9 +13,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.alerting import silencing, untold
+from watchtower.core.alerting import silencing
 from watchtower.core.alerting.attempts import ChannelState, channel_states, is_hopeless, next_attempt, turn
-from watchtower.core.applying import digests, outbox
+from watchtower.core.applying import digests, outbox, standins
 from watchtower.core.channel_rows import ChannelRow
 from watchtower.core.commands import Answer, Claim, Command, Settle
 from watchtower.core.model import Doubt, Instant, NoticeKind, Notification, Outcome, Stage, State
@@ -95,7 +95,7 @@ def in_full(item: Notification, state: State) -> str:
 
 
 def _with_elsewhere(item: Notification, state: State) -> str:
-    elsewhere = untold.told_elsewhere(state, [item])
+    elsewhere = standins.told_elsewhere(state, [item])
     return described(item) + (f" (told by {' '.join(elsewhere)})" if elsewhere else "")
 
 

@@ -13,8 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from watchtower.core.alerting import untold
-from watchtower.core.applying import outbox
+from watchtower.core.applying import outbox, standins
 from watchtower.core.model import Doubt, NoticeKind, Notification, Outcome, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings
@@ -102,11 +101,11 @@ def _notes(notification: Notification, state: State, *, is_repeat: bool) -> tupl
 def _meanwhile(item: Notification, state: State) -> Iterator[str]:
     """Who has been told by another channel already, while this one took nothing."""
     if item.kind is not NoticeKind.DIGEST:
-        for name in untold.told_elsewhere(state, [item]):
+        for name in standins.told_elsewhere(state, [item]):
             yield f"Sent by {clean(name, NAME_MAX)} meanwhile."
         return
     members = [state.notifications[name] for name in item.members if name in state.notifications]
-    for name, count in sorted(Counter(untold.told_elsewhere(state, members)).items()):
+    for name, count in sorted(Counter(standins.told_elsewhere(state, members)).items()):
         much = "All of this was" if count == len(members) else f"{count} of these {len(members)} were"
         yield f"{much} sent by {clean(name, NAME_MAX)} meanwhile."
 

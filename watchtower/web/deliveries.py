@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from watchtower.core.alerting.attempts import ChannelState, channel_states, next_attempt
-from watchtower.core.alerting.dispatch import turns
+from watchtower.core.alerting.attempts import ChannelState, next_attempt
+from watchtower.core.alerting.dispatch import channels
 from watchtower.core.alerting.scene import Scene
 from watchtower.core.applying import outbox
 from watchtower.core.channel_rows import HOUR_S, ChannelRow
@@ -163,11 +163,7 @@ def _gates(snap: Snapshot) -> _Gates:
     state, lease = snap.state, snap.state.lease
     alerter = snap.view.me if lease.released else lease.holder or snap.view.me
     scene = Scene(state, snap.settings, replace(snap.view, me=alerter), snap.now)
-    heads: dict[str, int] = {}
-    for item in state.notifications.values():
-        if outbox.is_to_be_told(state, item):
-            heads[item.lane] = min(item.order, heads.get(item.lane, item.order))
-    return _Gates(channel_states(state, snap.settings, turns(scene), snap.now.wall), heads)
+    return _Gates(channels(scene), outbox.lane_heads(state))
 
 
 def _waits(snap: Snapshot, item: Notification, gates: _Gates) -> tuple[str, float]:
@@ -207,7 +203,7 @@ def _channel_doc(snap: Snapshot, channel: Channel) -> ChannelDoc:
         schema=channel.schema,
         fallback=channel.fallback,
         rate=RateDoc(every_s=rate.every_s, burst=rate.burst, hour=rate.hour),
-        sent_this_hour=row.hour_sent if row.hour == int(now_wall // HOUR_S) else 0,
+        sent_this_hour=row.hour_sent if row.hour == hour else 0,
         full_until=moment((hour + 1) * HOUR_S) if row.hour == hour and row.hour_sent >= rate.hour else None,
         incident=incident.number if incident else None,
         rest_until=moment(row.rest_until_wall) if row.rest_until_wall > now_wall else None,

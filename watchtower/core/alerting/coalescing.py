@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from watchtower.core.alerting.attempts import FAILURES_MAX, ChannelState, channel_states
-from watchtower.core.alerting.dispatch import turns
+from watchtower.core.alerting.attempts import FAILURES_MAX, ChannelState
+from watchtower.core.alerting.dispatch import channels
 from watchtower.core.alerting.scene import Scene, is_full
 from watchtower.core.applying import outbox
 from watchtower.core.applying.digests import DIGEST_SUBJECT, MEMBERS_MAX
@@ -32,11 +32,11 @@ def storms(scene: Scene) -> Iterator[Command]:
     for item in sorted(scene.state.notifications.values(), key=lambda item: item.order):
         if not item.stage.finished:
             lines.setdefault(item.channel, []).append(item)
-    channels = channel_states(scene.state, scene.settings, turns(scene), scene.now.wall) if lines else {}
     for name, items in lines.items():
         if name in scene.settings.channels:
-            yield from _ceiling(scene, channels[name])
-            yield from _digest(scene, channels[name], items)
+            channel = channels(scene)[name]
+            yield from _ceiling(scene, channel)
+            yield from _digest(scene, channel, items)
 
 
 # ---- the ceiling

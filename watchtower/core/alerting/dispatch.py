@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from watchtower.core.alerting import silencing
-from watchtower.core.alerting.attempts import NextAttempt, channel_states, next_attempt
+from watchtower.core.alerting.attempts import ChannelState, NextAttempt, channel_states, next_attempt
 from watchtower.core.alerting.scene import Scene, is_full
 from watchtower.core.applying import outbox
 from watchtower.core.commands import Assign, Command, Draft, Enqueue
@@ -31,12 +31,22 @@ def turns(scene: Scene) -> tuple[str, ...]:
     return view.me, *alive
 
 
+def channels(scene: Scene) -> dict[str, ChannelState]:
+    """What bears on every channel now; worked out once a pass, however many ask."""
+    known = scene.memo.get("channels")
+    if not isinstance(known, dict):
+        known = channel_states(scene.state, scene.settings, turns(scene), scene.now.wall)
+        scene.memo["channels"] = known
+    return known
+
+
 def fallbacks(scene: Scene) -> Iterator[Command]:
     """What a channel refuses for good, or keeps waiting for too long, goes to its fallback too."""
     state = scene.state
     if is_full(scene):
         return
     drafted: set[outbox.Told] = set()
+    latest = _latest_instead(state)
     for item, found in _due_elsewhere(scene):
         told = outbox.transition_told(item, found.channel)
         if told in drafted:
@@ -45,7 +55,7 @@ def fallbacks(scene: Scene) -> Iterator[Command]:
         yield Enqueue(
             epoch=state.lease.epoch,
             incident=item.incident,
-            draft=_instead(state, item, found),
+            draft=_instead(state, item, found, latest.get((item.channel, told), 0)),
             at_wall=scene.now.wall,
             policy_rev=state.policy_rev,
         )
@@ -54,11 +64,11 @@ def fallbacks(scene: Scene) -> Iterator[Command]:
 def _due_elsewhere(scene: Scene) -> list[tuple[Notification, NextAttempt]]:
     """What goes to a fallback now, oldest first; what is older in a lane goes with the younger, in order."""
     state = scene.state
-    channels = channel_states(state, scene.settings, turns(scene), scene.now.wall)
+    by_name = channels(scene)
     due: list[tuple[Notification, NextAttempt]] = []
     lanes: dict[str, NextAttempt] = {}
     for item in sorted(state.notifications.values(), key=lambda item: -item.order):
-        channel = channels[item.channel]
+        channel = by_name[item.channel]
         if not channel.fallback or not _may_fall_back(state, item):
             continue
         found = next_attempt(item, channel, scene.now.wall)
@@ -79,15 +89,18 @@ def _may_fall_back(state: State, item: Notification) -> bool:
     return outbox.teller(state, item).stage is Stage.DEAD or outbox.is_to_be_told(state, item)
 
 
-def _instead(state: State, item: Notification, found: NextAttempt) -> Draft:
-    # What was withdrawn there before makes the id new.
-    withdrawn = (
-        other.order
-        for other in state.notifications.values()
-        if other.notice.instead_of == item.channel
-        and outbox.transition_told(other, other.channel) == outbox.transition_told(item, found.channel)
-    )
-    latest = max(withdrawn, default=0)
+def _latest_instead(state: State) -> dict[tuple[str, outbox.Told], int]:
+    """The order of the latest that stood in for a channel, by that channel and what it told where."""
+    latest: dict[tuple[str, outbox.Told], int] = {}
+    for item in state.notifications.values():
+        if item.notice.instead_of:
+            key = item.notice.instead_of, outbox.transition_told(item, item.channel)
+            latest[key] = max(item.order, latest.get(key, 0))
+    return latest
+
+
+def _instead(state: State, item: Notification, found: NextAttempt, latest: int) -> Draft:
+    """What the fallback hears; what was withdrawn there before (`latest`, 0: nothing) makes the id new."""
     number = f"{item.id}.{latest}" if latest else item.id
     return Draft(
         id=outbox.notification_id(state.cluster, item.service, item.kind, number, found.channel),
@@ -106,16 +119,13 @@ def senders(scene: Scene) -> Iterator[Command]:
     """
     state, peers = scene.state, turns(scene)
     # Whoever sends does so on the item's own channel, whatever a fallback is told besides.
-    channels = {
-        name: replace(channel, fallback="")
-        for name, channel in channel_states(state, scene.settings, peers, scene.now.wall).items()
-    }
+    alone = {name: replace(channel, fallback="") for name, channel in channels(scene).items()}
     for item in state.notifications.values():
         if item.stage.finished or _is_being_sent(item, peers, state):
             continue
         if item.kind is NoticeKind.TEST and item.stage is Stage.PENDING:
             continue
-        wanted = next_attempt(item, channels[item.channel], scene.now.wall).peer
+        wanted = next_attempt(item, alone[item.channel], scene.now.wall).peer
         if item.stage is not Stage.PENDING and item.failures < 2 and item.sender in peers:
             wanted = item.sender
         if wanted != item.sender:

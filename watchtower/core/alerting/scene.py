@@ -1,20 +1,17 @@
-"""What one pass of the alerter looks at, and how it words a notification: shared by the stages of decide.
+"""What one pass of the alerter looks at, and how it words a notice: shared by the stages of decide.
 
-A Scene bundles the four arguments of decide. Notices and drafts made here hold facts only; who gets them
-is routing's, whether anybody does telling's.
+A Scene bundles the four arguments of decide. Notices made here hold facts only; who gets them is routing's,
+whether anybody does telling's.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from watchtower.core.applying import outbox
-from watchtower.core.commands import Draft
 from watchtower.core.judging import verdicts
-from watchtower.core.model import Evidence, Incident, Instant, Level, Notice, NoticeKind, State
+from watchtower.core.model import Evidence, Incident, Instant, Level, Notice, State
 from watchtower.core.policies import Severity
 from watchtower.core.settings import Settings
 from watchtower.core.view import View
@@ -65,20 +62,3 @@ def notice_of(scene: Scene, incident: Incident, step: int = 0) -> Notice:
     """The notice of an incident that is told (again) now, in its present shape."""
     said = notice(scene, incident.service, incident.level, incident.reason, incident.since_wall)
     return replace(said, severity=incident.severity, step=step)
-
-
-def drafts(
-    scene: Scene, subject: str, kind: NoticeKind, number: str, said: Notice, *, channels: Iterable[str]
-) -> tuple[Draft, ...]:
-    """One draft per channel, to be sent by the alerter unless it says otherwise later."""
-    state = scene.state
-    return tuple(
-        Draft(
-            id=outbox.notification_id(state.cluster, subject, kind, number, channel),
-            channel=channel,
-            kind=kind,
-            sender=state.lease.holder,
-            notice=said,
-        )
-        for channel in channels
-    )

@@ -117,7 +117,9 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
     lost = {item.id for item in items if _is_lost(scene, item)}
     announced = (item for item in ordered if outbox.announces(scene.state, item))
     latest = {item.channel: item for item in announced if item.id not in lost}
-    withdrawn = {item.channel for item in items if _is_withdrawn(scene, item) and item.kind in _OF_A_MOVE}
+    # What people wanted no more, before it left or without knowing whether it had.
+    gone = (item for item in items if outbox.is_withdrawn(scene.state, item))
+    withdrawn = {item.channel for item in gone if item.kind in _OF_A_MOVE}
     is_known = any(not _is_behind(incident, item) for item in latest.values())
     for channel in escalation.reached(scene, incident, items):
         item = latest.get(channel)
@@ -130,11 +132,6 @@ def _missing(scene: Scene, incident: Incident, items: list[Notification]) -> Ite
 
 
 _OF_A_MOVE: Final = (NoticeKind.FIRING, NoticeKind.WORSENED, NoticeKind.FLAPPING, NoticeKind.SETTLED)
-
-
-def _is_withdrawn(scene: Scene, item: Notification) -> bool:
-    """True for what people wanted no more, before it left or without knowing whether it had."""
-    return outbox.is_withdrawn(scene.state, item)
 
 
 def _is_lost(scene: Scene, item: Notification) -> bool:

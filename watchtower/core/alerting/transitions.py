@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from watchtower.core.alerting import dependencies, escalation, flapping, telling
-from watchtower.core.alerting.scene import Scene, drafts, notice
+from watchtower.core.alerting.scene import Scene, notice
 from watchtower.core.applying import incidents, membership, outbox
 from watchtower.core.applying.incidents import Move
 from watchtower.core.commands import Close, Command, Draft, Open, Shift
@@ -107,6 +107,10 @@ def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
     )
     kind = NoticeKind.FLAPPING if incident.is_flapping else NoticeKind.FIRING
     why = telling.withheld(scene, incident)
+    told: tuple[Draft, ...] = ()
+    if why is None:
+        channels = escalation.reached(scene, incident, [])
+        told = _drafts(scene, incident, kind, str(incident.number), said, channels=channels)
     return Open(
         epoch=state.lease.epoch,
         gen=state.config.gen,
@@ -122,7 +126,7 @@ def _opening(scene: Scene, subject: str, standing: Standing) -> Open:
         severity=said.severity,
         withheld=why,
         is_flapping=incident.is_flapping,
-        drafts=_drafts(scene, incident, kind, str(incident.number), said) if not why else (),
+        drafts=told,
     )
 
 
@@ -135,12 +139,8 @@ def _shifting(scene: Scene, incident: Incident, standing: Standing, kind: Notice
     said = notice(scene, subject, level, standing.verdict.reason, incident.since_wall)
     told: tuple[Draft, ...] = ()
     shifted = replace(incident, level=level, severity=said.severity)
-    mine = [item for item in state.notifications.values() if item.incident == incident.number]
-    is_told = any(outbox.announces(state, item) for item in mine)
-    if kind is not None and is_told and telling.withheld(scene, shifted) is None:
-        # The time makes the id unique: an incident may worsen, ease and worsen again.
-        number = f"{incident.number}.{incident.timeline[-1].at_wall}"
-        told = _drafts(scene, shifted, kind, number, said)
+    if kind is not None:
+        told = _told_of_move(scene, shifted, kind, said)
     return Shift(
         epoch=state.lease.epoch,
         gen=state.config.gen,
@@ -158,13 +158,39 @@ def _shifting(scene: Scene, incident: Incident, standing: Standing, kind: Notice
     )
 
 
+def _told_of_move(scene: Scene, incident: Incident, kind: NoticeKind, said: Notice) -> tuple[Draft, ...]:
+    """What those hear of a move who know of the incident; none when nobody does, or is to."""
+    mine = [item for item in scene.state.notifications.values() if item.incident == incident.number]
+    is_told = any(outbox.announces(scene.state, item) for item in mine)
+    if not is_told or telling.withheld(scene, incident) is not None:
+        return ()
+    # The time makes the id unique: an incident may worsen, ease and worsen again.
+    number = f"{incident.number}.{incident.timeline[-1].at_wall}"
+    channels = escalation.reached(scene, incident, mine)
+    return _drafts(scene, incident, kind, number, said, channels=channels)
+
+
 def _drafts(
-    scene: Scene, incident: Incident, kind: NoticeKind, number: str, said: Notice
+    scene: Scene,
+    incident: Incident,
+    kind: NoticeKind,
+    number: str,
+    said: Notice,
+    *,
+    channels: tuple[str, ...],
 ) -> tuple[Draft, ...]:
     """One per channel. The evidence stands once in the command, so that many channels fit into one entry."""
-    mine = [item for item in scene.state.notifications.values() if item.incident == incident.number]
-    channels = escalation.reached(scene, incident, mine)
-    return drafts(scene, incident.service, kind, number, replace(said, evidence=()), channels=channels)
+    state, said = scene.state, replace(said, evidence=())
+    return tuple(
+        Draft(
+            id=outbox.notification_id(state.cluster, incident.service, kind, number, channel),
+            channel=channel,
+            kind=kind,
+            sender=state.lease.holder,
+            notice=said,
+        )
+        for channel in channels
+    )
 
 
 def _closing(scene: Scene, incident: Incident, reason: str) -> Close:

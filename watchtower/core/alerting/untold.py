@@ -5,12 +5,10 @@ For whoever is loud about it (page, metrics, the alert about the channel). Decid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
 from watchtower.core.alerting.attempts import FALLBACK_AFTER_S
-from watchtower.core.applying import outbox
+from watchtower.core.applying import outbox, standins
 from watchtower.core.model import NoticeKind, Notification, Stage, State
 
 
@@ -28,7 +26,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 def untold(state: State) -> list[Notification]:
     """What has not reached its channel, of open incidents; in order, without what another told instead."""
-    told = _told_instead(state)
+    told = standins.told_instead(state)
     found = [
         item
         for item in state.notifications.values()
@@ -66,12 +64,11 @@ def _is_refused(state: State, item: Notification) -> bool:
 
 def waiting(state: State) -> list[Waiting]:
     """What is on its way and known to nobody yet, whether it has failed or not; tests are nobody's alert."""
-    told, found = _told_instead(state), []
+    told, found = standins.told_instead(state), []
     for item in state.notifications.values():
         if item.stage.finished or item.kind is NoticeKind.TEST:
             continue
-        members = [state.notifications[key] for key in item.members if key in state.notifications]
-        parts = [part for part in members or [item] if outbox.transition_told(part, part.channel) not in told]
+        parts = standins.unknown_parts(state, item, told)
         if parts:
             found.append(
                 Waiting(
@@ -84,22 +81,3 @@ def waiting(state: State) -> list[Waiting]:
                 )
             )
     return found
-
-
-def told_elsewhere(state: State, items: Iterable[Notification]) -> list[str]:
-    """For each item of which another channel has heard instead, that channel."""
-    heard = {
-        outbox.transition_told(other, other.notice.instead_of): other.channel
-        for other in state.notifications.values()
-        if other.notice.instead_of and outbox.has_arrived(state, other)
-    }
-    keys = (outbox.transition_told(item, item.channel) for item in items)
-    return [heard[key] for key in keys if key in heard]
-
-
-def _told_instead(state: State) -> set[object]:
-    return {
-        outbox.transition_told(item, item.notice.instead_of)
-        for item in state.notifications.values()
-        if item.notice.instead_of and outbox.has_arrived(state, item)
-    }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from watchtower.core.applying import outbox
-from watchtower.core.model import NoticeKind, Notification, State
+from watchtower.core.applying import standins
+from watchtower.core.model import NoticeKind, State
 from watchtower.core.ports import Snapshot
 
 COMMIT_AGE_MAX_S: Final = 10.0
@@ -52,18 +52,11 @@ def _undelivered(snap: Snapshot) -> str:
 
 def _waiting_since(state: State) -> list[float]:
     """Since when there is what nobody knows yet; what another channel has told instead, people know."""
-    told = {
-        outbox.transition_told(item, item.notice.instead_of)
-        for item in state.notifications.values()
-        if item.notice.instead_of and outbox.has_arrived(state, item)
-    }
-
-    def is_known(item: Notification) -> bool:
-        parts = [state.notifications[key] for key in item.members if key in state.notifications] or [item]
-        return all(outbox.transition_told(part, part.channel) in told for part in parts)
-
+    told = standins.told_instead(state)
     return [
         item.created_wall
         for item in state.notifications.values()
-        if not item.stage.finished and item.kind is not NoticeKind.TEST and not is_known(item)
+        if not item.stage.finished
+        and item.kind is not NoticeKind.TEST
+        and standins.unknown_parts(state, item, told)
     ]
